@@ -1,0 +1,137 @@
+package traceload
+
+import (
+	"hash/maphash"
+	"slices"
+	"strings"
+)
+
+// StringID is a comparable handle of a string in the trace; zero is "".
+type StringID uint32
+
+// FrameID is a comparable handle of a frame (function, file, line); zero is none.
+type FrameID uint32
+
+// FuncID is a comparable handle of a function name; zero is none.
+type FuncID uint32
+
+// StackID is a comparable handle of a stack: equal frames have equal ids
+// throughout the trace. Zero means that no stack was recorded.
+type StackID uint32
+
+// tables holds everything that ids refer to. They only ever grow; a snapshot
+// (a copy of the slice headers) stays valid while the decoder appends, so a
+// reader on another goroutine needs no lock.
+type tables struct {
+	strings []string
+	frames  []Frame
+	stacks  []*Stack
+}
+
+// interner builds tables. It belongs to the decoder's goroutine.
+type interner struct {
+	tables
+	stringIDs map[string]StringID
+	funcIDs   map[string]FuncID
+	frameIDs  map[frameKey]FrameID
+	stackIDs  map[uint64][]StackID // by hash of the frames
+	seed      maphash.Seed
+	userTexts int
+}
+
+type frameKey struct {
+	fn, file string
+	line     int
+}
+
+func newInterner() *interner {
+	in := &interner{
+		stringIDs: map[string]StringID{},
+		funcIDs:   map[string]FuncID{},
+		frameIDs:  map[frameKey]FrameID{},
+		stackIDs:  map[uint64][]StackID{},
+		seed:      maphash.MakeSeed(),
+	}
+	for id, s := range knownStrings { // so that their ids are constants
+		if in.string(s) != StringID(id) {
+			panic("traceload: knownStrings holds a word twice: " + s)
+		}
+	}
+	in.frames = append(in.frames, Frame{})
+	in.stacks = append(in.stacks, &Stack{Site: -1, Owner: -1})
+	return in
+}
+
+// string returns the id of s. What is stored is a copy, so that s may be part
+// of a generation's tables.
+func (in *interner) string(s string) StringID {
+	if id, ok := in.stringIDs[s]; ok {
+		return id
+	}
+	s = strings.Clone(s)
+	id := StringID(len(in.strings))
+	in.strings = append(in.strings, s)
+	in.stringIDs[s] = id
+	return id
+}
+
+// What the traced program writes into its own trace (log messages, names of
+// tasks and regions) may differ from call to call; memory must not grow with it.
+const (
+	userTextLen   = 200    // bytes kept of one text
+	userTextCount = 20_000 // different texts kept; later ones have no id
+)
+
+// userText is string for texts that the traced program made up.
+func (in *interner) userText(s string) StringID {
+	if len(s) > userTextLen {
+		s = s[:userTextLen]
+	}
+	if id, ok := in.stringIDs[s]; ok {
+		return id
+	}
+	if in.userTexts >= userTextCount {
+		return textNone
+	}
+	in.userTexts++
+	return in.string(s)
+}
+
+func (in *interner) frame(fn, file string, line int) FrameID {
+	key := frameKey{fn, file, line}
+	if id, ok := in.frameIDs[key]; ok {
+		return id
+	}
+	fn, file = in.strings[in.string(fn)], in.strings[in.string(file)]
+	funcID, ok := in.funcIDs[fn]
+	if !ok {
+		funcID = FuncID(len(in.funcIDs) + 1)
+		in.funcIDs[fn] = funcID
+	}
+	id := FrameID(len(in.frames))
+	in.frames = append(in.frames, newFrame(funcID, fn, file, line))
+	in.frameIDs[frameKey{fn, file, line}] = id
+	return id
+}
+
+// stack returns the id of the stack with these frames, innermost first.
+func (in *interner) stack(frames []FrameID) StackID {
+	if len(frames) == 0 {
+		return 0
+	}
+	var h maphash.Hash
+	h.SetSeed(in.seed)
+	for _, f := range frames {
+		maphash.WriteComparable(&h, f)
+	}
+	sum := h.Sum64()
+	for _, id := range in.stackIDs[sum] {
+		if slices.Equal(in.stacks[id].whole, frames) {
+			return id
+		}
+	}
+	id := StackID(len(in.stacks))
+	in.stacks = append(in.stacks, newStack(id, slices.Clone(frames), in.frames))
+	in.stackIDs[sum] = append(in.stackIDs[sum], id)
+	return id
+}

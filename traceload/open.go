@@ -1,0 +1,280 @@
+package traceload
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+)
+
+// Input is an open trace, unpacked while it is read. Close it after use.
+type Input struct {
+	Source string // as the user gave it
+	Size   int64  // of the packed bytes; -1 where it is not known beforehand
+
+	packed  atomic.Int64 // packed bytes read so far
+	r       *bufio.Reader
+	packing string // "", "gzip", "zstd"
+	head    []byte // the first unpacked bytes, for error messages
+	closers []func() error
+}
+
+// OpenOptions says how to reach a source. The zero value will do.
+type OpenOptions struct {
+	Stdin io.Reader // what "-" reads; nil is an empty input
+	// Recording is called before a URL is asked for a trace that the server
+	// has yet to record, with the time that it was asked to record. May be nil.
+	Recording func(source string, length time.Duration)
+	// Patience is how long a server may stay silent beyond the time that it
+	// records; 0 means 30 seconds.
+	Patience time.Duration
+}
+
+// Open opens a trace: a file, "-" for standard input, or an http(s) URL that
+// serves one. Plain, gzip and zstd are told apart by content. The error says in
+// one line what is wrong with which source.
+func Open(ctx context.Context, source string, opt OpenOptions) (*Input, error) {
+	in := &Input{Source: source, Size: -1}
+	raw, err := in.dial(ctx, source, opt)
+	if err == nil {
+		err = in.unpack(raw)
+	}
+	if err != nil {
+		_ = in.Close() // the first error is the one to tell
+		return nil, err
+	}
+	return in, nil
+}
+
+// Read implements io.Reader with the unpacked bytes.
+func (in *Input) Read(p []byte) (int, error) {
+	n, err := in.r.Read(p)
+	if in.head == nil && n > 0 {
+		in.head = bytes.Clone(p[:min(n, 512)])
+	}
+	if err != nil && !errors.Is(err, io.EOF) && in.packing != "" {
+		err = fmt.Errorf("the %s data breaks off or is damaged: %w", in.packing, err)
+	}
+	return n, err
+}
+
+// PackedBytes returns how many packed bytes have been read so far; it may be
+// called while another goroutine reads.
+func (in *Input) PackedBytes() int64 { return in.packed.Load() }
+
+// Close releases the source.
+func (in *Input) Close() error {
+	var errs []error
+	for i := len(in.closers) - 1; i >= 0; i-- {
+		errs = append(errs, in.closers[i]())
+	}
+	in.closers = nil
+	return errors.Join(errs...)
+}
+
+func (in *Input) dial(ctx context.Context, source string, opt OpenOptions) (io.Reader, error) {
+	switch {
+	case source == "-":
+		if opt.Stdin == nil {
+			return strings.NewReader(""), nil
+		}
+		return opt.Stdin, nil
+	case strings.HasPrefix(source, "http://"), strings.HasPrefix(source, "https://"):
+		return in.get(ctx, source, opt)
+	}
+	f, err := os.Open(source)
+	if err != nil {
+		var pe *fs.PathError
+		if errors.As(err, &pe) {
+			err = pe.Err
+		}
+		return nil, fmt.Errorf("%s: cannot open the trace: %w", source, err)
+	}
+	in.closers = append(in.closers, f.Close)
+	st, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("%s: cannot open the trace: %w", source, err)
+	}
+	if st.IsDir() {
+		return nil, fmt.Errorf("%s: is a directory: expected a file that holds a Go execution trace", source)
+	}
+	if st.Mode().IsRegular() {
+		in.Size = st.Size()
+	}
+	return f, nil
+}
+
+// unpack recognises the packing by its first bytes.
+func (in *Input) unpack(raw io.Reader) error {
+	br := bufio.NewReaderSize(&countingReader{raw, &in.packed}, 64<<10)
+	in.r = br
+	head, err := br.Peek(4)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("%s: cannot read the trace: %w", in.Source, err)
+	}
+	switch {
+	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
+		in.packing = "gzip"
+		z, err := gzip.NewReader(br)
+		if err != nil {
+			return fmt.Errorf("%s: damaged gzip data: %w", in.Source, err)
+		}
+		in.closers = append(in.closers, z.Close)
+		in.r = bufio.NewReaderSize(z, 64<<10)
+	case bytes.Equal(head, []byte{0x28, 0xb5, 0x2f, 0xfd}):
+		in.packing = "zstd"
+		// One decoder goroutine and at most 128 MB of window: a frame may ask
+		// for more than a machine has.
+		z, err := zstd.NewReader(br, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(128<<20))
+		if err != nil {
+			return fmt.Errorf("%s: damaged zstd data: %w", in.Source, err)
+		}
+		in.closers = append(in.closers, func() error { z.Close(); return nil })
+		in.r = bufio.NewReaderSize(z, 64<<10)
+	}
+	return nil
+}
+
+// looksLike guesses what input that is no trace is, for an error message.
+func looksLike(head []byte) string {
+	trimmed := bytes.ToLower(bytes.TrimSpace(head[:min(len(head), 256)]))
+	switch {
+	case len(head) == 0:
+		return "this is empty"
+	case bytes.HasPrefix(trimmed, []byte("<!doctype html")), bytes.HasPrefix(trimmed, []byte("<html")):
+		return "this is an HTML page"
+	case bytes.HasPrefix(head, []byte("\x7fELF")):
+		return "this is a program (ELF)"
+	case bytes.HasPrefix(trimmed, []byte("{")), bytes.HasPrefix(trimmed, []byte("[")):
+		return "this is JSON or the like"
+	case head[0] == 0x0a && !utf8.Valid(head) || looksLikeProfile(head):
+		return "this is a pprof profile"
+	case utf8.Valid(head[:len(head)-min(len(head)-1, 3)]) && !bytes.ContainsRune(head, 0):
+		return "this is text"
+	}
+	return "this is binary data of another kind"
+}
+
+// looksLikeProfile tells whether head begins like the protocol buffer of a
+// profile: field 1 (sample_type) holding a message of two varint fields.
+func looksLikeProfile(head []byte) bool {
+	return len(head) > 4 && head[0] == 0x0a && head[1] < 16 && head[2] == 0x08
+}
+
+// get asks a server for a trace.
+func (in *Input) get(ctx context.Context, source string, opt OpenOptions) (io.Reader, error) {
+	u, err := url.Parse(source)
+	if err != nil {
+		return nil, fmt.Errorf("%s: not a URL: %w", source, err)
+	}
+	patience := opt.Patience
+	if patience == 0 {
+		patience = 30 * time.Second
+	}
+	var recording time.Duration
+	if s, err := strconv.ParseFloat(u.Query().Get("seconds"), 64); err == nil && s > 0 && s < 24*3600 {
+		recording = time.Duration(s * float64(time.Second))
+	}
+	if opt.Recording != nil {
+		opt.Recording(source, recording)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	in.closers = append(in.closers, func() error { cancel(nil); return nil })
+	silent := fmt.Errorf("the server sent nothing for %v", recording+patience)
+	// One timer watches connection, header and body alike: each sign of life resets it.
+	watch := time.AfterFunc(recording+patience, func() { cancel(silent) })
+	in.closers = append(in.closers, func() error { watch.Stop(); return nil })
+
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, source, nil)
+	if err != nil {
+		return nil, fmt.Errorf("%s: not a URL: %w", source, err)
+	}
+	// A server of ours may pack it; otherwise the transport's own gzip would hide the size.
+	client := &http.Client{Transport: &http.Transport{
+		Proxy:              http.ProxyFromEnvironment,
+		DialContext:        (&net.Dialer{Timeout: min(patience, 10*time.Second)}).DialContext,
+		DisableCompression: true,
+	}}
+	in.closers = append(in.closers, func() error { client.CloseIdleConnections(); return nil })
+	resp, err := client.Do(req)
+	if err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			err = cause
+		}
+		var ue *url.Error
+		if errors.As(err, &ue) {
+			err = ue.Err
+		}
+		return nil, fmt.Errorf("%s: cannot fetch the trace: %w", source, err)
+	}
+	in.closers = append(in.closers, resp.Body.Close)
+	if resp.StatusCode != http.StatusOK {
+		body, _ := io.ReadAll(io.LimitReader(resp.Body, 200)) // best effort: it only decorates the error
+		text := printable(string(body))
+		if text != "" && !strings.HasPrefix(text, "<") {
+			text = ": " + text
+		} else {
+			text = ""
+		}
+		return nil, fmt.Errorf("%s: the server answered %s%s; expected a trace, as /debug/pprof/trace?seconds=5 serves it", source, printable(resp.Status), text)
+	}
+	in.Size = resp.ContentLength
+	return &watchedReader{r: resp.Body, ctx: ctx, alive: func() { watch.Reset(recording + patience) }}, nil
+}
+
+// printable keeps the first line of a foreign text, without control characters.
+func printable(s string) string {
+	s, _, _ = strings.Cut(strings.TrimSpace(s), "\n")
+	return strings.Map(func(r rune) rune {
+		if r < 0x20 || r >= 0x7f && r < 0xa0 || r == utf8.RuneError {
+			return -1
+		}
+		return r
+	}, s)
+}
+
+type countingReader struct {
+	r io.Reader
+	n *atomic.Int64
+}
+
+func (c *countingReader) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n.Add(int64(n))
+	return n, err
+}
+
+// watchedReader resets a watchdog with each read and tells why it was cut off.
+type watchedReader struct {
+	r     io.Reader
+	ctx   context.Context
+	alive func()
+}
+
+func (w *watchedReader) Read(p []byte) (int, error) {
+	n, err := w.r.Read(p)
+	if n > 0 {
+		w.alive()
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		if cause := context.Cause(w.ctx); cause != nil {
+			err = cause
+		}
+	}
+	return n, err
+}

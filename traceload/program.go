@@ -1,0 +1,303 @@
+package traceload
+
+import "time"
+
+// Goroutine is what is known of one goroutine as of the current event. The
+// record of a goroutine that has ended is used again: keep an ID or a copy,
+// never the pointer.
+type Goroutine struct {
+	ID GoID
+	// Slot is a small number that no two goroutines alive at one time share:
+	// an index for tables of one's own. A new goroutine may get the slot of
+	// one that has ended; KindCreate and KindStatus are the first events of an occupant.
+	Slot  int32
+	State State
+	// Since is when the present state began; the trace's start if it began
+	// earlier (SinceKnown is false then).
+	Since      Time
+	SinceKnown bool
+	Wait       Wait     // kind of wait, in StateWaiting
+	Reason     StringID // the runtime's word for it; derived from the stack where the trace gives none
+	Stack      StackID  // where it waits or sits in a system call; otherwise where it last did
+	Entry      StackID  // a stack whose outermost frame is the function that the go statement started; 0 if unknown
+	BornKnown  bool     // its creation is in the trace
+	Born       Time     // when it was created; the trace's start where unknown
+	Creator    GoID     // who created it; NoGoroutine if unknown or the runtime did
+	CreatedAt  StackID  // where its creator stood; 0 if unknown
+	System     bool     // the runtime's own or the tracer's: leave it out
+	Ran        bool     // it has run since it was created or found
+}
+
+// Program is the traced program as of the current event. Observers read it,
+// and call nothing on it from another goroutine.
+type Program struct {
+	Now        Time  // time of the current event
+	Procs      int   // GOMAXPROCS; 0 as long as unknown
+	Goroutines int64 // goroutines seen so far, without the runtime's own
+
+	t     tables
+	live  map[GoID]*Goroutine
+	slots []*Goroutine // by slot; State is StateEnded for free ones
+	free  []*Goroutine
+	ended *Goroutine // ended with the current event; free from the next on
+	start int64      // the trace's clock at its first event
+	any   bool       // there was an event
+	event Event
+}
+
+func newProgram() *Program {
+	return &Program{live: map[GoID]*Goroutine{}}
+}
+
+// Goroutine returns the goroutine with this id if it is alive, else nil.
+func (p *Program) Goroutine(id GoID) *Goroutine { return p.live[id] }
+
+// Live calls yield for every goroutine alive, the system's too, in the order
+// of their slots, until it returns false.
+func (p *Program) Live(yield func(*Goroutine) bool) {
+	for _, g := range p.slots {
+		if g.State != StateEnded && !yield(g) {
+			return
+		}
+	}
+}
+
+// Slots returns an upper bound of the slots in use: the length that a table
+// indexed by Goroutine.Slot needs.
+func (p *Program) Slots() int { return len(p.slots) }
+
+// String returns the text of an id. It is untrusted: it may hold anything.
+func (p *Program) String(id StringID) string { return p.t.strings[id] }
+
+// Frame returns a frame by its id.
+func (p *Program) Frame(id FrameID) *Frame { return &p.t.frames[id] }
+
+// Stack returns a stack by its id, never nil; id 0 gives one without frames.
+func (p *Program) Stack(id StackID) *Stack { return p.t.stacks[id] }
+
+// Frames returns the frames of a stack, innermost first.
+func (p *Program) Frames(id StackID) []Frame {
+	ids := p.t.stacks[id].Frames
+	frames := make([]Frame, len(ids))
+	for i, f := range ids {
+		frames[i] = p.t.frames[f]
+	}
+	return frames
+}
+
+// Site returns the frame to show for a stack (see Stack.Site), nil if none.
+func (p *Program) Site(id StackID) *Frame {
+	if f := p.SiteID(id); f != 0 {
+		return &p.t.frames[f]
+	}
+	return nil
+}
+
+// SiteID is Site as a comparable id, 0 if none.
+func (p *Program) SiteID(id StackID) FrameID {
+	s := p.t.stacks[id]
+	if s.Site < 0 {
+		return 0
+	}
+	return s.Frames[s.Site]
+}
+
+// Entry returns the frame of the function that g's go statement started, nil
+// if unknown.
+func (p *Program) Entry(g *Goroutine) *Frame {
+	if f := p.EntryID(g); f != 0 {
+		return &p.t.frames[f]
+	}
+	return nil
+}
+
+// EntryID is Entry as a comparable id, 0 if unknown.
+func (p *Program) EntryID(g *Goroutine) FrameID {
+	s := p.t.stacks[g.Entry]
+	if len(s.Frames) == 0 {
+		return 0
+	}
+	return s.Frames[len(s.Frames)-1]
+}
+
+// metricProcs is the name under which the trace reports GOMAXPROCS.
+const metricProcs = "/sched/gomaxprocs:threads"
+
+// apply brings the program up to date with one record and returns the event
+// that it was, nil if it told nothing new.
+func (p *Program) apply(r *record) *Event {
+	if p.ended != nil {
+		p.free = append(p.free, p.ended)
+		p.ended = nil
+	}
+	if !p.any {
+		p.any, p.start = true, r.time
+	}
+	if now := Time(r.time - p.start); now > p.Now {
+		p.Now = now
+	}
+	ev := &p.event
+	*ev = Event{Kind: r.kind, Time: p.Now, Text: r.text, Text2: r.text2, Value: r.value, Parent: r.parent, Stack: r.stack}
+
+	switch r.kind {
+	case KindMetric:
+		if p.t.strings[r.text] == metricProcs {
+			p.Procs = int(r.value)
+		}
+		return ev
+	case KindSample, KindRangeBegin, KindRangeEnd, KindTaskBegin, KindTaskEnd, KindRegionBegin, KindRegionEnd, KindLog:
+		if r.g != NoGoroutine {
+			ev.G = p.live[r.g]
+		}
+		return ev
+	}
+
+	g := p.live[r.g]
+	known := g != nil
+	if !known {
+		g = p.occupy(r.g)
+		if r.kind != KindStatus && r.kind != KindCreate {
+			// Damage or a format that leaves out the status: take it as found.
+			g.State, g.Since = r.from, 0
+		}
+	}
+	ev.G, ev.From, ev.To = g, g.State, r.to
+	ev.Lived, ev.FromKnown = p.Now.Sub(g.Since), g.SinceKnown
+	ev.Wait = g.Wait
+	ev.Reason = g.Reason
+
+	switch r.kind {
+	case KindStatus:
+		return p.status(g, r, known)
+	case KindCreate:
+		g.BornKnown, g.Born = true, p.Now
+		g.Creator, g.CreatedAt, g.Entry = r.by, r.byStack, r.stack
+		p.identify(g)
+		ev.From = StateEnded
+		ev.Lived, ev.FromKnown = 0, true
+		ev.ByStack = r.byStack
+		if r.by != NoGoroutine {
+			ev.By = p.live[r.by]
+		}
+	case KindBlock:
+		g.Stack, g.Reason = r.stack, r.text
+		g.Wait = p.t.stacks[r.stack].wait(r.text)
+		if g.Reason == textNone { // formats up to Go 1.21
+			g.Reason = p.t.stacks[r.stack].Derived
+		}
+		if g.System {
+			g.Wait = WaitRuntime
+		}
+		g.adopt(r.stack)
+		ev.Wait, ev.Reason = g.Wait, g.Reason
+	case KindSyscallBegin:
+		g.Stack = r.stack
+		g.adopt(r.stack)
+	case KindStop:
+		ev.Reason = r.text
+		g.adopt(r.stack)
+	case KindUnblock:
+		ev.Stack, ev.ByStack = g.Stack, r.byStack
+		if r.by != NoGoroutine {
+			ev.By = p.live[r.by]
+		}
+		ev.Waker = p.waker(g, ev)
+	case KindSyscallEnd:
+		ev.Stack = g.Stack
+	case KindStart:
+		g.Ran = true
+	case KindEnd:
+		delete(p.live, g.ID)
+		p.ended = g
+	}
+	if r.from == StateRunning {
+		g.Ran = true
+	}
+	g.State, g.Since, g.SinceKnown = r.to, p.Now, true
+	return ev
+}
+
+// status takes a status record: the first sight of a goroutine, or what the
+// runtime repeats about it in each generation.
+func (p *Program) status(g *Goroutine, r *record, known bool) *Event {
+	if known {
+		// Known already: only a stack that was missing is news.
+		if r.stack == 0 || g.Stack != 0 || r.to != g.State {
+			return nil
+		}
+	} else {
+		g.Creator = NoGoroutine
+		g.State, g.Since, g.SinceKnown = r.to, 0, false
+	}
+	p.event.From = StateUnknown
+	g.Stack = r.stack
+	if r.stack != 0 {
+		s := p.t.stacks[r.stack]
+		g.adopt(r.stack)
+		p.identify(g)
+		if g.State == StateWaiting {
+			g.Reason = s.Derived
+			g.Wait = s.wait(g.Reason)
+		}
+		if g.System {
+			g.Wait = WaitRuntime
+		}
+	}
+	p.event.Wait, p.event.Reason = g.Wait, g.Reason
+	p.event.Lived, p.event.FromKnown = p.Now.Sub(g.Since), g.SinceKnown
+	return &p.event
+}
+
+// adopt takes the entry function from any stack of a goroutine whose creation
+// was not seen: it is the outermost frame, unless the stack was cut off.
+func (g *Goroutine) adopt(stack StackID) {
+	if g.Entry == 0 {
+		g.Entry = stack
+	}
+}
+
+// identify sets what follows from the entry function.
+func (p *Program) identify(g *Goroutine) {
+	if g.Entry != 0 && isSystemEntry(p.Entry(g).Func) && !g.System {
+		g.System = true
+		p.Goroutines--
+	}
+}
+
+// waker says what woke g, whose wait just ended.
+func (p *Program) waker(g *Goroutine, ev *Event) Waker {
+	switch {
+	case ev.By != nil && ev.By != g:
+		if !ev.By.BornKnown || ev.By.Creator == NoGoroutine {
+			if e := p.EntryID(ev.By); e != 0 && isDeadline(p.t.frames[e].Func) {
+				return WakerDeadline
+			}
+		}
+		return WakerGoroutine
+	case g.Wait == WaitNetwork:
+		return WakerNetwork
+	case ev.ByStack == 0 && (g.Wait == WaitSleep || g.Wait == WaitSelect || g.Wait == WaitChanReceive || g.Wait == WaitUnknown):
+		return WakerTimer
+	}
+	return WakerRuntime
+}
+
+// occupy finds a record for a goroutine that is new to us.
+func (p *Program) occupy(id GoID) *Goroutine {
+	var g *Goroutine
+	if n := len(p.free); n > 0 {
+		g = p.free[n-1]
+		p.free = p.free[:n-1]
+		*g = Goroutine{Slot: g.Slot}
+	} else {
+		g = &Goroutine{Slot: int32(len(p.slots))}
+		p.slots = append(p.slots, g)
+	}
+	g.ID, g.Creator = id, NoGoroutine
+	p.live[id] = g
+	p.Goroutines++
+	return g
+}
+
+// InState is how long g has been in its present state.
+func (p *Program) InState(g *Goroutine) time.Duration { return p.Now.Sub(g.Since) }
