@@ -1,0 +1,210 @@
+// Package detectortest runs detectors over the recorded fixtures and compares
+// what they find with what the fixtures' sources ask for.
+//
+// A line of a fixture's program that ends in
+//
+//	// want detector/cause
+//
+// asks for a finding of that detector and cause whose site is that line. What
+// is asked for and not found fails, and so does what is found and not asked
+// for, from severity medium on. A mended program asks for nothing.
+package detectortest
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/tracedoc/tracedoc/detectors"
+	"github.com/tracedoc/tracedoc/traceload"
+)
+
+// Half is one recorded half of a fixture: a program and its traces.
+type Half struct {
+	Fixture string   // folder's name: "goroutine-leak-chan-send"
+	Name    string   // "defect" or "mended"
+	Dir     string   // absolute
+	Traces  []string // absolute, sorted
+	Wants   []Want   // in the order of the source
+}
+
+// Want is what one line of a fixture's program asks for.
+type Want struct {
+	Detector, Cause string
+	File            string // path below fixtures: "goroutine-leak-chan-send/defect/main.go"
+	Line            int
+}
+
+func (w Want) String() string {
+	return fmt.Sprintf("%s:%d: %s/%s", w.File, w.Line, w.Detector, w.Cause)
+}
+
+// FixtureDir returns the absolute path of the fixtures.
+func FixtureDir(t testing.TB) string {
+	t.Helper()
+	_, file, _, ok := runtime.Caller(0)
+	if !ok {
+		t.Fatal("no caller information: the fixtures cannot be found")
+	}
+	if !filepath.IsAbs(file) { // built with -trimpath: tests run in their package's folder
+		wd, err := os.Getwd()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for dir := wd; ; dir = filepath.Dir(dir) {
+			if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+				return filepath.Join(dir, "fixtures")
+			}
+			if dir == filepath.Dir(dir) {
+				t.Fatalf("no go.mod above %s", wd)
+			}
+		}
+	}
+	return filepath.Join(filepath.Dir(file), "..", "..", "..", "fixtures")
+}
+
+// Halves returns all recorded halves whose fixture's name has the prefix. It
+// fails if a trace was recorded from another source than the one beside it.
+func Halves(t testing.TB, prefix string) []Half {
+	t.Helper()
+	root := FixtureDir(t)
+	programs, err := filepath.Glob(filepath.Join(root, prefix+"*", "*", "main.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var halves []Half
+	for _, program := range programs {
+		dir := filepath.Dir(program)
+		h := Half{Fixture: filepath.Base(filepath.Dir(dir)), Name: filepath.Base(dir), Dir: dir}
+		if h.Name != "defect" && h.Name != "mended" {
+			continue
+		}
+		h.Traces, _ = filepath.Glob(filepath.Join(dir, "*.trace.zst")) // the pattern is constant
+		if len(h.Traces) == 0 {
+			t.Errorf("%s/%s has no recorded trace; run: go generate ./fixtures", h.Fixture, h.Name)
+			continue
+		}
+		h.Wants = readSource(t, h, program)
+		halves = append(halves, h)
+	}
+	return halves
+}
+
+var wantPattern = regexp.MustCompile(`// want ((?:[a-z-]+/[a-z-]+ ?)+)$`)
+
+// readSource returns the wants of a program and checks that its traces are not stale.
+func readSource(t testing.TB, h Half, program string) []Want {
+	t.Helper()
+	data, err := os.ReadFile(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(data)
+	stored, err := os.ReadFile(filepath.Join(h.Dir, "source.sha256"))
+	if err != nil || strings.Fields(string(stored) + " -")[0] != hex.EncodeToString(sum[:]) {
+		t.Errorf("the traces of %s/%s were recorded from another source; run: go generate ./fixtures", h.Fixture, h.Name)
+	}
+	var wants []Want
+	sc := bufio.NewScanner(strings.NewReader(string(data)))
+	for line := 1; sc.Scan(); line++ {
+		m := wantPattern.FindStringSubmatch(strings.TrimSpace(sc.Text()))
+		if m == nil {
+			continue
+		}
+		for _, w := range strings.Fields(m[1]) {
+			det, cause, _ := strings.Cut(w, "/")
+			wants = append(wants, Want{det, cause, h.Fixture + "/" + h.Name + "/main.go", line})
+		}
+	}
+	return wants
+}
+
+// Analyze returns the findings in one recorded trace, the doubtful ones too.
+func Analyze(t testing.TB, trace string, list ...*detectors.Detector) *detectors.Report {
+	t.Helper()
+	in, err := traceload.Open(context.Background(), trace, traceload.OpenOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	res, err := detectors.Analyze(in, list, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range res.Warnings() {
+		if strings.Contains(w, "internal error") {
+			t.Errorf("%s: %s", trace, w)
+		}
+	}
+	return detectors.NewReport([]*detectors.Result{res}, detectors.Options{MinConfidence: 0.5})
+}
+
+// Run checks one detector alone on its own fixtures.
+func Run(t *testing.T, d *detectors.Detector) {
+	t.Helper()
+	halves := Halves(t, d.Name+"-")
+	if len(halves) == 0 {
+		t.Fatalf("no fixture for %s below fixtures/", d.Name)
+	}
+	for _, h := range halves {
+		h.Wants = only(h.Wants, d.Name)
+		Check(t, h, d)
+	}
+}
+
+func only(wants []Want, detector string) []Want {
+	var list []Want
+	for _, w := range wants {
+		if w.Detector == detector {
+			list = append(list, w)
+		}
+	}
+	return list
+}
+
+// Check compares what the detectors find in each trace of a half with its wants.
+func Check(t *testing.T, h Half, list ...*detectors.Detector) {
+	for _, trace := range h.Traces {
+		name := strings.TrimSuffix(filepath.Base(trace), ".trace.zst")
+		t.Run(h.Fixture+"/"+h.Name+"/"+name, func(t *testing.T) {
+			rep := Analyze(t, trace, list...)
+			asked := map[int]bool{} // by index of finding
+			for _, w := range h.Wants {
+				met := false
+				for i, f := range rep.Findings {
+					if w.matches(f) {
+						met, asked[i] = true, true
+						if f.Severity < detectors.Medium {
+							t.Errorf("%s: found, but as %s (confidence %.2f)", w, f.Severity, f.Confidence)
+						}
+					}
+				}
+				if !met {
+					t.Errorf("%s: not found", w)
+				}
+			}
+			for i, f := range rep.Findings {
+				if !asked[i] && f.Severity >= detectors.Medium {
+					t.Errorf("%s:%d: unexpected %s/%s (%s, confidence %.2f): %s", f.Site.File, f.Site.Line, f.Detector, f.Cause, f.Severity, f.Confidence, f.Title)
+				}
+			}
+			if t.Failed() {
+				for _, f := range rep.Findings {
+					t.Logf("%s %s/%s %.2f at %s: %s\n%s\nevidence: %v", f.Severity, f.Detector, f.Cause, f.Confidence, f.Site.Where(), f.Title, f.Detail, f.Evidence)
+				}
+			}
+		})
+	}
+}
+
+func (w Want) matches(f detectors.Finding) bool {
+	return f.Detector == w.Detector && f.Cause == w.Cause && f.Site.Line == w.Line && strings.HasSuffix(f.Site.File, w.File)
+}

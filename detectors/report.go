@@ -1,0 +1,118 @@
+package detectors
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+)
+
+// Schema is the name of the JSON report's schema. It changes only by adding;
+// what must break it gets a new name.
+const Schema = "tracedoc/report/v1"
+
+// Report is all that was read and found, ranked. It is the only thing that an
+// output format sees, and it encodes to JSON and back without loss.
+type Report struct {
+	Schema   string    `json:"schema"`
+	Tool     Tool      `json:"tool"`
+	Traces   []Trace   `json:"traces"`
+	Findings []Finding `json:"findings"`
+	// Omitted counts the findings that filters left out (Options.MinSeverity,
+	// MinConfidence, Top), so that an empty list is not mistaken for a clean bill.
+	Omitted int `json:"omitted"`
+}
+
+// Tool says who made a report.
+type Tool struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+}
+
+// Trace says what one analysed trace is.
+type Trace struct {
+	Source      string        `json:"source"`
+	Format      string        `json:"format"`
+	StartTime   *time.Time    `json:"start_time,omitempty"` // nil where the trace carries no wall clock
+	Duration    time.Duration `json:"duration_ns"`
+	Bytes       int64         `json:"bytes"`
+	Events      int64         `json:"events"`
+	Goroutines  int64         `json:"goroutines"`
+	Complete    bool          `json:"complete"`
+	UnreadBytes int64         `json:"unread_bytes"`
+	// Warnings says what went wrong with reading, and which detectors could
+	// not judge this trace and why: neither a finding nor silence.
+	Warnings []string `json:"warnings"`
+	// Idle is what was looked at and left in peace.
+	Idle Idle `json:"idle"`
+	// CannotShow lists what this trace cannot show, each with the recording that would.
+	CannotShow []string `json:"cannot_show"`
+}
+
+// Idle counts goroutines that waited at the end and were judged to be at rest.
+type Idle struct {
+	Goroutines int        `json:"goroutines"`
+	Sites      []IdleSite `json:"sites"` // the largest first
+}
+
+// IdleSite is one place where goroutines rest.
+type IdleSite struct {
+	Site       Frame  `json:"site"`
+	Goroutines int    `json:"goroutines"`
+	Why        string `json:"why"` // what speaks for rest: "woken 318 times, as a pool of workers is"
+}
+
+// Worst returns the highest severity among the findings; ok is false if there are none.
+func (r *Report) Worst() (worst Severity, ok bool) {
+	for i := range r.Findings {
+		worst, ok = max(worst, r.Findings[i].Severity), true
+	}
+	return worst, ok
+}
+
+// Complete tells whether every trace could be read whole.
+func (r *Report) Complete() bool {
+	for i := range r.Traces {
+		if !r.Traces[i].Complete {
+			return false
+		}
+	}
+	return true
+}
+
+// normalize makes every list non-nil, as the schema promises.
+func (r *Report) normalize() {
+	r.Traces = nonNil(r.Traces)
+	for i := range r.Traces {
+		t := &r.Traces[i]
+		t.Warnings, t.CannotShow, t.Idle.Sites = nonNil(t.Warnings), nonNil(t.CannotShow), nonNil(t.Idle.Sites)
+	}
+	r.Findings = nonNil(r.Findings)
+	for i := range r.Findings {
+		f := &r.Findings[i]
+		f.Evidence, f.Groups, f.Timeline, f.Pattern.Links = nonNil(f.Evidence), nonNil(f.Groups), nonNil(f.Timeline), nonNil(f.Pattern.Links)
+		for j := range f.Groups {
+			f.Groups[j].Goroutines, f.Groups[j].Stack = nonNil(f.Groups[j].Goroutines), nonNil(f.Groups[j].Stack)
+		}
+	}
+}
+
+func nonNil[T any](s []T) []T {
+	if s == nil {
+		return []T{}
+	}
+	return s
+}
+
+// ReadReport reads a report in its JSON form.
+func ReadReport(r io.Reader) (*Report, error) {
+	var rep Report
+	if err := json.NewDecoder(r).Decode(&rep); err != nil {
+		return nil, fmt.Errorf("not a report of schema %s: %w", Schema, err)
+	}
+	if rep.Schema != Schema {
+		return nil, fmt.Errorf("a report of schema %q: expected %q", rep.Schema, Schema)
+	}
+	rep.normalize()
+	return &rep, nil
+}

@@ -1,0 +1,201 @@
+package detectors
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/tracedoc/tracedoc/traceload"
+)
+
+// Fact is knowledge that several detectors need. It is built once per walk,
+// is fed before those that asked for it, and reports nothing by itself.
+type Fact[T Observer] struct {
+	Name    string
+	Watches traceload.Kinds
+	New     func(*Pass) T
+}
+
+// Need returns the one instance of f in this walk. Call it from a detector's
+// or another fact's constructor; reading from it is allowed at any time after.
+func Need[T Observer](p *Pass, f *Fact[T]) T {
+	e, ok := p.walk.facts[f]
+	if !ok {
+		e = &entry{name: f.Name, watches: f.Watches}
+		fact := f.New(&Pass{walk: p.walk, entry: e})
+		e.observer = fact
+		p.walk.facts[f] = e
+		p.walk.entries = append(p.walk.entries, e)
+	}
+	e.users = append(e.users, p.entry)
+	return e.observer.(T)
+}
+
+// Pass is one detector's (or fact's) run over one trace.
+type Pass struct {
+	walk  *walk
+	entry *entry
+}
+
+// Report hands over a finding. The room sets cause, confidence, effect, impact,
+// site, groups and wording; detector and family are filled in here.
+func (p *Pass) Report(f Finding) {
+	d := p.entry.detector
+	if _, ok := d.Cause(f.Cause); !ok {
+		panic(fmt.Sprintf("cause %q is not declared", f.Cause))
+	}
+	f.Detector, f.Family = d.Name, d.Family
+	p.walk.findings = append(p.walk.findings, judged{f, d})
+}
+
+// CannotJudge says that the detector has no answer for this trace, and why
+// ("the trace holds no stacks"): a warning of the trace, neither a finding nor silence.
+func (p *Pass) CannotJudge(reason string) {
+	p.walk.warn("%s could not judge this trace: %s", p.entry.name, reason)
+}
+
+// LeaveInPeace says that n goroutines waiting at site are at rest, and why.
+func (p *Pass) LeaveInPeace(site Frame, n int, why string) {
+	p.walk.idle = append(p.walk.idle, IdleSite{Site: site, Goroutines: n, Why: why})
+}
+
+// Info says what the trace is. It is complete in Finish, zero before.
+func (p *Pass) Info() *traceload.Info { return &p.walk.info }
+
+// entry is one observer in the order in which it is fed.
+type entry struct {
+	name     string
+	watches  traceload.Kinds
+	observer Observer
+	detector *Detector // nil for a fact
+	users    []*entry  // who needs this fact
+	dead     bool      // it panicked, or a fact that it needs did
+}
+
+type judged struct {
+	Finding
+	by *Detector
+}
+
+// walk joins one reading of a trace with all that observe it.
+type walk struct {
+	entries  []*entry
+	facts    map[any]*entry
+	byKind   [traceload.NumKinds][]*entry
+	findings []judged
+	warnings []string
+	idle     []IdleSite
+	info     traceload.Info
+	facets   facets
+}
+
+func (w *walk) warn(format string, args ...any) {
+	w.warnings = append(w.warnings, fmt.Sprintf(format, args...))
+}
+
+// Result is what one trace gave, not yet ranked.
+type Result struct {
+	trace    Trace
+	findings []judged
+}
+
+// Analyze walks one trace with the given detectors. The error says in one line
+// why nothing could be read. progress may be nil.
+func Analyze(in *traceload.Input, list []*Detector, progress traceload.Progress) (*Result, error) {
+	if err := Validate(list); err != nil {
+		return nil, err
+	}
+	w := &walk{facts: map[any]*entry{}}
+	for _, d := range list {
+		w.add(d)
+	}
+	for _, e := range w.entries {
+		for k := range traceload.NumKinds {
+			if e.watches.Has(k) {
+				w.byKind[k] = append(w.byKind[k], e)
+			}
+		}
+	}
+	prog, info, err := traceload.Walk(in, w.observe, progress)
+	if err != nil {
+		return nil, err
+	}
+	w.info = info
+	for _, e := range w.entries {
+		if !e.dead {
+			w.finish(e, prog)
+		}
+	}
+	return &Result{trace: w.describe(), findings: w.findings}, nil
+}
+
+func (w *walk) add(d *Detector) {
+	e := &entry{name: d.Name, watches: d.Watches, detector: d}
+	defer w.contain(e)
+	e.observer = d.New(&Pass{walk: w, entry: e})
+	w.entries = append(w.entries, e)
+}
+
+func (w *walk) observe(p *traceload.Program, ev *traceload.Event) {
+	w.facets.note(ev)
+	list := w.byKind[ev.Kind]
+	for i := 0; i < len(list); {
+		i = w.feed(list, i, p, ev)
+	}
+}
+
+// feed gives ev to list[i:]. If one panics it is switched off and the index
+// after it returned, so that the others go on.
+func (w *walk) feed(list []*entry, i int, p *traceload.Program, ev *traceload.Event) (next int) {
+	defer func() {
+		if v := recover(); v != nil {
+			w.fail(list[i], v)
+			next = i + 1
+		}
+	}()
+	for ; i < len(list); i++ {
+		if e := list[i]; !e.dead {
+			e.observer.Observe(p, ev)
+		}
+	}
+	return i
+}
+
+func (w *walk) finish(e *entry, p *traceload.Program) {
+	defer w.contain(e)
+	e.observer.Finish(p)
+}
+
+// contain turns a panic of e into a warning; it must be deferred directly.
+func (w *walk) contain(e *entry) {
+	if v := recover(); v != nil {
+		w.fail(e, v)
+	}
+}
+
+// fail switches e off, and those that build on it.
+func (w *walk) fail(e *entry, v any) {
+	e.dead = true
+	text, _, _ := strings.Cut(fmt.Sprint(v), "\n")
+	if e.detector != nil {
+		w.warn("internal error in detector %s: %s; this is a bug of tracedoc, not of the trace", e.name, text)
+	} else {
+		w.warn("internal error in the fact %s: %s; this is a bug of tracedoc, not of the trace", e.name, text)
+	}
+	w.orphan(e)
+}
+
+func (w *walk) orphan(e *entry) {
+	for _, u := range e.users {
+		if u.dead {
+			continue
+		}
+		u.dead = true
+		if u.detector != nil {
+			w.warn("%s could not judge this trace: it builds on %s, which failed", u.name, e.name)
+		}
+		w.orphan(u)
+	}
+}
+
+// Warnings returns the warnings of the trace.
+func (r *Result) Warnings() []string { return r.trace.Warnings }
