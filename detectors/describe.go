@@ -3,6 +3,7 @@ package detectors
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -44,6 +45,25 @@ func GroupOf(p *traceload.Program, role Role, g *traceload.Goroutine) Group {
 		Role: role, Count: 1, Goroutines: []int64{int64(g.ID)}, Entry: EntryName(p, g),
 		State: g.State.String(), Reason: p.String(g.Reason), Stack: StackOf(p, g.Stack), CreatedBy: SiteOf(p, g.CreatedAt),
 	}
+}
+
+// GroupsOf sorts goroutines into groups that share stack, entry and creator,
+// the largest first, at most limit of them.
+func GroupsOf(p *traceload.Program, role Role, list []*traceload.Goroutine, limit int) []Group {
+	type key struct{ stack, entry, created traceload.StackID }
+	index := map[key]int{}
+	var groups []Group
+	for _, g := range list {
+		k := key{g.Stack, g.Entry, g.CreatedAt}
+		if i, ok := index[k]; ok {
+			groups[i].Add(g.ID)
+			continue
+		}
+		index[k] = len(groups)
+		groups = append(groups, GroupOf(p, role, g))
+	}
+	slices.SortStableFunc(groups, func(a, b Group) int { return b.Count - a.Count })
+	return groups[:min(limit, len(groups))]
 }
 
 // Add counts another goroutine into the group.

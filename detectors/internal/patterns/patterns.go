@@ -23,7 +23,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"path"
+	"io/fs"
 	"slices"
 	"strings"
 	"sync"
@@ -44,28 +44,37 @@ type Pattern struct {
 //go:embed *.txtar
 var files embed.FS
 
-// load parses all patterns, once; they are sorted by ID. A file that is not
-// a pattern is a mistake in this package, so load panics.
+// load parses the patterns of this package, once. That they are sound is
+// tested, so it panics otherwise.
 var load = sync.OnceValue(func() []Pattern {
-	entries, err := files.ReadDir(".")
+	all, err := parseAll(files)
 	if err != nil {
 		panic(fmt.Sprintf("patterns: %v", err))
 	}
+	return all
+})
+
+// parseAll returns the patterns in the files of fsys, sorted by ID.
+func parseAll(fsys fs.FS) ([]Pattern, error) {
+	names, err := fs.Glob(fsys, "*.txtar")
+	if err != nil {
+		return nil, err
+	}
 	var all []Pattern
-	for _, e := range entries {
-		data, err := files.ReadFile(e.Name())
+	for _, name := range names {
+		data, err := fs.ReadFile(fsys, name)
 		if err != nil {
-			panic(fmt.Sprintf("patterns: %v", err))
+			return nil, err
 		}
-		p, err := parse(e.Name(), data)
+		p, err := parse(name, data)
 		if err != nil {
-			panic(fmt.Sprintf("patterns: %v", err))
+			return nil, err
 		}
 		all = append(all, p)
 	}
 	slices.SortFunc(all, func(a, b Pattern) int { return strings.Compare(a.ID, b.ID) })
-	return all
-})
+	return all, nil
+}
 
 // Get returns the pattern with that id, and whether there is one. The result
 // is the caller's to change.
@@ -95,12 +104,12 @@ func (p Pattern) clone() Pattern {
 	return p
 }
 
-// parse reads the pattern in data, a txtar archive from the file of that
+// parse reads the pattern in data, the txtar archive in the file of that
 // name. Every part must be there, once, and not be empty.
 func parse(name string, data []byte) (Pattern, error) {
 	archive := txtar.Parse(data)
 	p := Pattern{
-		ID:  strings.TrimSuffix(path.Base(name), ".txtar"),
+		ID:  strings.TrimSuffix(name, ".txtar"),
 		Why: strings.Join(strings.Fields(string(archive.Comment)), " "),
 	}
 	if p.Why == "" {

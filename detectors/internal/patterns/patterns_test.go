@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"golang.org/x/tools/txtar"
 )
@@ -250,6 +251,21 @@ func TestResultsAreTheCallers(t *testing.T) {
 	got.Links[0] = "changed"
 	if All()[0].Links[0] != want {
 		t.Errorf("All sees a change made to the result of Get")
+	}
+}
+
+func TestParseAll(t *testing.T) {
+	whole := &fstest.MapFile{Data: []byte("It helps.\n-- title --\nDo it\n-- links --\nhttps://go.dev/ref/mem\n" +
+		"-- before.go --\npackage p\n\nvar a int\n-- after.go --\npackage p\n\nvar b int\n")}
+	broken := &fstest.MapFile{Data: []byte("It helps.\n")}
+	// A dash sorts before the dot of the file's name.
+	all, err := parseAll(fstest.MapFS{"run-once.txtar": whole, "run.txtar": whole, "doc.go": broken})
+	if err != nil || len(all) != 2 || all[0].ID != "run" || all[1].ID != "run-once" {
+		t.Errorf("parseAll = %v, %v, want run and run-once", all, err)
+	}
+	all, err = parseAll(fstest.MapFS{"run.txtar": whole, "walk.txtar": broken})
+	if want := "walk.txtar: no title, before.go, after.go, links"; all != nil || err == nil || err.Error() != want {
+		t.Errorf("parseAll = %v, %v, want error %s", all, err, want)
 	}
 }
 

@@ -1,0 +1,41 @@
+// Package goroutineleak finds goroutines that wait for something that will never come.
+//
+// # What it looks for
+//
+// A leaked goroutine is blocked for ever: its stack, and all that its stack
+// holds, stays. Thousands of goroutines wait in every healthy server, so the
+// question is which of them are stuck and which are at rest. Causes, by what
+// the goroutines wait for: chan-send, chan-receive, select, nil-channel,
+// wait-group, cond, mutex, and context (a context that can never end).
+// Goroutines that wait for a cancellation or a done channel that could come
+// are cancel-never-fired's.
+//
+// # How it decides
+//
+// Goroutines parked at one line when the trace ends are judged together. They
+// count as stuck if they have waited far longer than others ever did at that
+// line (ten times what 99 of 100 waits took, twice the longest) and for a
+// twentieth of the trace. Then named pieces of evidence are added up, each with
+// a weight that is shown in the finding: what they wait for (a send has
+// something to hand over; a nil channel is certain), whether they gathered all
+// through the trace or came together as a pool does, whether they were woken
+// here before, whether others were and how soon, whether the goroutines that
+// started them have ended, and whether all that a waiting parent started has
+// ended. The weights stand in one place, internal/facts/waits/group.go. The
+// confidence is bounded by the length of the trace.
+//
+// # What it cannot see
+//
+// A trace holds no values: which channel it is, and who else could send, it
+// does not say. Goroutines parked before the trace began have no history; on a
+// lock or a send they are still suspicious, on a receive or a select they are
+// taken to be at rest. A single stuck goroutine is not told from a patient one
+// unless the wait is for ever by its nature. Before Go 1.23 goroutines parked
+// before the trace have no stack at all.
+//
+// # Repair
+//
+// Give every wait a way out: buffer the one result that may be abandoned, close
+// the channel that is ranged over, select on the context's Done beside the
+// operation, unlock and call Done in a defer.
+package goroutineleak

@@ -1,0 +1,290 @@
+// Package waits knows every place where goroutines wait: how often, how long,
+// who woke them, and who is parked there when the trace ends. From that it
+// judges who is stuck and who is at rest (see Group).
+package waits
+
+import (
+	"math/bits"
+	"strings"
+	"time"
+
+	"github.com/tracedoc/tracedoc/detectors"
+	"github.com/tracedoc/tracedoc/traceload"
+)
+
+// Fact gives the table of all places of waiting.
+var Fact = &detectors.Fact[*Table]{
+	Name: "waits",
+	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindBlock, traceload.KindUnblock,
+		traceload.KindEnd),
+	New: func(p *detectors.Pass) *Table { return newTable(p) },
+}
+
+// Site is one place: a kind of wait at a line of the user's.
+type Site struct {
+	Wait  traceload.Wait
+	Frame traceload.FrameID // the user's line; the standard library's where there is none of the user
+	Stack traceload.StackID // the first stack seen there
+
+	Begun     int // waits that began in the trace
+	Ended     int // waits that ended in the trace
+	Woken     [traceload.WakerRuntime + 1]int
+	Cancelled int // woken by context.(*cancelCtx).cancel
+	Closed    int // woken by the closing of a channel
+	Sent      int // woken by another goroutine's send or receive
+	Longest   time.Duration
+
+	lengths [64]uint32 // ended waits by the number of bits of their length in ns
+}
+
+// Quantile returns an upper bound of the length that the fraction q of the
+// ended waits did not exceed, within a factor of two; 0 if none ended.
+func (s *Site) Quantile(q float64) time.Duration {
+	rank := int(q * float64(s.Ended))
+	seen := 0
+	for b, n := range s.lengths {
+		seen += int(n)
+		if n > 0 && seen > rank {
+			return min(time.Duration(1)<<b, s.Longest)
+		}
+	}
+	return s.Longest
+}
+
+// Table is the fact. It is complete in and after Finish.
+type Table struct {
+	Groups []*Group // who is parked at the end, by site
+
+	pass    *detectors.Pass
+	sites   map[siteKey]*Site
+	byStack map[stackKey]*Site
+	wakes   map[traceload.StackID]wake
+	slots   []occupant
+}
+
+type siteKey struct {
+	wait  traceload.Wait
+	frame traceload.FrameID
+}
+
+type groupKey struct {
+	site    *Site
+	created traceload.FrameID // for forgotten ones only
+}
+
+type stackKey struct {
+	wait  traceload.Wait
+	stack traceload.StackID
+}
+
+// occupant is what the table knows of one goroutine that is alive.
+type occupant struct {
+	site     *Site // where it waits; nil if it does not
+	visited  [4]visit
+	next     uint8 // the entry of visited to use again
+	parent   traceload.GoID
+	children int32 // goroutines that it created and that are alive
+	fathered int32 // goroutines that it created
+}
+
+// visit counts how often a goroutine was woken at a site.
+type visit struct {
+	site  *Site
+	woken int32
+}
+
+// wake says how a waker woke somebody, by its stack.
+type wake uint8
+
+const (
+	wakeOther wake = iota
+	wakeCancel
+	wakeClose
+	wakeSend
+)
+
+func newTable(p *detectors.Pass) *Table {
+	return &Table{
+		pass: p, sites: map[siteKey]*Site{}, byStack: map[stackKey]*Site{}, wakes: map[traceload.StackID]wake{},
+	}
+}
+
+// Observe implements detectors.Observer.
+func (t *Table) Observe(p *traceload.Program, ev *traceload.Event) {
+	g := ev.G
+	switch ev.Kind {
+	case traceload.KindStatus, traceload.KindCreate:
+		for len(t.slots) <= int(g.Slot) {
+			t.slots = append(t.slots, occupant{})
+		}
+		o := &t.slots[g.Slot]
+		if ev.Kind == traceload.KindStatus && ev.From == traceload.StateUnknown && o.site != nil {
+			return // seen already; only its stack became known
+		}
+		*o = occupant{parent: traceload.NoGoroutine}
+		if ev.By != nil {
+			o.parent = ev.By.ID
+			if by := t.slot(ev.By); by != nil {
+				by.children++
+				by.fathered++
+			}
+		}
+		if g.State == traceload.StateWaiting && !g.System && g.Wait != traceload.WaitRuntime {
+			o.site = t.site(p, g)
+		}
+	case traceload.KindBlock:
+		if g.System || g.Wait == traceload.WaitRuntime {
+			return
+		}
+		if o := t.slot(g); o != nil {
+			o.site = t.site(p, g)
+			o.site.Begun++
+		}
+	case traceload.KindUnblock:
+		o := t.slot(g)
+		if o == nil || o.site == nil {
+			return
+		}
+		t.woken(p, o, ev)
+	case traceload.KindEnd:
+		o := t.slot(g)
+		if o == nil {
+			return
+		}
+		if parent := p.Goroutine(o.parent); parent != nil {
+			if po := t.slot(parent); po != nil && po.children > 0 {
+				po.children--
+			}
+		}
+		*o = occupant{parent: traceload.NoGoroutine}
+	}
+}
+
+func (t *Table) slot(g *traceload.Goroutine) *occupant {
+	if int(g.Slot) >= len(t.slots) {
+		return nil
+	}
+	return &t.slots[g.Slot]
+}
+
+// site finds the place where g waits.
+func (t *Table) site(p *traceload.Program, g *traceload.Goroutine) *Site {
+	sk := stackKey{g.Wait, g.Stack}
+	if s, ok := t.byStack[sk]; ok {
+		return s
+	}
+	key := siteKey{g.Wait, p.SiteID(g.Stack)}
+	if st := p.Stack(g.Stack); key.frame == 0 && st.Owner >= 0 {
+		key.frame = st.Frames[st.Owner]
+	}
+	s, ok := t.sites[key]
+	if !ok {
+		s = &Site{Wait: g.Wait, Frame: key.frame, Stack: g.Stack}
+		t.sites[key] = s
+	}
+	t.byStack[sk] = s
+	return s
+}
+
+func (t *Table) woken(p *traceload.Program, o *occupant, ev *traceload.Event) {
+	s := o.site
+	o.site = nil
+	s.Ended++
+	s.Woken[ev.Waker]++
+	s.Longest = max(s.Longest, ev.Lived)
+	s.lengths[bits.Len64(uint64(ev.Lived))]++
+	switch t.wake(p, ev.ByStack) {
+	case wakeCancel:
+		s.Cancelled++
+	case wakeClose:
+		s.Closed++
+	case wakeSend:
+		s.Sent++
+	}
+	for i := range o.visited {
+		if o.visited[i].site == s {
+			o.visited[i].woken++
+			return
+		}
+	}
+	o.visited[o.next] = visit{s, 1}
+	o.next = (o.next + 1) % uint8(len(o.visited))
+}
+
+// wokenAt returns how often the occupant was woken at s before.
+func (o *occupant) wokenAt(s *Site) int {
+	for _, v := range o.visited {
+		if v.site == s {
+			return int(v.woken)
+		}
+	}
+	return 0
+}
+
+// wake classifies the stack of a waker, once per stack.
+func (t *Table) wake(p *traceload.Program, id traceload.StackID) wake {
+	if id == 0 {
+		return wakeOther
+	}
+	w, ok := t.wakes[id]
+	if !ok {
+		w = classify(p, id)
+		t.wakes[id] = w
+	}
+	return w
+}
+
+func classify(p *traceload.Program, id traceload.StackID) wake {
+	st := p.Stack(id)
+	if len(st.Frames) == 0 {
+		return wakeOther
+	}
+	switch top := p.Frame(st.Frames[0]); {
+	case strings.HasPrefix(top.Func, "runtime.chansend"), strings.HasPrefix(top.Func, "runtime.chanrecv"),
+		top.Func == "runtime.selectgo", strings.HasPrefix(top.Func, "runtime.selectnb"):
+		return wakeSend
+	case top.Func == "context.(*cancelCtx).cancel":
+		return wakeCancel
+	case strings.HasPrefix(top.Func, "context."):
+	case top.Func == "runtime.closechan", top.Origin == traceload.OriginUser, top.Origin == traceload.OriginStd:
+		// Since Go 1.22 the stack of a close begins at the line that closes:
+		// every other wake-up has a frame of runtime, sync or context on top.
+		return wakeClose
+	}
+	for _, f := range st.Frames[:min(len(st.Frames), 4)] {
+		if p.Frame(f).Func == "context.(*cancelCtx).cancel" {
+			return wakeCancel
+		}
+	}
+	return wakeOther
+}
+
+// Finish implements detectors.Observer: it gathers who is parked and judges.
+func (t *Table) Finish(p *traceload.Program) {
+	bySite := map[groupKey]*Group{}
+	for g := range p.Live {
+		if g.State != traceload.StateWaiting || g.System || g.Wait == traceload.WaitRuntime {
+			continue
+		}
+		o := t.slot(g)
+		if o == nil {
+			continue
+		}
+		s := t.site(p, g) // by the stack known now: one of an earlier generation may have been missing
+		key := groupKey{site: s}
+		forgotten := forgottenBy(p, g)
+		if forgotten != nil { // all of these wait at one line of the standard library: tell them apart by who made them
+			key.created = p.SiteID(g.CreatedAt)
+		}
+		gr, ok := bySite[key]
+		if !ok {
+			gr = &Group{Site: s, forgotten: forgotten}
+			bySite[key] = gr
+			t.Groups = append(t.Groups, gr)
+		}
+		gr.add(p, g, o)
+	}
+	for _, gr := range t.Groups {
+		gr.judge(p, t)
+	}
+}
