@@ -3,9 +3,16 @@ package suite
 
 import (
 	"github.com/tracedoc/tracedoc/detectors"
+	"github.com/tracedoc/tracedoc/detectors/cancelneverfired"
+	"github.com/tracedoc/tracedoc/detectors/goroutinegrowth"
+	"github.com/tracedoc/tracedoc/detectors/goroutineleak"
 )
 
 // All returns all detectors, sorted by name.
 func All() []*detectors.Detector {
-	return []*detectors.Detector{}
+	return []*detectors.Detector{
+		cancelneverfired.Detector,
+		goroutinegrowth.Detector,
+		goroutineleak.Detector,
+	}
 }

@@ -27,6 +27,7 @@ type Group struct {
 	Found      int           // of Stuck: parked already when the trace began
 
 	all       []parked
+	gathers   bool       // new ones were born all through the trace, and stayed
 	forgotten *forgotten // what their very existence says was forgotten; nil for most
 }
 
@@ -36,6 +37,7 @@ type parked struct {
 	age           time.Duration
 	wokenBefore   bool // it was woken at this very site before
 	creatorEnded  bool // its creator is known and has ended
+	wakerEnded    bool // it was woken before, by a goroutine that has ended
 	creatorOnline bool // its creator is alive, has this one child, and waits for the network
 	childrenGone  bool // it created goroutines, and all of them have ended
 	childrenAlive bool
@@ -47,6 +49,7 @@ func (gr *Group) add(p *traceload.Program, g *traceload.Goroutine, o *occupant) 
 		childrenGone:  o.fathered > 0 && o.children == 0,
 		childrenAlive: o.children > 0,
 	}
+	pk.wakerEnded = o.wokenBy != traceload.NoGoroutine && p.Goroutine(o.wokenBy) == nil
 	if g.Creator != traceload.NoGoroutine {
 		creator := p.Goroutine(g.Creator)
 		pk.creatorEnded = creator == nil
@@ -89,6 +92,8 @@ const (
 	weightOutlier      = 1.5  // others were woken here, and soon
 	weightNobodyWoken  = 0.5  // nobody has ever been woken here
 	weightWokenBefore  = -3.5 // these very goroutines were woken here before: a loop
+	weightWokenLeft    = -1.5 // … but new ones keep coming, and stay
+	weightWakerEnded   = 1.5  // … and who woke each of them has ended since
 	weightOthersWaited = -2.0 // others waited about as long and were woken
 
 	// The family.
@@ -121,7 +126,7 @@ func (s *Site) patience(length time.Duration) time.Duration {
 	return max(patienceQuantile*s.Quantile(0.99), patienceLongest*s.Longest, length/patienceShare, patienceAtLeast)
 }
 
-func (gr *Group) judge(p *traceload.Program, t *Table) {
+func (gr *Group) judge(p *traceload.Program) {
 	length := time.Duration(p.Now)
 	s := gr.Site
 	patience := s.patience(length)
@@ -148,7 +153,7 @@ func (gr *Group) judge(p *traceload.Program, t *Table) {
 	}
 	gr.judgeKind(p)
 	gr.judgeArrival(stuck, length, patience)
-	gr.judgeHistory(stuck, length)
+	gr.judgeHistory(stuck)
 	gr.judgeFamily(stuck)
 	gr.judgeCode(p)
 	sum := prior
@@ -208,6 +213,7 @@ func (gr *Group) judgeArrival(stuck []parked, length, patience time.Duration) {
 	case n >= 3 && last-first < length/20:
 		gr.note(weightTogether, "they came together within %s, as a pool does", detectors.Duration(last-first))
 	case len(quarters) >= 3 && quarters[3]:
+		gr.gathers = gr.bornThroughout(stuck, window)
 		gr.note(weightGathers, "they gathered all through the trace, %d of them, and none has left", len(arrivals))
 	case quarters[3] || quarters[2] && len(quarters) >= 2:
 		gr.note(weightSome, "%d came during the trace, and none has left", len(arrivals))
@@ -224,6 +230,19 @@ func (gr *Group) judgeArrival(stuck []parked, length, patience time.Duration) {
 	}
 }
 
+// bornThroughout tells whether most of the stuck were born in the trace, and
+// at all times of it.
+func (gr *Group) bornThroughout(stuck []parked, window time.Duration) bool {
+	quarters, born := map[int]bool{}, 0
+	for _, pk := range stuck {
+		if pk.g.BornKnown {
+			born++
+			quarters[min(3, int(4*time.Duration(pk.g.Born)/window))] = true
+		}
+	}
+	return 2*born > len(stuck) && len(quarters) >= 3
+}
+
 func span(sorted []time.Duration) (first, last time.Duration) {
 	if len(sorted) == 0 {
 		return 0, 0
@@ -234,16 +253,20 @@ func span(sorted []time.Duration) (first, last time.Duration) {
 // enoughHistory is how many waits must have ended at a place to speak of what is usual there.
 const enoughHistory = 5
 
-func (gr *Group) judgeHistory(stuck []parked, length time.Duration) {
+func (gr *Group) judgeHistory(stuck []parked) {
 	s := gr.Site
-	woken := 0
+	woken, orphans := 0, 0
 	for _, pk := range stuck {
-		if pk.wokenBefore {
-			woken++
-		}
+		woken += btoi(pk.wokenBefore)
+		orphans += btoi(pk.wokenBefore && pk.wakerEnded)
 	}
 	median := stuck[len(stuck)/2].age
 	switch {
+	case 2*woken > len(stuck) && gr.gathers:
+		gr.note(weightWokenLeft, "%d of them were woken here before", woken)
+		if 2*orphans > len(stuck) {
+			gr.note(weightWakerEnded, "the goroutines that used to wake %d of them have ended", orphans)
+		}
 	case 2*woken > len(stuck):
 		gr.note(weightWokenBefore, "%d of them were woken here before: they come back to rest", woken)
 	case s.Ended > 0 && 2*s.Longest > median:

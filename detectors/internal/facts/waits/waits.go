@@ -5,6 +5,7 @@ package waits
 
 import (
 	"math/bits"
+	"slices"
 	"strings"
 	"time"
 
@@ -81,7 +82,8 @@ type stackKey struct {
 type occupant struct {
 	site     *Site // where it waits; nil if it does not
 	visited  [4]visit
-	next     uint8 // the entry of visited to use again
+	next     uint8          // the entry of visited to use again
+	wokenBy  traceload.GoID // the goroutine that woke it last; NoGoroutine for a timer or the network
 	parent   traceload.GoID
 	children int32 // goroutines that it created and that are alive
 	fathered int32 // goroutines that it created
@@ -121,7 +123,7 @@ func (t *Table) Observe(p *traceload.Program, ev *traceload.Event) {
 		if ev.Kind == traceload.KindStatus && ev.From == traceload.StateUnknown && o.site != nil {
 			return // seen already; only its stack became known
 		}
-		*o = occupant{parent: traceload.NoGoroutine}
+		*o = occupant{parent: traceload.NoGoroutine, wokenBy: traceload.NoGoroutine}
 		if ev.By != nil {
 			o.parent = ev.By.ID
 			if by := t.slot(ev.By); by != nil {
@@ -156,7 +158,7 @@ func (t *Table) Observe(p *traceload.Program, ev *traceload.Event) {
 				po.children--
 			}
 		}
-		*o = occupant{parent: traceload.NoGoroutine}
+		*o = occupant{parent: traceload.NoGoroutine, wokenBy: traceload.NoGoroutine}
 	}
 }
 
@@ -200,6 +202,10 @@ func (t *Table) woken(p *traceload.Program, o *occupant, ev *traceload.Event) {
 		s.Closed++
 	case wakeSend:
 		s.Sent++
+	}
+	o.wokenBy = traceload.NoGoroutine
+	if ev.By != nil {
+		o.wokenBy = ev.By.ID
 	}
 	for i := range o.visited {
 		if o.visited[i].site == s {
@@ -284,7 +290,27 @@ func (t *Table) Finish(p *traceload.Program) {
 		}
 		gr.add(p, g, o)
 	}
+	t.adopt(bySite)
 	for _, gr := range t.Groups {
-		gr.judge(p, t)
+		gr.judge(p)
+	}
+}
+
+// adopt gives forgotten goroutines whose creation is not in the trace to the
+// one group at their site that has a creator, if there is just one.
+func (t *Table) adopt(bySite map[groupKey]*Group) {
+	known := map[*Site][]*Group{}
+	for k, gr := range bySite {
+		if k.created != 0 {
+			known[k.site] = append(known[k.site], gr)
+		}
+	}
+	for k, orphans := range bySite {
+		if k.created != 0 || orphans.forgotten == nil || len(known[k.site]) != 1 {
+			continue
+		}
+		parent := known[k.site][0]
+		parent.all = append(parent.all, orphans.all...)
+		t.Groups = slices.DeleteFunc(t.Groups, func(gr *Group) bool { return gr == orphans })
 	}
 }

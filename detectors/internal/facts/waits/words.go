@@ -128,3 +128,11 @@ func (gr *Group) Timeline(p *traceload.Program) []detectors.TimelineEvent {
 	events = append(events, detectors.TimelineEvent{T: p.Now, Goroutine: int64(gr.Stuck[0].ID), Event: "waiting", Text: "still waits when the trace ends"})
 	return events
 }
+
+// CreationSite is the line that started most of the group; the zero Frame if unknown.
+func (gr *Group) CreationSite(p *traceload.Program) detectors.Frame {
+	if id := gr.creation(p); id != 0 {
+		return detectors.FrameOf(p.Frame(id))
+	}
+	return detectors.Frame{}
+}
