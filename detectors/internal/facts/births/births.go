@@ -34,8 +34,8 @@ type Site struct {
 	Creators    int           // how many different goroutines created in a row, an upper bound of the number of creators
 	Ran         time.Duration // on a processor, summed
 	Runnable    time.Duration // ready and not running
-	Queued      time.Duration // waiting for a lock, a channel, a select or a Cond
-	Waited      time.Duration // waiting for anything else: sleep, network
+	Queued      time.Duration // waiting for its turn, see child.queued
+	Waited      time.Duration // waiting for anything else: sleep, network, work
 	First, Last traceload.Time
 	FirstID     traceload.GoID // ids of some that were born here
 	LastID      traceload.GoID
@@ -55,10 +55,16 @@ type Table struct {
 	all      []*Site // in order of first birth
 	sites    map[key]*Site
 	byStacks map[stacks]*Site
-	slots    []*Site
+	slots    []child // by Goroutine.Slot
 	// lostFound counts, by entry function, ended goroutines whose birth the
 	// trace does not show.
 	lostFound map[traceload.FuncID]int
+}
+
+// child is a goroutine that is alive; site is nil if its birth was not seen.
+type child struct {
+	site  *Site
+	waits int // that have ended
 }
 
 type key struct {
@@ -75,16 +81,16 @@ func (t *Table) Observe(p *traceload.Program, ev *traceload.Event) {
 	switch ev.Kind {
 	case traceload.KindStatus, traceload.KindCreate:
 		for len(t.slots) <= int(g.Slot) {
-			t.slots = append(t.slots, nil)
+			t.slots = append(t.slots, child{})
 		}
-		t.slots[g.Slot] = nil
+		t.slots[g.Slot] = child{}
 		if ev.Kind == traceload.KindCreate && !g.System {
 			t.birth(p, ev)
 		}
 		return
 	case traceload.KindEnd:
-		s := t.site(g)
-		if s == nil {
+		c := t.child(g)
+		if c == nil {
 			if !g.System {
 				if e := p.Entry(g); e != nil {
 					t.lostFound[e.FuncID]++
@@ -92,23 +98,24 @@ func (t *Table) Observe(p *traceload.Program, ev *traceload.Event) {
 			}
 			return
 		}
-		s.spend(p, ev)
-		s.Ended++
-		s.Alive--
-		s.ended[t.bucket(p.Now)]++
-		t.slots[g.Slot] = nil
+		c.spend(ev)
+		c.site.Ended++
+		c.site.Alive--
+		c.site.ended[t.bucket(p.Now)]++
+		*c = child{}
 		return
 	}
-	if s := t.site(g); s != nil {
-		s.spend(p, ev)
+	if c := t.child(g); c != nil {
+		c.spend(ev)
 	}
 }
 
-func (t *Table) site(g *traceload.Goroutine) *Site {
-	if int(g.Slot) >= len(t.slots) {
+// child returns what is known of g; nil if its birth was not seen.
+func (t *Table) child(g *traceload.Goroutine) *child {
+	if int(g.Slot) >= len(t.slots) || t.slots[g.Slot].site == nil {
 		return nil
 	}
-	return t.slots[g.Slot]
+	return &t.slots[g.Slot]
 }
 
 func (t *Table) birth(p *traceload.Program, ev *traceload.Event) {
@@ -128,7 +135,7 @@ func (t *Table) birth(p *traceload.Program, ev *traceload.Event) {
 		}
 		t.byStacks[sk] = s
 	}
-	t.slots[g.Slot] = s
+	t.slots[g.Slot].site = s
 	s.Born++
 	s.Alive++
 	if s.Alive > s.Peak {
@@ -143,21 +150,35 @@ func (t *Table) birth(p *traceload.Program, ev *traceload.Event) {
 }
 
 // spend adds the time that the event's goroutine was in the state it leaves.
-func (s *Site) spend(p *traceload.Program, ev *traceload.Event) {
+func (c *child) spend(ev *traceload.Event) {
+	s := c.site
 	switch ev.From {
 	case traceload.StateRunning:
 		s.Ran += ev.Lived
 	case traceload.StateRunnable:
 		s.Runnable += ev.Lived
 	case traceload.StateWaiting:
-		switch ev.Wait {
-		case traceload.WaitSleep, traceload.WaitNetwork, traceload.WaitRuntime:
-			s.Waited += ev.Lived
-		default:
+		if c.queued(ev.Wait) {
 			s.Queued += ev.Lived
 			s.queuedAt[ev.Stack] += ev.Lived
+		} else {
+			s.Waited += ev.Lived
 		}
+		c.waits++
 	}
+}
+
+// queued tells whether a wait is for its turn: a lock or a send is, and so is
+// the first thing that a goroutine ever waits for (a token, a Cond); later a
+// receive or a select is how workers wait for work.
+func (c *child) queued(w traceload.Wait) bool {
+	switch w {
+	case traceload.WaitMutex, traceload.WaitRWMutexR, traceload.WaitRWMutexW, traceload.WaitChanSend, traceload.WaitSemaphore:
+		return true
+	case traceload.WaitChanReceive, traceload.WaitSelect, traceload.WaitCond:
+		return c.waits == 0
+	}
+	return false
 }
 
 // bucket returns the slice of time that now falls into, after making slices
@@ -187,12 +208,12 @@ func halve(b *[Buckets]int32) {
 func (t *Table) Finish(p *traceload.Program) {
 	t.now = p.Now
 	for g := range p.Live {
-		s := t.site(g)
-		if s == nil {
+		c := t.child(g)
+		if c == nil {
 			continue
 		}
 		ev := traceload.Event{From: g.State, Lived: p.InState(g), Wait: g.Wait, Stack: g.Stack}
-		s.spend(p, &ev)
+		c.spend(&ev)
 	}
 	for _, s := range t.all {
 		s.foundEnded = t.lostFound[s.entry]

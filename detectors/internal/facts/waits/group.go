@@ -95,6 +95,7 @@ const (
 	weightWokenLeft    = -1.5 // … but new ones keep coming, and stay
 	weightWakerEnded   = 1.5  // … and who woke each of them has ended since
 	weightOthersWaited = -2.0 // others waited about as long and were woken
+	weightQueueMoves   = -3.0 // those that parked before the trace are still being served: first in, first out
 
 	// The family.
 	weightCreatorEnded  = 1.0  // the goroutine that started them has ended
@@ -126,7 +127,7 @@ func (s *Site) patience(length time.Duration) time.Duration {
 	return max(patienceQuantile*s.Quantile(0.99), patienceLongest*s.Longest, length/patienceShare, patienceAtLeast)
 }
 
-func (gr *Group) judge(p *traceload.Program) {
+func (gr *Group) judge(p *traceload.Program, t *Table) {
 	length := time.Duration(p.Now)
 	s := gr.Site
 	patience := s.patience(length)
@@ -154,6 +155,7 @@ func (gr *Group) judge(p *traceload.Program) {
 	gr.judgeKind(p)
 	gr.judgeArrival(stuck, length, patience)
 	gr.judgeHistory(stuck)
+	gr.judgeQueue(t, p.Now)
 	gr.judgeFamily(stuck)
 	gr.judgeCode(p)
 	sum := prior
@@ -212,6 +214,8 @@ func (gr *Group) judgeArrival(stuck []parked, length, patience time.Duration) {
 		// Too few to see a shape; their number speaks below.
 	case n >= 3 && last-first < length/20:
 		gr.note(weightTogether, "they came together within %s, as a pool does", detectors.Duration(last-first))
+	case time.Duration(gr.lastCame()) < 3*length/4:
+		gr.note(weightLevelsOff, "no new ones came after %s: it may be a warm-up", detectors.Duration(time.Duration(gr.lastCame())))
 	case len(quarters) >= 3 && quarters[3]:
 		gr.gathers = gr.bornThroughout(stuck, window)
 		gr.note(weightGathers, "they gathered all through the trace, %d of them, and none has left", len(arrivals))
@@ -228,6 +232,49 @@ func (gr *Group) judgeArrival(stuck []parked, length, patience time.Duration) {
 	case n == 1:
 		gr.note(weightOne, "there is only one of them")
 	}
+}
+
+// lastCame is when the last of all that are parked here came, stuck or not: a
+// goroutine that has been woken here came when it was born.
+func (gr *Group) lastCame() traceload.Time {
+	var last traceload.Time
+	for _, pk := range gr.all {
+		came := pk.g.Since
+		if pk.wokenBefore {
+			came = pk.g.Born
+		}
+		last = max(last, came)
+	}
+	return last
+}
+
+// judgeQueue asks whether a queue moves whose head the trace does not show:
+// channels and locks serve who came first, so as long as goroutines parked
+// before the trace are woken, those behind them are not stuck.
+func (gr *Group) judgeQueue(t *Table, now traceload.Time) {
+	if gr.Site.Ended > 0 || len(gr.Stuck) == gr.Found {
+		return
+	}
+	most := 0
+	for stack, s := range t.strangers {
+		if t.wakes[stack].ends(gr.Site.Wait) && 4*s.last > 3*now {
+			most = max(most, s.n)
+		}
+	}
+	if most >= 3 && 20*most >= len(gr.Stuck) {
+		gr.note(weightQueueMoves, "%d goroutines that were parked before the trace began were woken in such a way: perhaps these are next in the queue", most)
+	}
+}
+
+// ends tells whether a wake-up of this kind can end a wait of that kind.
+func (w wake) ends(wait traceload.Wait) bool {
+	switch {
+	case wait == traceload.WaitChanSend:
+		return w == wakeReceive || w == wakeSelect
+	case wait == traceload.WaitChanReceive || wait == traceload.WaitSelect:
+		return w == wakeSend || w == wakeSelect
+	}
+	return wait.IsLock() && w == wakeUnlock
 }
 
 // bornThroughout tells whether most of the stuck were born in the trace, and

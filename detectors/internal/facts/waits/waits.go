@@ -60,7 +60,10 @@ type Table struct {
 	sites   map[siteKey]*Site
 	byStack map[stackKey]*Site
 	wakes   map[traceload.StackID]wake
-	slots   []occupant
+	// strangers holds, by the waker's stack, the wake-ups of goroutines that
+	// parked before the trace began at a place that it does not tell.
+	strangers map[traceload.StackID]served
+	slots     []occupant
 }
 
 type siteKey struct {
@@ -89,6 +92,12 @@ type occupant struct {
 	fathered int32 // goroutines that it created
 }
 
+// served counts wake-ups.
+type served struct {
+	n    int
+	last traceload.Time
+}
+
 // visit counts how often a goroutine was woken at a site.
 type visit struct {
 	site  *Site
@@ -99,15 +108,19 @@ type visit struct {
 type wake uint8
 
 const (
-	wakeOther wake = iota
-	wakeCancel
-	wakeClose
-	wakeSend
+	wakeOther   wake = iota
+	wakeCancel       // the cancelling of a context
+	wakeClose        // the closing of a channel
+	wakeSend         // a send
+	wakeReceive      // a receive
+	wakeSelect       // a send or a receive in a select
+	wakeUnlock       // the release of a lock
 )
 
 func newTable(p *detectors.Pass) *Table {
 	return &Table{
 		pass: p, sites: map[siteKey]*Site{}, byStack: map[stackKey]*Site{}, wakes: map[traceload.StackID]wake{},
+		strangers: map[traceload.StackID]served{},
 	}
 }
 
@@ -191,6 +204,9 @@ func (t *Table) site(p *traceload.Program, g *traceload.Goroutine) *Site {
 func (t *Table) woken(p *traceload.Program, o *occupant, ev *traceload.Event) {
 	s := o.site
 	o.site = nil
+	if s.Frame == 0 && ev.Waker == traceload.WakerGoroutine {
+		t.strangers[ev.ByStack] = served{t.strangers[ev.ByStack].n + 1, p.Now}
+	}
 	s.Ended++
 	s.Woken[ev.Waker]++
 	s.Longest = max(s.Longest, ev.Lived)
@@ -200,7 +216,7 @@ func (t *Table) woken(p *traceload.Program, o *occupant, ev *traceload.Event) {
 		s.Cancelled++
 	case wakeClose:
 		s.Closed++
-	case wakeSend:
+	case wakeSend, wakeReceive, wakeSelect:
 		s.Sent++
 	}
 	o.wokenBy = traceload.NoGoroutine
@@ -246,9 +262,14 @@ func classify(p *traceload.Program, id traceload.StackID) wake {
 		return wakeOther
 	}
 	switch top := p.Frame(st.Frames[0]); {
-	case strings.HasPrefix(top.Func, "runtime.chansend"), strings.HasPrefix(top.Func, "runtime.chanrecv"),
-		top.Func == "runtime.selectgo", strings.HasPrefix(top.Func, "runtime.selectnb"):
+	case strings.HasPrefix(top.Func, "runtime.chansend"), top.Func == "runtime.selectnbsend":
 		return wakeSend
+	case strings.HasPrefix(top.Func, "runtime.chanrecv"), top.Func == "runtime.selectnbrecv":
+		return wakeReceive
+	case top.Func == "runtime.selectgo":
+		return wakeSelect
+	case strings.HasPrefix(top.Func, "sync.(*Mutex)."), strings.HasPrefix(top.Func, "sync.(*RWMutex)."):
+		return wakeUnlock
 	case top.Func == "context.(*cancelCtx).cancel":
 		return wakeCancel
 	case strings.HasPrefix(top.Func, "context."):
@@ -292,7 +313,7 @@ func (t *Table) Finish(p *traceload.Program) {
 	}
 	t.adopt(bySite)
 	for _, gr := range t.Groups {
-		gr.judge(p)
+		gr.judge(p, t)
 	}
 }
 

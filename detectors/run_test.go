@@ -1,0 +1,188 @@
+package detectors_test
+
+import (
+	"bytes"
+	"context"
+	"runtime/trace"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/tracedoc/tracedoc/detectors"
+	"github.com/tracedoc/tracedoc/traceload"
+)
+
+const doc = `// Package x finds things. It is a test.
+//
+// # What it looks for
+//
+// a
+//
+// # How it decides
+//
+// b
+//
+// # What it cannot see
+//
+// c
+//
+// # Repair
+//
+// d
+package x
+`
+
+// funcs is an observer made of functions.
+type funcs struct {
+	observe func(*traceload.Program, *traceload.Event)
+	finish  func(*traceload.Program)
+}
+
+func (f funcs) Observe(p *traceload.Program, ev *traceload.Event) {
+	if f.observe != nil {
+		f.observe(p, ev)
+	}
+}
+
+func (f funcs) Finish(p *traceload.Program) {
+	if f.finish != nil {
+		f.finish(p)
+	}
+}
+
+func detector(name string, newObserver func(*detectors.Pass) detectors.Observer) *detectors.Detector {
+	return &detectors.Detector{
+		Name: name, Family: detectors.Locks, Doc: doc, Watches: traceload.KindSet(traceload.KindBlock, traceload.KindCreate),
+		Causes: []detectors.Cause{{Name: "c", Pattern: "shard-lock", Cap: detectors.High}}, New: newObserver,
+	}
+}
+
+// record traces a little work of this test.
+func record(t *testing.T) []byte {
+	t.Helper()
+	if trace.IsEnabled() {
+		t.Skip("the test binary is being traced itself")
+	}
+	var buf bytes.Buffer
+	if err := trace.Start(&buf); err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for range 10 {
+		wg.Add(1)
+		go func() { defer wg.Done() }()
+	}
+	wg.Wait()
+	trace.Stop()
+	return buf.Bytes()
+}
+
+func analyze(t *testing.T, data []byte, list ...*detectors.Detector) *detectors.Report {
+	t.Helper()
+	in, err := traceload.Open(context.Background(), "-", traceload.OpenOptions{Stdin: bytes.NewReader(data)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	res, err := detectors.Analyze(in, list, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return detectors.NewReport([]*detectors.Result{res}, detectors.Options{})
+}
+
+func reports(p *detectors.Pass) detectors.Observer {
+	return funcs{finish: func(*traceload.Program) {
+		p.Report(detectors.Finding{Cause: "c", Confidence: 1, Title: "found"})
+	}}
+}
+
+func TestPanicsAreContained(t *testing.T) {
+	data := record(t)
+	broken := &detectors.Fact[funcs]{Name: "broken", Watches: traceload.KindSet(traceload.KindCreate), New: func(*detectors.Pass) funcs {
+		return funcs{observe: func(*traceload.Program, *traceload.Event) { panic("broken\nfact") }}
+	}}
+	tests := []struct {
+		name string
+		new  func(*detectors.Pass) detectors.Observer
+		want string
+	}{
+		{"in-observe", func(*detectors.Pass) detectors.Observer {
+			return funcs{observe: func(*traceload.Program, *traceload.Event) { panic("no") }}
+		}, "internal error in detector in-observe: no"},
+		{"in-finish", func(*detectors.Pass) detectors.Observer {
+			return funcs{finish: func(*traceload.Program) { panic("no") }}
+		}, "internal error in detector in-finish: no"},
+		{"in-new", func(*detectors.Pass) detectors.Observer { panic("no") }, "internal error in detector in-new: no"},
+		{"undeclared-cause", func(p *detectors.Pass) detectors.Observer {
+			return funcs{finish: func(*traceload.Program) { p.Report(detectors.Finding{Cause: "other"}) }}
+		}, "internal error in detector undeclared-cause"},
+		{"on-a-broken-fact", func(p *detectors.Pass) detectors.Observer {
+			detectors.Need(p, broken)
+			return reports(p)
+		}, "on-a-broken-fact could not judge this trace: it builds on broken"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			rep := analyze(t, data, detector(tt.name, tt.new), detector("sound", reports))
+			warnings := strings.Join(rep.Traces[0].Warnings, "; ")
+			if !strings.Contains(warnings, tt.want) {
+				t.Errorf("warnings %q, want one with %q", warnings, tt.want)
+			}
+			if !rep.Traces[0].Complete {
+				t.Error("a panic of ours must not read as a damaged trace")
+			}
+			if len(rep.Findings) != 1 || rep.Findings[0].Detector != "sound" {
+				t.Errorf("the other detector must go on; findings: %v", rep.Findings)
+			}
+		})
+	}
+}
+
+func TestFactsAreFedFirstAndOnce(t *testing.T) {
+	seen := 0
+	count := &detectors.Fact[funcs]{Name: "count", Watches: traceload.KindSet(traceload.KindCreate), New: func(*detectors.Pass) funcs {
+		return funcs{observe: func(*traceload.Program, *traceload.Event) { seen++ }}
+	}}
+	newRoom := func(p *detectors.Pass) detectors.Observer {
+		detectors.Need(p, count)
+		mine := 0
+		return funcs{observe: func(_ *traceload.Program, ev *traceload.Event) {
+			if ev.Kind != traceload.KindCreate {
+				return
+			}
+			if mine++; seen != mine {
+				t.Errorf("event %d: the fact has seen %d", mine, seen)
+			}
+		}}
+	}
+	analyze(t, record(t), detector("one", newRoom), detector("two", newRoom))
+	if seen < 10 {
+		t.Errorf("the fact saw %d births, want at least 10", seen)
+	}
+}
+
+func TestCannotJudge(t *testing.T) {
+	rep := analyze(t, record(t), detector("shy", func(p *detectors.Pass) detectors.Observer {
+		return funcs{finish: func(*traceload.Program) { p.CannotJudge("it is too dark") }}
+	}))
+	if want := []string{"shy could not judge this trace: it is too dark"}; !slices.Equal(rep.Traces[0].Warnings, want) {
+		t.Errorf("warnings %q, want %q", rep.Traces[0].Warnings, want)
+	}
+}
+
+func TestLeaveInPeace(t *testing.T) {
+	site := detectors.Frame{Func: "main.a", File: "a.go", Line: 1}
+	rep := analyze(t, record(t), detector("calm", func(p *detectors.Pass) detectors.Observer {
+		return funcs{finish: func(*traceload.Program) {
+			p.LeaveInPeace(detectors.Frame{Func: "main.b"}, 2, "b")
+			p.LeaveInPeace(site, 3, "a")
+			p.LeaveInPeace(site, 4, "a")
+		}}
+	}))
+	idle := rep.Traces[0].Idle
+	if idle.Goroutines != 9 || len(idle.Sites) != 2 || idle.Sites[0].Site != site || idle.Sites[0].Goroutines != 7 {
+		t.Errorf("idle: %+v", idle)
+	}
+}

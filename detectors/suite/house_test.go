@@ -1,0 +1,80 @@
+package suite_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/tracedoc/tracedoc/"
+
+// TestImportsPointDown holds the house's rule: cmd → render → detectors →
+// traceload, and no room knows another. The imports are parsed here, in
+// process: a test that asked the go command would be cached over a violation.
+func TestImportsPointDown(t *testing.T) {
+	rules := []struct {
+		who   string // pattern of the importing package, below the module
+		never string // pattern of what it must not import
+	}{
+		{`^traceload$`, `^` + module},
+		{`^source$`, `^` + module},
+		{`^(detectors|render|cmd|source|tracetest|flight)(/|$)`, `^golang\.org/x/exp/trace`},
+		{`^detectors$`, `^` + module + `(cmd|render|source|fixtures)|^` + module + `detectors/(suite|[a-z]+$)`},
+		{`^detectors/internal/`, `^` + module + `(cmd|render|fixtures)`},
+		{`^detectors/[a-z]+$`, `^` + module + `(cmd|render|source|fixtures)`},
+		{`^render$`, `^` + module + `(cmd|source|traceload|fixtures|detectors/)`},
+		{`^(traceload|detectors|render|source)`, `cobra|pflag`},
+		{`^(traceload|detectors|source|cmd)`, `tablewriter`},
+	}
+	room := regexp.MustCompile(`^detectors/[a-z]+$`)
+	seen := 0
+	err := filepath.WalkDir("../..", func(file string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (strings.HasPrefix(d.Name(), ".") && d.Name() != ".." || d.Name() == "testdata" || d.Name() == "fixtures") {
+			return filepath.SkipDir
+		}
+		if !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") {
+			return nil
+		}
+		seen++
+		rel, err := filepath.Rel("../..", file)
+		if err != nil {
+			return err
+		}
+		who := path.Dir(filepath.ToSlash(rel))
+		f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		for _, imp := range f.Imports {
+			what, err := strconv.Unquote(imp.Path.Value)
+			if err != nil {
+				return err
+			}
+			for _, r := range rules {
+				if regexp.MustCompile(r.who).MatchString(who) && regexp.MustCompile(r.never).MatchString(what) {
+					t.Errorf("%s imports %s", rel, what)
+				}
+			}
+			below, ours := strings.CutPrefix(what, module)
+			if ours && room.MatchString(who) && who != "detectors/suite" && room.MatchString(below) {
+				t.Errorf("%s: a room imports the room %s; what two rooms share belongs in detectors/internal/facts", rel, what)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if seen < 20 {
+		t.Fatalf("only %d files seen: the test looks in the wrong place", seen)
+	}
+}
