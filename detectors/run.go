@@ -120,6 +120,7 @@ func Analyze(in *traceload.Input, list []*Detector, progress traceload.Progress)
 		return nil, err
 	}
 	w.info = info
+	w.facets.end(prog)
 	for _, e := range w.entries {
 		if !e.dead {
 			w.finish(e, prog)

@@ -11,23 +11,27 @@ import (
 
 // facets notes what kinds of knowledge a trace holds at all.
 type facets struct {
-	samples, tasks bool
-	foundWaiting   int // goroutines that were parked when the trace began
-	withoutStack   int // those of them without a stack
+	samples      bool
+	foundWaiting int // goroutines that were parked when the trace began
+	withoutStack int // goroutines of which not even the end of the trace tells where they are parked
 }
 
 func (f *facets) note(ev *traceload.Event) {
 	switch ev.Kind {
 	case traceload.KindSample:
 		f.samples = true
-	case traceload.KindTaskBegin, traceload.KindRegionBegin:
-		f.tasks = true
 	case traceload.KindStatus:
-		if ev.To == traceload.StateWaiting && !ev.G.System {
+		if ev.From == traceload.StateUnknown && ev.To == traceload.StateWaiting && !ev.G.System {
 			f.foundWaiting++
-			if ev.Stack == 0 {
-				f.withoutStack++
-			}
+		}
+	}
+}
+
+// end looks at what is still parked when the trace ends.
+func (f *facets) end(p *traceload.Program) {
+	for g := range p.Live {
+		if g.State == traceload.StateWaiting && g.Stack == 0 && !g.System {
+			f.withoutStack++
 		}
 	}
 }

@@ -24,6 +24,9 @@ func (gr *Group) Rest() string {
 		}
 		return "has not waited for long"
 	}
+	if gr.Fresh > len(gr.Stuck) && gr.Site.Ended > 0 {
+		return fmt.Sprintf("woken %s during the trace", times(gr.Site.Ended))
+	}
 	best := slices.MinFunc(gr.Evidence, func(a, b detectors.Evidence) int {
 		switch {
 		case a.Weight < b.Weight:
