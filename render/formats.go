@@ -1,0 +1,60 @@
+// Package render writes reports. It decides nothing: what a finding is called,
+// how bad it is and in which order findings come is settled in package
+// detectors, and detectors and causes that did not exist yet when this was
+// written look no worse than the others.
+package render
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/tracedoc/tracedoc/detectors"
+)
+
+// Options says what the output is for.
+type Options struct {
+	Width int  // columns to fill; 0 means DefaultWidth
+	Color bool // whether ANSI colours may be used
+}
+
+// DefaultWidth is the number of columns where nobody said how many there are.
+const DefaultWidth = 80
+
+// Format is one way to write a report.
+type Format struct {
+	Name string // what --format takes
+	Doc  string // a few words for the list of formats
+	// Write writes the whole report. Its error is that of the writer, or says
+	// what the format cannot express.
+	Write func(io.Writer, *detectors.Report, Options) error
+	// Human tells that people read it as it is, warnings included.
+	Human bool
+}
+
+// Formats returns all formats, the default first.
+func Formats() []Format {
+	return []Format{
+		{Name: "text", Doc: "for reading in a terminal", Write: Text, Human: true},
+		{Name: "json", Doc: "for programs: schema " + detectors.Schema, Write: JSON},
+	}
+}
+
+// FormatNames returns the names of all formats, the default first.
+func FormatNames() []string {
+	var names []string
+	for _, f := range Formats() {
+		names = append(names, f.Name)
+	}
+	return names
+}
+
+// ByName returns the format of that name.
+func ByName(name string) (Format, error) {
+	for _, f := range Formats() {
+		if f.Name == name {
+			return f, nil
+		}
+	}
+	return Format{}, fmt.Errorf("unknown format %q: use one of %s", name, strings.Join(FormatNames(), ", "))
+}
