@@ -1,0 +1,212 @@
+package main
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime/pprof"
+	"runtime/trace"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"tracedoc": main})
+}
+
+// The recorded traces that the scripts are about.
+const (
+	fixtures     = "../../fixtures"
+	leakTrace    = fixtures + "/goroutine-leak-chan-send/defect/go1.26.trace.zst"
+	healthyTrace = fixtures + "/goroutine-leak-chan-send/mended/go1.26.trace.zst"
+	oldTrace     = fixtures + "/goroutine-leak-chan-send/defect/go1.22.trace.zst"
+)
+
+// TestScripts runs testdata/script/*.txtar. Every script finds in its folder:
+//
+//	leak.trace       a leak is found in it; also as .gz and .zst
+//	healthy.trace    nothing is wrong with it
+//	old.trace        the same leak, recorded by Go 1.22
+//	own.trace        recorded by this very test
+//	cut.trace        leak.trace without its end
+//	cut.gz           leak.trace.gz without its end
+//	header.trace     the first 16 bytes of leak.trace
+//	heap.pb.gz       a pprof profile; heap.pb unpacked
+//
+// and in its environment $URL, where a server has /leak.trace, /slow (which
+// records for a while), /page.html, /missing, /failing and /hanging; and $DEAD,
+// where nobody listens. Beside testscript's own commands there is
+//
+//	status N program [args...]    runs a program that must exit with status N
+func TestScripts(t *testing.T) {
+	files := traceFiles(t)
+	server := httptest.NewServer(handler(files))
+	t.Cleanup(func() { // not deferred: the scripts run in parallel, after this function
+		server.CloseClientConnections() // of what hangs
+		server.Close()
+	})
+
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("URL", server.URL)
+			env.Setenv("DEAD", deadURL(t))
+			for name, data := range files {
+				if err := os.WriteFile(filepath.Join(env.WorkDir, name), data, 0o666); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": status},
+	})
+}
+
+func status(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: status N program [args...]")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("exit status %d, want %d", got, want)
+	}
+}
+
+// traceFiles makes the files that every script finds in its folder.
+func traceFiles(t *testing.T) map[string][]byte {
+	t.Helper()
+	leak := unpackFile(t, leakTrace)
+	var packed, heap bytes.Buffer
+	zw := gzip.NewWriter(&packed)
+	if _, err := zw.Write(leak); err != nil {
+		t.Fatal(err)
+	}
+	if err := zw.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := pprof.Lookup("goroutine").WriteTo(&heap, 0); err != nil {
+		t.Fatal(err)
+	}
+	zst, err := os.ReadFile(leakTrace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	profile, err := gzip.NewReader(bytes.NewReader(heap.Bytes()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, err := io.ReadAll(profile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return map[string][]byte{
+		"leak.trace":     leak,
+		"leak.trace.gz":  packed.Bytes(),
+		"leak.trace.zst": zst,
+		"healthy.trace":  unpackFile(t, healthyTrace),
+		"old.trace":      unpackFile(t, oldTrace),
+		"own.trace":      record(t),
+		"cut.trace":      leak[:len(leak)-100],
+		"cut.gz":         packed.Bytes()[:packed.Len()-100],
+		"header.trace":   leak[:16],
+		"heap.pb.gz":     heap.Bytes(),
+		"heap.pb":        plain,
+	}
+}
+
+func unpackFile(t *testing.T, name string) []byte {
+	t.Helper()
+	packed, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	z, err := zstd.NewReader(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer z.Close()
+	data, err := z.DecodeAll(packed, nil)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return data
+}
+
+// record traces a small, busy and healthy program.
+func record(t *testing.T) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	if err := trace.Start(&b); err != nil {
+		t.Fatal(err)
+	}
+	defer trace.Stop()
+	jobs := make(chan time.Duration)
+	var workers sync.WaitGroup
+	for range 4 {
+		workers.Go(func() {
+			for d := range jobs {
+				time.Sleep(d)
+			}
+		})
+	}
+	for range 100 {
+		jobs <- time.Millisecond
+	}
+	close(jobs)
+	workers.Wait()
+	trace.Stop()
+	return b.Bytes()
+}
+
+// deadURL is the address of a server that has gone.
+func deadURL(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return "http://" + l.Addr().String()
+}
+
+func handler(files map[string][]byte) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/leak.trace", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write(files["leak.trace"]) // the client's trouble is the client's to report
+	})
+	mux.HandleFunc("/slow", func(w http.ResponseWriter, _ *http.Request) {
+		time.Sleep(700 * time.Millisecond)
+		_, _ = w.Write(files["leak.trace"])
+	})
+	mux.HandleFunc("/page.html", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "<!DOCTYPE html>\n<html><body>Sign in</body></html>\n")
+	})
+	mux.HandleFunc("/failing", func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "Could not enable tracing: tracing is already enabled", http.StatusInternalServerError)
+	})
+	mux.HandleFunc("/hanging", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	mux.HandleFunc("/", http.NotFound)
+	return mux
+}
