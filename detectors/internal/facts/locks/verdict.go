@@ -1,0 +1,343 @@
+package locks
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/tracedoc/tracedoc/traceload"
+)
+
+// Proof says how sure it is that the holder was blocked while it had the lock.
+type Proof uint8
+
+const (
+	// ProofNone: nothing but a coincidence in time. Not told to anybody.
+	ProofNone Proof = iota
+	// ProofTime: the lock was not released while the waiter waited and the
+	// holder was blocked, again and again, and for most of the holder's time.
+	ProofTime
+	// ProofCall: the same, and the function that released the lock had called
+	// what blocked, or blocked itself.
+	ProofCall
+	// ProofLines: that function locks before the line that blocks and unlocks after it.
+	ProofLines
+)
+
+const (
+	// What ProofTime and ProofCall demand of all the time that the holders had
+	// the lock before that release: the part that they were blocked.
+	timeShare, callShare = 0.5, 0.25
+	// … and how many waits it must explain.
+	timeWaits = 3
+)
+
+// judge decides whether a holdup is one.
+func (t *Table) judge(p *traceload.Program, h *Holdup, class *Class) Proof {
+	m := h.meeting
+	h.Func, h.UnlockLine = m.fn, m.then
+	if x := t.exits[h.Exit]; x != nil && x.Held > 0 {
+		h.Share = min(1, float64(h.Held)/float64(x.Held))
+	}
+	for _, s := range h.Shares {
+		h.Lost += s.Lost
+	}
+	proof := ProofCall
+	block := t.note(p, h.Block)
+	if h.Cause == CauseLock && t.root(block.node) == t.root(h.node) {
+		return ProofNone
+	}
+	if block.cond {
+		if t.root(block.node) == t.root(h.node) {
+			return ProofNone // Cond.Wait gives up this very lock
+		}
+		if t.class(block.node).lines == 1 {
+			proof = ProofTime // whose lock Cond.Wait gives up is not known
+		}
+	}
+	var lines []int
+	selfContained := false // the function that unlocks is one that locks
+	unlocker := p.Frame(t.classes[h.node].key.frame).FuncID
+	for _, line := range class.Lines {
+		s := p.Stack(line.Stack)
+		if n, ok := lineIn(p, s, m.fn); ok {
+			lines = append(lines, n)
+		}
+		if p.Frame(s.Frames[s.Owner]).FuncID == unlocker {
+			selfContained = true
+		}
+	}
+	slices.Sort(lines)
+	for _, n := range lines { // the last Lock before the Unlock
+		if n <= m.then {
+			h.LockLine = n
+		}
+	}
+	switch {
+	case !m.owner && selfContained:
+		return ProofNone // what encloses the function that locks and unlocks does not hold the lock
+	case h.LockLine != 0 && h.LockLine <= m.first && m.first <= m.then:
+		if proof == ProofCall {
+			return ProofLines
+		}
+	case !m.owner && !m.caller:
+		return ProofNone
+	case !m.owner, len(lines) > 0, m.first > m.then:
+		proof = ProofTime
+	}
+	share := callShare
+	if proof == ProofTime {
+		share = timeShare
+	}
+	if h.Share < share || t.waits(h) < timeWaits {
+		return ProofNone
+	}
+	return proof
+}
+
+func (t *Table) waits(h *Holdup) int {
+	n := 0
+	for _, s := range h.Shares {
+		n += s.Waits
+	}
+	return n
+}
+
+// Class is one lock, or all locks of one kind, with what was lost to it.
+type Class struct {
+	RW   bool
+	Once bool // a sync.Once: to wait for it is its purpose
+	Std  bool // the standard library's own lock
+	// Instances is an estimate of how many locks of this class were waited for
+	// at one time; 1 if the waiters were served first in, first out.
+	Instances float64
+	InOrder   int // how often a waiter was woken before younger ones
+	// Busy is for how long somebody waited for a lock of this class and it moved on.
+	Busy    time.Duration
+	Lines   []*Line   // by time waited, the most first
+	Exits   []*Exit   // by number of wake-ups
+	Holdups []*Holdup // proved ones, by time lost
+	Waiting []Waiting // when the trace ended, by age
+	// Holder is who holds the lock when the trace ends, as far as that is
+	// certain: it was handed the lock, and others still wait for it. Nil if unknown.
+	Holder    *traceload.Goroutine
+	HeldSince traceload.Time
+	HeldAt    traceload.StackID // of Holder's Lock
+
+	root int32
+	who  [3]int32
+}
+
+// Waiters returns how many different goroutines waited for the class's locks in
+// one of these ways, since its lines were known to be one class.
+func (c *Class) Waiters(kinds ...traceload.Wait) (n int) {
+	for _, w := range kinds {
+		n += int(c.who[queueOf(w)])
+	}
+	return n
+}
+
+// Waiting is a goroutine that waits for a lock when the trace ends.
+type Waiting struct {
+	G    *traceload.Goroutine
+	Line *Line
+}
+
+// Waited sums over the class's lines.
+func (c *Class) Waited() (d time.Duration) {
+	for _, l := range c.Lines {
+		d += l.Waited
+	}
+	return d
+}
+
+// Windows returns the lines at which fn was seen to lock and to unlock, itself
+// or by a call, sorted: whoever stands in fn between two of them holds the lock.
+func (c *Class) Windows(p *traceload.Program, fn traceload.FuncID) (locks, unlocks []int) {
+	for _, l := range c.Lines {
+		if n, ok := lineIn(p, p.Stack(l.Stack), fn); ok {
+			locks = append(locks, n)
+		}
+	}
+	for _, x := range c.Exits {
+		if n, ok := lineIn(p, p.Stack(x.Stack), fn); ok {
+			unlocks = append(unlocks, n)
+		}
+	}
+	slices.Sort(locks)
+	slices.Sort(unlocks)
+	return slices.Compact(locks), slices.Compact(unlocks)
+}
+
+// Finish implements detectors.Observer.
+func (t *Table) Finish(p *traceload.Program) {
+	byRoot := map[int32]*Class{}
+	get := func(node int32) *Class {
+		root := t.root(node)
+		c, ok := byRoot[root]
+		if !ok {
+			s := t.classes[root]
+			c = &Class{RW: s.key.rw, Once: s.once, Std: true, Instances: 1, InOrder: s.inOrder, root: root}
+			if !s.single() {
+				c.Instances = float64(s.inOrder+s.outOfOrder) / float64(max(1, s.inOrder))
+			}
+			c.Busy = s.busy
+			if s.open > 0 && s.moved {
+				c.Busy += max(0, s.released.Sub(s.opened))
+			}
+			byRoot[root] = c
+			t.Classes = append(t.Classes, c)
+		}
+		return c
+	}
+	for i := range t.classes {
+		t.class(int32(i)).lines++
+	}
+	for g := range p.Live {
+		if int(g.Slot) >= len(t.workers) {
+			continue
+		}
+		l := t.workers[g.Slot].lock
+		if l == nil || !l.waits || t.workers[g.Slot].id != g.ID {
+			continue
+		}
+		line := t.line(p, g, l)
+		c := get(l.node)
+		c.Waiting = append(c.Waiting, Waiting{g, line})
+		if s := t.class(l.node); s.moved && s.released > l.since { // the lock moves on; it is just not its turn
+			line.count(l, s.released.Sub(l.since))
+			if s.single() {
+				t.explain(p, s, line, g, stay{l.since, s.released, l.kind}, release{chain: s.chain})
+			}
+		}
+	}
+	for _, l := range t.lines {
+		c := get(l.node)
+		c.Lines = append(c.Lines, l)
+		s := p.Stack(l.Stack)
+		c.Std = c.Std && p.Frame(s.Frames[s.Owner]).Origin == traceload.OriginStd
+	}
+	for _, x := range t.exits {
+		c := get(x.node)
+		c.Exits = append(c.Exits, x)
+	}
+	for _, c := range t.Classes {
+		c.who = t.classes[c.root].who
+		slices.SortFunc(c.Lines, func(a, b *Line) int {
+			return cmp.Or(cmp.Compare(b.Waited, a.Waited), cmp.Compare(a.Stack, b.Stack))
+		})
+		slices.SortFunc(c.Exits, func(a, b *Exit) int { return cmp.Or(cmp.Compare(b.Wakes, a.Wakes), cmp.Compare(a.Stack, b.Stack)) })
+		slices.SortFunc(c.Waiting, func(a, b Waiting) int {
+			return cmp.Or(cmp.Compare(a.G.Since, b.G.Since), cmp.Compare(a.G.ID, b.G.ID))
+		})
+		t.findHolder(p, c)
+	}
+	for _, h := range t.holdups {
+		if h == nil {
+			continue
+		}
+		c := get(h.node)
+		if h.Proof = t.judge(p, h, c); h.Proof == ProofNone {
+			continue
+		}
+		c.Holdups = append(c.Holdups, h)
+		for _, s := range h.Shares {
+			s.Line.Blocked += s.Lost
+		}
+	}
+	for _, c := range t.Classes {
+		t.stillHeld(p, c)
+		slices.SortStableFunc(c.Holdups, func(a, b *Holdup) int { return cmp.Compare(b.Lost, a.Lost) })
+	}
+	slices.SortFunc(t.Classes, func(a, b *Class) int {
+		return cmp.Or(cmp.Compare(b.Waited(), a.Waited()), cmp.Compare(a.root, b.root))
+	})
+}
+
+// findHolder finds out who holds the lock when the trace ends: the one it was
+// handed to last, if it waits neither for this lock again nor has ended, and
+// if it cannot have released it since: somebody has waited ever since, and
+// would have been woken, or it is blocked further down in the same call, with
+// no line between that was ever seen to unlock.
+func (t *Table) findHolder(p *traceload.Program, c *Class) {
+	s := t.classes[c.root]
+	if len(c.Waiting) == 0 || s.heir == traceload.NoGoroutine || !s.moved || !s.single() {
+		return
+	}
+	g := p.Goroutine(s.heir)
+	if g == nil || g.Slot != s.heirSlot {
+		return
+	}
+	l := t.workers[g.Slot].lock
+	if l == nil || l.waits && t.root(l.node) == c.root {
+		return
+	}
+	h := l.find(t, c.root)
+	if h == nil || h.at != s.released {
+		return
+	}
+	if c.Waiting[0].G.Since > s.released {
+		m, ok := meet(p, p.Stack(g.Stack), p.Stack(h.stack))
+		if !ok || !m.owner || m.first <= m.then || g.State != traceload.StateWaiting && g.State != traceload.StateSyscall {
+			return
+		}
+		if _, unlocks := c.Windows(p, m.fn); slices.ContainsFunc(unlocks, func(n int) bool { return m.then < n && n < m.first }) {
+			return
+		}
+	}
+	c.Holder, c.HeldSince, c.HeldAt = g, h.at, h.stack
+}
+
+// stillHeld adds the waits that the trace's end cut short, where the holder is
+// known and blocked.
+func (t *Table) stillHeld(p *traceload.Program, c *Class) {
+	g := c.Holder
+	if g == nil || g.State != traceload.StateWaiting && g.State != traceload.StateSyscall {
+		return
+	}
+	cause := CauseSyscall
+	if g.State == traceload.StateWaiting {
+		cause = t.cause(p, g.Wait, g.Stack)
+	}
+	if cause == CauseNone || p.Now.Sub(g.Since) < shortSyscall {
+		return
+	}
+	m, ok := meet(p, p.Stack(g.Stack), p.Stack(c.HeldAt))
+	if !ok {
+		return
+	}
+	i := slices.IndexFunc(c.Holdups, func(h *Holdup) bool { return h.Block == g.Stack })
+	if i < 0 {
+		h := &Holdup{
+			Cause: cause, Block: g.Stack, Proof: ProofLines, Func: m.fn, LockLine: m.then, Share: 1, node: c.root,
+			Sample: Sample{
+				Waiter: c.Waiting[0].G.ID, Holder: g.ID, Lock: c.Waiting[0].G.Stack, Since: c.Waiting[0].G.Since, Until: p.Now,
+				Blocked: g.Since, Unblocked: p.Now, Released: p.Now,
+			},
+		}
+		if m.first < m.then || !m.owner {
+			h.Proof = ProofTime
+		}
+		i = len(c.Holdups)
+		c.Holdups = append(c.Holdups, h)
+		t.addHoldup(h)
+		t.note(p, g.Stack).reason = g.Reason
+	}
+	h := c.Holdups[i]
+	h.Sample.Lost = max(h.Sample.Lost, p.Now.Sub(max(g.Since, c.Waiting[0].G.Since)))
+	n := int32(slices.Index(t.holdups, h))
+	h.Who.note(p, g, t.workers[g.Slot].lock)
+	for _, w := range c.Waiting {
+		since := max(w.G.Since, g.Since, c.HeldSince)
+		d := p.Now.Sub(since)
+		h.Held = max(h.Held, d)
+		h.Lost += d
+		s := t.share(n, w.Line)
+		s.Lost += d
+		s.Waits++
+		s.Who.note(p, w.G, t.workers[w.G.Slot].lock)
+		t.workers[w.G.Slot].lock.note(&h.Victims)
+		w.Line.Waited += d
+		w.Line.Blocked += d
+	}
+}
