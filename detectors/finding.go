@@ -50,6 +50,9 @@ type Finding struct {
 
 	// Effect is what the defect does to the program; severity follows from it.
 	Effect Effect `json:"-"`
+	// Active is how long the defect was at work, for one that comes in bursts
+	// (EffectWastes only); 0 means throughout the trace.
+	Active time.Duration `json:"-"`
 	// Explains lists further lines whose trouble this finding accounts for: a
 	// finding of a detector that yields to this one is dropped if it stands there.
 	Explains []Frame `json:"-"`

@@ -23,7 +23,10 @@ import (
 //	delays   2 and more: high; 0.2: medium; 0.02: low; less: info
 //	stops    critical; high while the detector is not sure (confidence below 0.8)
 //	grows    20 goroutines and more: high; 3: medium; fewer: low
-//	wastes   a tenth of all processors and more: medium; a fiftieth: low; less: info
+//	wastes   a tenth of a processor and more: medium; a fiftieth: low; less: info
+//
+// Waste that comes in bursts (Finding.Active) is measured against the bursts:
+// whoever waits for one of them waits that much longer.
 //
 // A cause's own cap (Cause.Cap) is never exceeded, and a finding with a
 // confidence below 0.6 is medium at most.
@@ -140,6 +143,9 @@ func severity(f *Finding, length time.Duration) Severity {
 		}
 		return Low
 	case EffectWastes:
+		if f.Active > 0 {
+			rate = lost / f.Active.Seconds()
+		}
 		switch {
 		case rate >= wastesMedium:
 			return Medium
@@ -196,7 +202,7 @@ func PatternByID(id string) (Pattern, bool) {
 // empty only means all; skip wins.
 func Select(list []*Detector, only, skip []string) ([]*Detector, error) {
 	for _, name := range slices.Concat(only, skip) {
-		if !slices.ContainsFunc(list, func(d *Detector) bool { return d.goesBy(name) }) {
+		if !slices.Contains(Families(), Family(name)) && !slices.ContainsFunc(list, func(d *Detector) bool { return d.goesBy(name) }) {
 			var known []string
 			for _, f := range Families() {
 				known = append(known, string(f))

@@ -37,6 +37,8 @@ func TestSeverity(t *testing.T) {
 		{"one", Finding{Effect: EffectGrows, Impact: Impact{Goroutines: 1}}, length, Low},
 		{"wastes", Finding{Effect: EffectWastes, Impact: Impact{Blocked: length / 10}}, length, Medium},
 		{"wastes little", Finding{Effect: EffectWastes, Impact: Impact{Blocked: length / 50}}, length, Low},
+		{"wastes much of its bursts", Finding{Effect: EffectWastes, Active: length / 1000, Impact: Impact{Blocked: length / 5000}}, length, Medium},
+		{"wastes little of its bursts", Finding{Effect: EffectWastes, Active: length / 2, Impact: Impact{Blocked: length / 100}}, length, Low},
 		{"capped", Finding{Effect: EffectStops, Cause: "mild"}, length, Low},
 	}
 	for _, tt := range tests {
@@ -187,6 +189,7 @@ func TestSelect(t *testing.T) {
 		{[]string{"locks"}, []string{"c"}, "a-b"},
 		{[]string{"c", "growth"}, nil, "c d"},
 		{nil, []string{"locks", "growth"}, ""},
+		{[]string{"scheduling"}, nil, ""}, // a family of the contract without a detector yet
 	}
 	for _, tt := range tests {
 		got, err := Select(list, tt.only, tt.skip)

@@ -53,8 +53,8 @@ func (w *walk) describe() Trace {
 	return t
 }
 
-// idleSites is how many places of rest a report names.
-const idleSites = 12
+// idleSites is how many places of rest a report names at most.
+const idleSites = 100
 
 // rest adds up what the detectors left in peace, by place.
 func rest(sites []IdleSite) Idle {
@@ -92,7 +92,7 @@ func (w *walk) cannotShow() []string {
 		list = append(list, "Where goroutines wait that were parked before the trace began: formats before Go 1.23 do not record it. "+
 			"Build with Go 1.23 or later, or start the trace before them.")
 	} else if w.facets.foundWaiting > 0 {
-		list = append(list, "Since when and by whom started the goroutines are that were parked before the trace began. Start the trace with the program to see it.")
+		list = append(list, "Who started the goroutines that were parked before the trace began, and how long they have been there. Start the trace with the program to see it.")
 	}
 	if !w.facets.samples {
 		list = append(list, "Which functions used the processors: the trace has no CPU samples. Run a CPU profile at the same time (go test -trace -cpuprofile).")

@@ -4,15 +4,23 @@ package suite
 import (
 	"github.com/tracedoc/tracedoc/detectors"
 	"github.com/tracedoc/tracedoc/detectors/cancelneverfired"
+	"github.com/tracedoc/tracedoc/detectors/chattyhandoff"
 	"github.com/tracedoc/tracedoc/detectors/goroutinegrowth"
 	"github.com/tracedoc/tracedoc/detectors/goroutineleak"
+	"github.com/tracedoc/tracedoc/detectors/lockcontention"
+	"github.com/tracedoc/tracedoc/detectors/lockheldwhileblocked"
+	"github.com/tracedoc/tracedoc/detectors/timeoutfired"
 )
 
 // All returns all detectors, sorted by name.
 func All() []*detectors.Detector {
 	return []*detectors.Detector{
 		cancelneverfired.Detector,
+		chattyhandoff.Detector,
 		goroutinegrowth.Detector,
 		goroutineleak.Detector,
+		lockcontention.Detector,
+		lockheldwhileblocked.Detector,
+		timeoutfired.Detector,
 	}
 }

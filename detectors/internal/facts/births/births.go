@@ -1,11 +1,14 @@
 // Package births counts, for each place that starts goroutines, how many were
-// born and how many ended over the time of the trace, and how they spent their lives.
+// born and how many ended over the time of the trace, how they spent their
+// lives, and who belongs together. From that it judges whether they multiply
+// (see Climb and Burst).
 package births
 
 import (
 	"time"
 
 	"github.com/tracedoc/tracedoc/detectors"
+	"github.com/tracedoc/tracedoc/detectors/internal/histogram"
 	"github.com/tracedoc/tracedoc/traceload"
 )
 
@@ -14,13 +17,24 @@ var Fact = &detectors.Fact[*Table]{
 	Name: "births",
 	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindBlock, traceload.KindUnblock,
 		traceload.KindStart, traceload.KindStop, traceload.KindSyscallBegin, traceload.KindSyscallEnd, traceload.KindEnd),
-	New: func(*detectors.Pass) *Table {
-		return &Table{sites: map[key]*Site{}, byStacks: map[stacks]*Site{}, lostFound: map[traceload.FuncID]int{}}
-	},
+	New: func(*detectors.Pass) *Table { return newTable() },
 }
 
-// Buckets is how many slices of time a Site's history has.
-const Buckets = 64
+// Pastime is what a goroutine spends its time with.
+type Pastime uint8
+
+const (
+	Running   Pastime = iota // on a processor
+	Ready                    // could run, waits for a processor
+	Queueing                 // waits for a lock, a semaphore, or to send: nobody rests there
+	Turn                     // the first receive, select or Cond of its life: waits for its turn, for an answer, or for work
+	Resting                  // a later one, or a WaitGroup
+	Sleeping                 //
+	Online                   // waits for the network
+	Elsewhere                // system calls, and what is not known
+
+	pastimes
+)
 
 // Site is one place that starts goroutines: a creating line and the function started.
 type Site struct {
@@ -31,40 +45,44 @@ type Site struct {
 	Born, Ended int
 	Alive, Peak int // without those found alive at the start
 	PeakAt      traceload.Time
-	Creators    int           // how many different goroutines created in a row, an upper bound of the number of creators
-	Ran         time.Duration // on a processor, summed
-	Runnable    time.Duration // ready and not running
-	Queued      time.Duration // waiting for its turn, see child.queued
-	Waited      time.Duration // waiting for anything else: sleep, network, work
+	Creators    int // how many different goroutines created in a row, an upper bound of the number of creators
+	Own         int // of Born: started by goroutines that the same function started: it multiplies by itself
+	Spent       [pastimes]time.Duration
 	First, Last traceload.Time
 	FirstID     traceload.GoID // ids of some that were born here
 	LastID      traceload.GoID
 
-	queuedAt   map[traceload.StackID]time.Duration // where Queued went
-	born       [Buckets]int32
-	ended      [Buckets]int32
-	creator    traceload.GoID // the last one
-	entry      traceload.FuncID
-	foundEnded int
+	turns, relayed int                                 // first waits for a turn that have ended; those that a goroutine born here ended
+	networked      int                                 // of Alive, at the end: they, or one born beside them, have waited for the network
+	lost           int                                 // ended goroutines, born before the trace, that may have been born here
+	queuedAt       map[traceload.StackID]time.Duration // where the time in Queueing and Turn went
+	history
+	order
+
+	creator traceload.GoID // the last one
+	entry   traceload.FuncID
 }
 
 // Table is the fact.
 type Table struct {
-	width    time.Duration // of a bucket; doubles as the trace goes on
+	width    time.Duration // of a slice of time; doubles as the trace goes on
 	now      traceload.Time
 	all      []*Site // in order of first birth
 	sites    map[key]*Site
 	byStacks map[stacks]*Site
 	slots    []child // by Goroutine.Slot
-	// lostFound counts, by entry function, ended goroutines whose birth the
-	// trace does not show.
-	lostFound map[traceload.FuncID]int
+	// lost counts, by entry function, ended goroutines whose birth the trace
+	// does not show; 0 is for those whose entry it does not tell either.
+	lost map[traceload.FuncID]int
 }
 
 // child is a goroutine that is alive; site is nil if its birth was not seen.
 type child struct {
-	site  *Site
-	waits int // that have ended
+	site   *Site
+	number int  // of its site's births before it
+	waits  int  // of the program's own that have ended, those in Queueing aside
+	online bool // it has waited for the network
+	kin
 }
 
 type key struct {
@@ -74,6 +92,10 @@ type key struct {
 
 type stacks struct{ created, entry traceload.StackID }
 
+func newTable() *Table {
+	return &Table{width: time.Millisecond, sites: map[key]*Site{}, byStacks: map[stacks]*Site{}, lost: map[traceload.FuncID]int{}}
+}
+
 // Observe implements detectors.Observer.
 func (t *Table) Observe(p *traceload.Program, ev *traceload.Event) {
 	t.now = p.Now
@@ -81,38 +103,36 @@ func (t *Table) Observe(p *traceload.Program, ev *traceload.Event) {
 	switch ev.Kind {
 	case traceload.KindStatus, traceload.KindCreate:
 		for len(t.slots) <= int(g.Slot) {
-			t.slots = append(t.slots, child{})
+			t.slots = append(t.slots, child{kin: loner})
 		}
-		t.slots[g.Slot] = child{}
+		if ev.Kind == traceload.KindStatus && ev.From == traceload.StateUnknown && t.slots[g.Slot].id == g.ID {
+			return // seen already; only its stack became known
+		}
+		t.slots[g.Slot] = child{kin: loner}
+		t.slots[g.Slot].id = g.ID
 		if ev.Kind == traceload.KindCreate && !g.System {
+			t.join(p, ev)
 			t.birth(p, ev)
 		}
 		return
-	case traceload.KindEnd:
-		c := t.child(g)
-		if c == nil {
-			if !g.System {
-				if e := p.Entry(g); e != nil {
-					t.lostFound[e.FuncID]++
-				}
-			}
-			return
-		}
-		c.spend(ev)
-		c.site.Ended++
-		c.site.Alive--
-		c.site.ended[t.bucket(p.Now)]++
-		*c = child{}
+	}
+	c := t.child(g)
+	if c == nil {
 		return
 	}
-	if c := t.child(g); c != nil {
-		c.spend(ev)
+	if c.site != nil {
+		t.spend(c, ev)
+	}
+	if ev.Kind == traceload.KindEnd {
+		t.leave(p, c)
+		t.end(p, g, c)
+		*c = child{kin: loner}
 	}
 }
 
-// child returns what is known of g; nil if its birth was not seen.
+// child returns what is known of g, nil if nothing is.
 func (t *Table) child(g *traceload.Goroutine) *child {
-	if int(g.Slot) >= len(t.slots) || t.slots[g.Slot].site == nil {
+	if g == nil || int(g.Slot) >= len(t.slots) || t.slots[g.Slot].id != g.ID {
 		return nil
 	}
 	return &t.slots[g.Slot]
@@ -135,121 +155,140 @@ func (t *Table) birth(p *traceload.Program, ev *traceload.Event) {
 		}
 		t.byStacks[sk] = s
 	}
-	t.slots[g.Slot].site = s
-	s.Born++
-	s.Alive++
-	if s.Alive > s.Peak {
-		s.Peak, s.PeakAt = s.Alive, p.Now
+	c := &t.slots[g.Slot]
+	c.site, c.number = s, s.Born
+	if by := t.child(ev.By); by != nil && by.site != nil && p.Frame(by.site.Frame).FuncID == p.Frame(s.Frame).FuncID {
+		s.Own++
 	}
 	if g.Creator != s.creator {
 		s.creator = g.Creator
 		s.Creators++
 	}
 	s.Last, s.LastID = p.Now, g.ID
-	s.born[t.bucket(p.Now)]++
+	t.add(s, p.Now)
+}
+
+// add counts a birth.
+func (t *Table) add(s *Site, now traceload.Time) {
+	s.Born++
+	s.Alive++
+	if s.Alive > s.Peak {
+		s.Peak, s.PeakAt = s.Alive, now
+	}
+	s.born[t.slice(now)]++
+}
+
+func (t *Table) end(p *traceload.Program, g *traceload.Goroutine, c *child) {
+	if c.site != nil {
+		t.remove(c.site, c.number, p.Now.Sub(g.Born), p.Now)
+		return
+	}
+	if !g.System {
+		e := p.Entry(g)
+		if e == nil {
+			e = &traceload.Frame{}
+		}
+		t.lost[e.FuncID]++
+	}
+}
+
+// remove counts the end of the number-th that was born at s.
+func (t *Table) remove(s *Site, number int, life time.Duration, now traceload.Time) {
+	s.order.add(number, s.Ended)
+	s.Ended++
+	s.Alive--
+	s.history.end(t.slice(now), life)
 }
 
 // spend adds the time that the event's goroutine was in the state it leaves.
-func (c *child) spend(ev *traceload.Event) {
+func (t *Table) spend(c *child, ev *traceload.Event) {
 	s := c.site
+	what := Elsewhere
 	switch ev.From {
 	case traceload.StateRunning:
-		s.Ran += ev.Lived
+		what = Running
 	case traceload.StateRunnable:
-		s.Runnable += ev.Lived
+		what = Ready
 	case traceload.StateWaiting:
-		if c.queued(ev.Wait) {
-			s.Queued += ev.Lived
+		what = c.pastime(ev.Wait)
+		c.online = c.online || what == Online
+		if what == Queueing || what == Turn {
 			s.queuedAt[ev.Stack] += ev.Lived
-		} else {
-			s.Waited += ev.Lived
 		}
-		c.waits++
+		if what != Queueing && what != Elsewhere {
+			c.waits++
+		}
+		if what == Turn && ev.Kind == traceload.KindUnblock {
+			s.turns++
+			if by := t.child(ev.By); by != nil && by.site == s {
+				s.relayed++
+			}
+		}
 	}
+	s.Spent[what] += ev.Lived
 }
 
-// queued tells whether a wait is for its turn: a lock or a send is, and so is
-// the first thing that a goroutine ever waits for (a token, a Cond); later a
-// receive or a select is how workers wait for work.
-func (c *child) queued(w traceload.Wait) bool {
+func (c *child) pastime(w traceload.Wait) Pastime {
 	switch w {
 	case traceload.WaitMutex, traceload.WaitRWMutexR, traceload.WaitRWMutexW, traceload.WaitChanSend, traceload.WaitSemaphore:
-		return true
+		return Queueing
 	case traceload.WaitChanReceive, traceload.WaitSelect, traceload.WaitCond:
-		return c.waits == 0
-	}
-	return false
-}
-
-// bucket returns the slice of time that now falls into, after making slices
-// wider if there are too few.
-func (t *Table) bucket(now traceload.Time) int {
-	if t.width == 0 {
-		t.width = time.Millisecond
-	}
-	for int64(now)/int64(t.width) >= Buckets {
-		t.width *= 2
-		for _, s := range t.all {
-			halve(&s.born)
-			halve(&s.ended)
+		if c.waits == 0 {
+			return Turn
 		}
+		return Resting
+	case traceload.WaitWaitGroup, traceload.WaitNilChan, traceload.WaitEmptySelect:
+		return Resting
+	case traceload.WaitSleep:
+		return Sleeping
+	case traceload.WaitNetwork:
+		return Online
 	}
-	return int(int64(now) / int64(t.width))
-}
-
-func halve(b *[Buckets]int32) {
-	for i := range Buckets / 2 {
-		b[i] = b[2*i] + b[2*i+1]
-	}
-	clear(b[Buckets/2:])
+	return Elsewhere
 }
 
 // Finish implements detectors.Observer: those still alive have lived until now.
 func (t *Table) Finish(p *traceload.Program) {
 	t.now = p.Now
+	t.slice(t.now) // so that the slices of time reach to the end
+	for _, s := range t.all {
+		s.lost = t.lost[s.entry] + t.lost[0]
+	}
 	for g := range p.Live {
 		c := t.child(g)
-		if c == nil {
+		if c == nil || c.site == nil {
 			continue
 		}
-		ev := traceload.Event{From: g.State, Lived: p.InState(g), Wait: g.Wait, Stack: g.Stack}
-		c.spend(&ev)
+		t.spend(c, &traceload.Event{From: g.State, Lived: p.InState(g), Wait: g.Wait, Stack: g.Stack})
+		if p.Now.Sub(g.Born) >= c.site.oldAge() {
+			c.site.outlived++
+		}
 	}
-	for _, s := range t.all {
-		s.foundEnded = t.lostFound[s.entry]
+	for g := range p.Live { // now that it is known who is online
+		if c := t.child(g); c != nil && c.site != nil && (c.online || t.BesideNetwork(p, g)) {
+			c.site.networked++
+		}
 	}
 }
 
 // Sites returns all places, in the order of their first birth.
 func (t *Table) Sites() []*Site { return t.all }
 
-// AliveAt returns how many goroutines of s were alive at the fraction q of the
-// trace beyond those that were found alive at its start, less those found that
-// have ended. It is exact at the borders of slices only.
-func (t *Table) AliveAt(s *Site, q float64) int {
-	last := int(q * float64(t.now) / float64(max(t.width, 1)))
-	alive := 0
-	for i := range min(last, Buckets) {
-		alive += int(s.born[i] - s.ended[i])
+// Of returns the place where g was born, nil if the trace does not show its birth.
+func (t *Table) Of(g *traceload.Goroutine) *Site {
+	if c := t.child(g); c != nil {
+		return c.site
 	}
-	if q >= 1 {
-		return s.Alive
-	}
-	return alive
+	return nil
 }
 
-// Rush returns the most goroutines that were born at s within two neighbouring
-// slices of time, and how long these slices are together.
-func (t *Table) Rush(s *Site) (born int, within time.Duration) {
-	for i := range Buckets - 1 {
-		born = max(born, int(s.born[i]+s.born[i+1]))
+// Lived is the time that the goroutines of s lived, summed.
+func (s *Site) Lived() (sum time.Duration) {
+	for _, d := range s.Spent {
+		sum += d
 	}
-	return born, min(2*t.width, time.Duration(t.now))
+	return sum
 }
-
-// FoundEnded is how many goroutines with the same entry function, whose birth
-// the trace does not show, ended during it: they balance births.
-func (s *Site) FoundEnded() int { return s.foundEnded }
 
 // QueueStack returns the stack where the goroutines born at s spent most of
 // their time in a queue, and that time.
@@ -262,4 +301,80 @@ func (s *Site) QueueStack() (traceload.StackID, time.Duration) {
 		}
 	}
 	return best, most
+}
+
+// slices is how many slices of time a history has.
+const slices = 64
+
+// history is what happened at a place over time, and how long lives were.
+type history struct {
+	born     [slices]int32
+	ended    [slices]int32
+	shortest [slices]time.Duration // life that ended in this slice of time, 0 if none did
+	longest  [slices]time.Duration
+	lives    histogram.Histogram
+	lived    time.Duration
+	outlived int // of those alive at the end: older than oldAge
+}
+
+func (h *history) end(i int, life time.Duration) {
+	life = max(life, 1)
+	h.ended[i]++
+	h.shortest[i] = shorter(h.shortest[i], life)
+	h.longest[i] = max(h.longest[i], life)
+	h.lives.Add(life)
+	h.lived += life
+}
+
+// shorter returns the shorter of two lives of which 0 is none.
+func shorter(a, b time.Duration) time.Duration {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
+}
+
+// slice returns the slice of time that now falls into, after making slices
+// wider if there are too few.
+func (t *Table) slice(now traceload.Time) int {
+	for int64(now)/int64(t.width) >= slices {
+		t.width *= 2
+		for _, s := range t.all {
+			s.halve()
+		}
+	}
+	return int(int64(now) / int64(t.width))
+}
+
+func (h *history) halve() {
+	for i := range slices / 2 {
+		h.born[i] = h.born[2*i] + h.born[2*i+1]
+		h.ended[i] = h.ended[2*i] + h.ended[2*i+1]
+		h.shortest[i] = shorter(h.shortest[2*i], h.shortest[2*i+1])
+		h.longest[i] = max(h.longest[2*i], h.longest[2*i+1])
+	}
+	clear(h.born[slices/2:])
+	clear(h.ended[slices/2:])
+	clear(h.shortest[slices/2:])
+	clear(h.longest[slices/2:])
+}
+
+// oldest returns the longest life that has ended, 0 if none has.
+func (h *history) oldest() (life time.Duration) {
+	for _, d := range h.longest {
+		life = max(life, d)
+	}
+	return life
+}
+
+// order tells whether those who came first left first: the sums behind the
+// correlation of two orders.
+type order struct{ n, x, xx, xy float64 }
+
+func (o *order) add(came, left int) {
+	x, y := float64(came), float64(left)
+	o.n++
+	o.x += x
+	o.xx += x * x
+	o.xy += x * y
 }

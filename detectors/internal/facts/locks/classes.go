@@ -45,8 +45,9 @@ type class struct {
 	// Holders lacked a processor for so long, summed over all releases.
 	unscheduled time.Duration
 
-	inOrder, outOfOrder int // wake-ups with others in the queue
-	lines               int // that belong to it; counted by Finish
+	overlap             time.Duration // holds that are known from one hand to the next, summed
+	inOrder, outOfOrder int           // wake-ups with others in the queue
+	lines               int           // that belong to it; counted by Finish
 }
 
 // queue is the waiters of one kind, oldest first: a list through Table.workers.
@@ -100,6 +101,7 @@ func (t *Table) join(a, b int32) *class {
 	x.open += y.open
 	x.busy += y.busy
 	x.unscheduled += y.unscheduled
+	x.overlap += y.overlap
 	x.inOrder += y.inOrder
 	x.outOfOrder += y.outOfOrder
 	y.parent = a

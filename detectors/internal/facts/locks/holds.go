@@ -134,6 +134,9 @@ func (t *Table) release(p *traceload.Program, c *class, ev *traceload.Event, wai
 	case mine != nil && mine.at > since:
 		since, chain = mine.at, mine.chain
 	}
+	if !c.single() && mine != nil && t.kept(p, w, ev, mine.at) {
+		c.overlap += wait.until.Sub(max(mine.at, c.opened))
+	}
 	x.Holds++
 	x.Held += wait.until.Sub(since)
 
@@ -160,6 +163,18 @@ func (t *Table) release(p *traceload.Program, c *class, ev *traceload.Event, wai
 	w.fresh = true
 	c.released, c.moved, c.chain = ev.Time, true, chain
 	return l.release
+}
+
+// kept tells whether w was in one call of the function that now releases the
+// lock whenever it was blocked since it was handed it: otherwise it may have
+// released it before, and taken it again.
+func (t *Table) kept(p *traceload.Program, w *worker, ev *traceload.Event, since traceload.Time) bool {
+	for i := range w.spans {
+		if s := &w.spans[i]; s.from >= since && t.pair(p, s, ev) == 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // lateSince is how long w could have run and did not, since the time at which
@@ -215,7 +230,7 @@ func (t *Table) explain(p *traceload.Program, c *class, line *Line, g *traceload
 	}
 	line.Unscheduled += max(0, min(late, wait.until.Sub(wait.since)))
 	chain := last.chain
-	direct := true
+	direct, left := true, wait.until.Sub(wait.since)
 	for range patience {
 		if chain == 0 || t.written-chain >= uint32(len(t.records)) {
 			return
@@ -227,8 +242,8 @@ func (t *Table) explain(p *traceload.Program, c *class, line *Line, g *traceload
 		blocked := time.Duration(0)
 		for i := range r.blocks[:r.n] {
 			b := &r.blocks[i]
-			d := b.within(wait.since, r.to)
-			if d == 0 {
+			d := min(b.within(wait.since, r.to), left)
+			if d <= 0 {
 				continue
 			}
 			if b.pair == pending {
@@ -238,6 +253,7 @@ func (t *Table) explain(p *traceload.Program, c *class, line *Line, g *traceload
 				continue
 			}
 			blocked += d
+			left -= d // several locks that are taken for one overlap
 			s := t.share(b.pair, line)
 			s.Lost += d
 			s.Waits++
@@ -268,9 +284,6 @@ func (t *Table) pair(p *traceload.Program, s *span, ev *traceload.Event) int32 {
 }
 
 func (t *Table) addHoldup(h *Holdup) int32 {
-	if len(t.holdups) == 0 {
-		t.holdups = append(t.holdups, nil) // 0 is none
-	}
 	t.holdups = append(t.holdups, h)
 	return int32(len(t.holdups) - 1)
 }
@@ -302,7 +315,7 @@ type Holdup struct {
 	// it does that; LockLine is 0 if it was never seen to wait for it.
 	Func                 traceload.FuncID
 	LockLine, UnlockLine int
-	Share                float64 // of all the time that the lock was held before that release
+	Share                float64 // of the time that the lock was held before that release, what all holdups before it took
 	Sample               Sample
 
 	meeting meeting

@@ -24,11 +24,12 @@ var Fact = &detectors.Fact[*Table]{
 		traceload.KindStart, traceload.KindSyscallEnd),
 	New: func(*detectors.Pass) *Table {
 		t := &Table{
-			nodes:  map[nodeKey]int32{},
-			lines:  map[traceload.StackID]*Line{},
-			exits:  map[traceload.StackID]*Exit{},
-			pairs:  map[pairKey]int32{},
-			shares: map[shareKey]*Share{},
+			nodes:   map[nodeKey]int32{},
+			lines:   map[traceload.StackID]*Line{},
+			exits:   map[traceload.StackID]*Exit{},
+			pairs:   map[pairKey]int32{},
+			shares:  map[shareKey]*Share{},
+			holdups: []*Holdup{nil},
 		}
 		t.node(nodeKey{}) // node 0 is none
 		return t
@@ -47,7 +48,7 @@ type Table struct {
 	lines   map[traceload.StackID]*Line
 	exits   map[traceload.StackID]*Exit
 	pairs   map[pairKey]int32
-	holdups []*Holdup // by number
+	holdups []*Holdup // by number; 0 is none
 	shares  map[shareKey]*Share
 	records [1 << 9]record
 	written uint32 // records so far
@@ -321,7 +322,9 @@ type Exit struct {
 	Holds int           // one Unlock of an RWMutex may wake many readers
 	Held  time.Duration // for how long others had waited for the holds to end, summed
 
-	node int32
+	node      int32
+	blocked   time.Duration // of Held, by all holdups; set by Finish
+	explained int           // waits, by all holdups
 }
 
 // Crowd is the goroutines that played one part.

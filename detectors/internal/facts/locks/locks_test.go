@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"runtime/trace"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -48,15 +49,33 @@ func (s *scene) loop(n int, pause time.Duration, f func()) {
 		go func() {
 			defer s.all.Done()
 			for i := time.Duration(0); ; i++ {
-				select {
-				case <-s.stop:
+				if s.over() {
 					return
-				default:
 				}
 				f()
 				time.Sleep(pause + i%5*pause/5) // not in step with the others
 			}
 		}()
+	}
+}
+
+// after calls f again and again once the scene is over, so that all get away
+// who still wait for what f does.
+func (s *scene) after(f func()) {
+	go func() {
+		<-s.stop
+		for end := time.Now().Add(time.Second); time.Now().Before(end); time.Sleep(nap) {
+			go f()
+		}
+	}()
+}
+
+func (s *scene) over() bool {
+	select {
+	case <-s.stop:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -101,8 +120,8 @@ type guarded struct {
 
 const nap = 2 * time.Millisecond
 
-func work() {
-	for begin := time.Now(); time.Since(begin) < 20*time.Microsecond; {
+func work(d time.Duration) {
+	for begin := time.Now(); time.Since(begin) < d; {
 	}
 }
 
@@ -110,6 +129,12 @@ func (g *guarded) get() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.n
+}
+
+func (g *guarded) receivesLocked(c <-chan struct{}) {
+	g.mu.Lock()
+	<-c
+	g.mu.Unlock()
 }
 
 func (g *guarded) sleepsLocked() {
@@ -122,7 +147,7 @@ func (g *guarded) sleepsLocked() {
 func (g *guarded) sleepsUnlocked() {
 	for range 5 {
 		g.mu.Lock()
-		work()
+		work(nap / 100)
 		g.mu.Unlock()
 		time.Sleep(nap)
 	}
@@ -131,7 +156,7 @@ func (g *guarded) sleepsUnlocked() {
 func (g *guarded) relocks() {
 	g.mu.Lock()
 	for range 5 {
-		work()
+		work(nap / 100)
 		g.mu.Unlock()
 		time.Sleep(nap)
 		g.mu.Lock()
@@ -179,6 +204,12 @@ func (g *guarded) readsLong() {
 	time.Sleep(nap)
 }
 
+func (g *guarded) readsBusily() {
+	g.rw.RLock()
+	defer g.rw.RUnlock()
+	work(nap)
+}
+
 func (g *guarded) read() int {
 	g.rw.RLock()
 	defer g.rw.RUnlock()
@@ -224,13 +255,14 @@ func TestHoldups(t *testing.T) {
 		{"sends in a callback", func(s *scene) {
 			g, c := new(guarded), make(chan int)
 			s.loop(1, nap, func() { g.with(func() { c <- 1 }) })
-			s.loop(1, nap, func() { <-c })
+			s.loop(1, 3*nap, func() { <-c })
+			s.after(func() { <-c })
 			s.loop(4, nap/4, func() { g.with(func() {}) })
 		}, locks.CauseChannel, "(*guarded).with"},
 		{"takes another lock", func(s *scene) {
 			outer, inner := new(guarded), new(guarded)
 			s.loop(1, nap, func() { outer.with(inner.write) })
-			s.loop(1, nap, inner.readsLong)
+			s.loop(1, nap, inner.readsBusily)
 			s.loop(4, nap/4, func() { outer.with(func() {}) })
 		}, locks.CauseLock, "(*guarded).with"},
 		{"reads long", func(s *scene) {
@@ -253,10 +285,11 @@ func TestHoldups(t *testing.T) {
 			s.loop(2, nap/4, func() {
 				mu.Lock()
 				jobs++
-				work()
+				work(nap / 100)
 				mu.Unlock()
 				c.Broadcast()
 			})
+			s.after(c.Broadcast)
 		}, locks.CauseNone, ""},
 	}
 	for _, c := range cases {
@@ -283,15 +316,6 @@ func TestHoldups(t *testing.T) {
 				}
 			})
 		})
-	}
-}
-
-func (s *scene) over() bool {
-	select {
-	case <-s.stop:
-		return true
-	default:
-		return false
 	}
 }
 
@@ -341,9 +365,9 @@ func TestRWMutexIsOneClass(t *testing.T) {
 
 func TestManyLocksOfOneKind(t *testing.T) {
 	play(t, func(s *scene) {
-		for range 12 {
+		for i := range 12 {
 			g := new(guarded)
-			s.loop(3, nap/2, g.sleepsLocked)
+			s.loop(3, nap/2, func() { g.with(func() { time.Sleep(nap + time.Duration(i)*nap/7) }) })
 		}
 	}, func(_ *traceload.Program, table *locks.Table) {
 		if len(table.Classes) != 1 {
@@ -369,22 +393,33 @@ func TestOnceIsTold(t *testing.T) {
 // TestHeldAtTheEnd: a goroutine that waited for the lock, got it, and is
 // blocked with it when the trace ends.
 func TestHeldAtTheEnd(t *testing.T) {
-	var id traceload.GoID
 	play(t, func(s *scene) {
-		g := new(guarded)
-		started := make(chan bool)
-		g.mu.Lock()
-		go func() {
-			started <- true
+		// Four goroutines queue for the lock, in two rounds. In the first the
+		// second of them is done at once, in the other the first never is.
+		g, free := new(guarded), make(chan struct{})
+		close(free)
+		for round, c := range []chan struct{}{free, s.stop} {
+			var done sync.WaitGroup
 			g.mu.Lock()
-			<-s.stop
+			for i := range 4 {
+				s.all.Add(1)
+				done.Add(1)
+				go func() {
+					defer s.all.Done()
+					if i == 1-round {
+						g.receivesLocked(c)
+					} else {
+						g.get()
+					}
+					done.Done()
+				}()
+				time.Sleep(nap)
+			}
 			g.mu.Unlock()
-		}()
-		<-started
-		time.Sleep(nap)
-		s.loop(3, nap, func() { g.get() })
-		time.Sleep(nap)
-		g.mu.Unlock()
+			if round == 0 {
+				done.Wait()
+			}
+		}
 	}, func(p *traceload.Program, table *locks.Table) {
 		if len(table.Classes) == 0 {
 			t.Fatal("no class")
@@ -393,18 +428,22 @@ func TestHeldAtTheEnd(t *testing.T) {
 		if c.Holder == nil {
 			t.Fatal("the holder is not known")
 		}
-		id = c.Holder.ID
-		if f := p.Site(c.Holder.Stack); !strings.Contains(f.Func, "TestHeldAtTheEnd") {
+		if f := p.Site(c.Holder.Stack); !strings.Contains(f.Func, "receivesLocked") {
 			t.Errorf("the holder stands in %s", f.Func)
 		}
 		if len(c.Waiting) != 3 {
 			t.Errorf("%d wait, want 3", len(c.Waiting))
 		}
-		if len(c.Holdups) != 1 || c.Holdups[0].Exit != 0 || c.Holdups[0].Cause != locks.CauseChannel {
-			t.Fatalf("holdups: %+v", c.Holdups)
+		i := slices.IndexFunc(c.Holdups, func(h *locks.Holdup) bool { return h.Exit == 0 })
+		if i < 0 {
+			t.Fatal("that it is blocked explains nothing")
 		}
-		if s := c.Holdups[0].Sample; s.Holder != id || s.Lost < 100*time.Millisecond {
-			t.Errorf("sample %+v", s)
+		h := c.Holdups[i]
+		if h.Cause != locks.CauseChannel || h.Victims != 3 {
+			t.Errorf("cause %s, %d victims, want channel, 3", h.Cause, h.Victims)
+		}
+		if h.Sample.Holder != c.Holder.ID || h.Sample.Lost < 100*time.Millisecond {
+			t.Errorf("sample %+v", h.Sample)
 		}
 	})
 }

@@ -26,7 +26,7 @@ const (
 
 const (
 	// What ProofTime and ProofCall demand of all the time that the holders had
-	// the lock before that release: the part that they were blocked.
+	// the lock before that release: the part that they were blocked, anywhere.
 	timeShare, callShare = 0.5, 0.25
 	// … and how many waits it must explain.
 	timeWaits = 3
@@ -34,13 +34,13 @@ const (
 
 // judge decides whether a holdup is one.
 func (t *Table) judge(p *traceload.Program, h *Holdup, class *Class) Proof {
+	if h.Lost == 0 {
+		return ProofNone
+	}
 	m := h.meeting
 	h.Func, h.UnlockLine = m.fn, m.then
 	if x := t.exits[h.Exit]; x != nil && x.Held > 0 {
-		h.Share = min(1, float64(h.Held)/float64(x.Held))
-	}
-	for _, s := range h.Shares {
-		h.Lost += s.Lost
+		h.Share = min(1, float64(x.blocked)/float64(x.Held))
 	}
 	proof := ProofCall
 	block := t.note(p, h.Block)
@@ -89,18 +89,10 @@ func (t *Table) judge(p *traceload.Program, h *Holdup, class *Class) Proof {
 	if proof == ProofTime {
 		share = timeShare
 	}
-	if h.Share < share || t.waits(h) < timeWaits {
+	if h.Share < share || t.exits[h.Exit].explained < timeWaits {
 		return ProofNone
 	}
 	return proof
-}
-
-func (t *Table) waits(h *Holdup) int {
-	n := 0
-	for _, s := range h.Shares {
-		n += s.Waits
-	}
-	return n
 }
 
 // Class is one lock, or all locks of one kind, with what was lost to it.
@@ -178,12 +170,12 @@ func (t *Table) Finish(p *traceload.Program) {
 		if !ok {
 			s := t.classes[root]
 			c = &Class{RW: s.key.rw, Once: s.once, Std: true, Instances: 1, InOrder: s.inOrder, root: root}
-			if !s.single() {
-				c.Instances = float64(s.inOrder+s.outOfOrder) / float64(max(1, s.inOrder))
-			}
 			c.Busy = s.busy
 			if s.open > 0 && s.moved {
 				c.Busy += max(0, s.released.Sub(s.opened))
+			}
+			if !s.single() { // how rarely the oldest was served; and how many had one at a time
+				c.Instances = max(float64(s.inOrder+s.outOfOrder)/float64(max(1, s.inOrder)), float64(s.overlap)/float64(max(1, c.Busy)))
 			}
 			byRoot[root] = c
 			t.Classes = append(t.Classes, c)
@@ -232,10 +224,15 @@ func (t *Table) Finish(p *traceload.Program) {
 		})
 		t.findHolder(p, c)
 	}
-	for _, h := range t.holdups {
-		if h == nil {
-			continue
+	for _, h := range t.holdups[1:] {
+		x := t.exits[h.Exit]
+		x.blocked += h.Held
+		for _, s := range h.Shares {
+			h.Lost += s.Lost
+			x.explained += s.Waits
 		}
+	}
+	for _, h := range t.holdups[1:] {
 		c := get(h.node)
 		if h.Proof = t.judge(p, h, c); h.Proof == ProofNone {
 			continue

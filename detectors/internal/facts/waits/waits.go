@@ -4,12 +4,13 @@
 package waits
 
 import (
-	"math/bits"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/tracedoc/tracedoc/detectors"
+	"github.com/tracedoc/tracedoc/detectors/internal/facts/births"
+	"github.com/tracedoc/tracedoc/detectors/internal/histogram"
 	"github.com/tracedoc/tracedoc/traceload"
 )
 
@@ -35,28 +36,50 @@ type Site struct {
 	Sent      int // woken by another goroutine's send or receive
 	Longest   time.Duration
 
-	lengths [64]uint32 // ended waits by the number of bits of their length in ns
+	lengths histogram.Histogram // of the waits that ended
+	servers servers
 }
 
-// Quantile returns an upper bound of the length that the fraction q of the
-// ended waits did not exceed, within a factor of two; 0 if none ended.
-func (s *Site) Quantile(q float64) time.Duration {
-	rank := int(q * float64(s.Ended))
-	seen := 0
-	for b, n := range s.lengths {
-		seen += int(n)
-		if n > 0 && seen > rank {
-			return min(time.Duration(1)<<b, s.Longest)
-		}
-	}
-	return s.Longest
+// servers are the goroutines that wake those that wait at a place by sending to
+// or receiving from them, as long as they are few and nothing else wakes anybody.
+type servers struct {
+	ids  [4]traceload.GoID
+	n    int
+	many bool // too many, or of another kind
 }
+
+func (s *servers) add(by *traceload.Goroutine, how wake) {
+	if s.many || by == nil || how != wakeSend && how != wakeReceive && how != wakeSelect {
+		s.many = true
+		return
+	}
+	if slices.Contains(s.ids[:s.n], by.ID) {
+		return
+	}
+	if s.many = s.n == len(s.ids); !s.many {
+		s.ids[s.n] = by.ID
+		s.n++
+	}
+}
+
+// serversGone tells whether the few goroutines that ended all waits here have
+// ended themselves.
+func (s *Site) serversGone(p *traceload.Program) bool {
+	if s.Ended < enoughHistory || s.servers.many {
+		return false
+	}
+	return !slices.ContainsFunc(s.servers.ids[:s.servers.n], func(id traceload.GoID) bool { return p.Goroutine(id) != nil })
+}
+
+// Quantile returns the length that the fraction q of the ended waits did not
+// exceed, within an eighth of it; 0 if none ended.
+func (s *Site) Quantile(q float64) time.Duration { return min(s.lengths.Quantile(q), s.Longest) }
 
 // Table is the fact. It is complete in and after Finish.
 type Table struct {
 	Groups []*Group // who is parked at the end, by site
 
-	pass    *detectors.Pass
+	births  *births.Table
 	sites   map[siteKey]*Site
 	byStack map[stackKey]*Site
 	wakes   map[traceload.StackID]wake
@@ -83,14 +106,13 @@ type stackKey struct {
 
 // occupant is what the table knows of one goroutine that is alive.
 type occupant struct {
-	site     *Site // where it waits; nil if it does not
-	visited  [4]visit
-	next     uint8          // the entry of visited to use again
-	wokenBy  traceload.GoID // the goroutine that woke it last; NoGoroutine for a timer or the network
-	parent   traceload.GoID
-	children int32 // goroutines that it created and that are alive
-	fathered int32 // goroutines that it created
+	site    *Site          // where it waits; nil if it does not
+	visited [8]visit       // the first places where it was woken, and the last
+	wokenBy traceload.GoID // the goroutine that woke it last; NoGoroutine for a timer or the network
 }
+
+// stranger is an occupant of which nothing is known.
+var stranger = occupant{wokenBy: traceload.NoGoroutine}
 
 // served counts wake-ups.
 type served struct {
@@ -115,11 +137,12 @@ const (
 	wakeReceive      // a receive
 	wakeSelect       // a send or a receive in a select
 	wakeUnlock       // the release of a lock
+	wakeSignal       // the signal or broadcast of a Cond
 )
 
 func newTable(p *detectors.Pass) *Table {
 	return &Table{
-		pass: p, sites: map[siteKey]*Site{}, byStack: map[stackKey]*Site{}, wakes: map[traceload.StackID]wake{},
+		births: detectors.Need(p, births.Fact), sites: map[siteKey]*Site{}, byStack: map[stackKey]*Site{}, wakes: map[traceload.StackID]wake{},
 		strangers: map[traceload.StackID]served{},
 	}
 }
@@ -130,20 +153,13 @@ func (t *Table) Observe(p *traceload.Program, ev *traceload.Event) {
 	switch ev.Kind {
 	case traceload.KindStatus, traceload.KindCreate:
 		for len(t.slots) <= int(g.Slot) {
-			t.slots = append(t.slots, occupant{})
+			t.slots = append(t.slots, stranger)
 		}
 		o := &t.slots[g.Slot]
 		if ev.Kind == traceload.KindStatus && ev.From == traceload.StateUnknown && o.site != nil {
 			return // seen already; only its stack became known
 		}
-		*o = occupant{parent: traceload.NoGoroutine, wokenBy: traceload.NoGoroutine}
-		if ev.By != nil {
-			o.parent = ev.By.ID
-			if by := t.slot(ev.By); by != nil {
-				by.children++
-				by.fathered++
-			}
-		}
+		*o = stranger
 		if g.State == traceload.StateWaiting && !g.System && g.Wait != traceload.WaitRuntime {
 			o.site = t.site(p, g)
 		}
@@ -162,16 +178,9 @@ func (t *Table) Observe(p *traceload.Program, ev *traceload.Event) {
 		}
 		t.woken(p, o, ev)
 	case traceload.KindEnd:
-		o := t.slot(g)
-		if o == nil {
-			return
+		if o := t.slot(g); o != nil {
+			*o = stranger
 		}
-		if parent := p.Goroutine(o.parent); parent != nil {
-			if po := t.slot(parent); po != nil && po.children > 0 {
-				po.children--
-			}
-		}
-		*o = occupant{parent: traceload.NoGoroutine, wokenBy: traceload.NoGoroutine}
 	}
 }
 
@@ -210,8 +219,10 @@ func (t *Table) woken(p *traceload.Program, o *occupant, ev *traceload.Event) {
 	s.Ended++
 	s.Woken[ev.Waker]++
 	s.Longest = max(s.Longest, ev.Lived)
-	s.lengths[bits.Len64(uint64(ev.Lived))]++
-	switch t.wake(p, ev.ByStack) {
+	s.lengths.Add(ev.Lived)
+	how := t.wake(p, ev.ByStack)
+	s.servers.add(ev.By, how)
+	switch how {
 	case wakeCancel:
 		s.Cancelled++
 	case wakeClose:
@@ -224,13 +235,13 @@ func (t *Table) woken(p *traceload.Program, o *occupant, ev *traceload.Event) {
 		o.wokenBy = ev.By.ID
 	}
 	for i := range o.visited {
-		if o.visited[i].site == s {
-			o.visited[i].woken++
+		if v := &o.visited[i]; v.site == s || v.site == nil {
+			v.site = s
+			v.woken++
 			return
 		}
 	}
-	o.visited[o.next] = visit{s, 1}
-	o.next = (o.next + 1) % uint8(len(o.visited))
+	o.visited[len(o.visited)-1] = visit{s, 1} // a worker's loop starts with the places that it comes back to
 }
 
 // wokenAt returns how often the occupant was woken at s before.
@@ -270,6 +281,8 @@ func classify(p *traceload.Program, id traceload.StackID) wake {
 		return wakeSelect
 	case strings.HasPrefix(top.Func, "sync.(*Mutex)."), strings.HasPrefix(top.Func, "sync.(*RWMutex)."):
 		return wakeUnlock
+	case strings.HasPrefix(top.Func, "sync.(*Cond)."):
+		return wakeSignal
 	case top.Func == "context.(*cancelCtx).cancel":
 		return wakeCancel
 	case strings.HasPrefix(top.Func, "context."):
@@ -284,6 +297,19 @@ func classify(p *traceload.Program, id traceload.StackID) wake {
 		}
 	}
 	return wakeOther
+}
+
+// ends tells whether a wake-up of this kind can end a wait of that kind.
+func (w wake) ends(wait traceload.Wait) bool {
+	switch wait {
+	case traceload.WaitChanSend:
+		return w == wakeReceive || w == wakeSelect
+	case traceload.WaitChanReceive, traceload.WaitSelect:
+		return w == wakeSend || w == wakeSelect
+	case traceload.WaitCond:
+		return w == wakeSignal
+	}
+	return wait.IsLock() && w == wakeUnlock
 }
 
 // Finish implements detectors.Observer: it gathers who is parked and judges.

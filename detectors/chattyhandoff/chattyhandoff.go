@@ -1,0 +1,224 @@
+package chattyhandoff
+
+import (
+	_ "embed"
+	"time"
+
+	"github.com/tracedoc/tracedoc/detectors"
+	"github.com/tracedoc/tracedoc/traceload"
+)
+
+//go:embed doc.go
+var doc string
+
+// Detector finds hand-overs that cost more than the work between them.
+var Detector = &detectors.Detector{
+	Name:   "chatty-handoff",
+	Family: detectors.Batching,
+	Doc:    doc,
+	Causes: []detectors.Cause{
+		{Name: perItem, Pattern: "batch-handoff", Cap: detectors.Medium},
+		{Name: pingPong, Pattern: "work-in-place", Cap: detectors.Medium},
+	},
+	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindBlock, traceload.KindUnblock,
+		traceload.KindStart, traceload.KindStop, traceload.KindSyscallBegin, traceload.KindSyscallEnd, traceload.KindEnd),
+	New: func(p *detectors.Pass) detectors.Observer {
+		return &observer{pass: p, byStacks: map[stacks]transfer{}, bySites: map[sites]*link{}}
+	},
+}
+
+const (
+	perItem  = "per-item"
+	pingPong = "ping-pong"
+)
+
+// What a hand-over costs. The first is measured; both are bounded so that a
+// machine that is merely busy is not counted as chatter. They are estimates,
+// and the wording says so.
+const (
+	// wakeAtMost bounds the time that the woken goroutine was ready before it
+	// ran: beyond, it waited for a processor and not for its being woken.
+	wakeAtMost = time.Microsecond
+	// parkAndWake is what parking one goroutine and readying another costs the
+	// two, besides: half of what an unbuffered send and receive take on one
+	// processor without a tracer (BenchmarkChanSync in package runtime, 2020s).
+	parkAndWake = 100 * time.Nanosecond
+)
+
+// restless is the longest time between two hand-overs of one goroutine that
+// belong to the same burst; 5,000 a second. Fixture: chatty-handoff-per-item,
+// whose bursts are a few hundred microseconds long.
+const restless = 200 * time.Microsecond
+
+// observer measures the hand-overs at each pair of lines.
+type observer struct {
+	pass     *detectors.Pass
+	byStacks map[stacks]transfer
+	bySites  map[sites]*link
+	links    []*link // in order of appearance
+	slots    []party // by Goroutine.Slot
+}
+
+type stacks struct{ woken, waker traceload.StackID }
+
+// transfer is what one kind of wake-up means; link is nil if it is no hand-over.
+type transfer struct {
+	link  *link
+	gives bool // the waker stands at the link's giving end; otherwise the woken does
+}
+
+// party is what is known of one goroutine that is alive.
+type party struct {
+	ran   time.Duration // on a processor, up to the beginning of its present state
+	seats [4]seat
+	next  uint8
+
+	// The wake-up that has not led to a run yet.
+	link     *link
+	restless bool
+
+	// Its last two transfers: what it got, and what it gave.
+	gotFrom traceload.GoID
+	gotBy   *link // nil if it has given something back since
+	gaveTo  traceload.GoID
+	gave    bool // the last transfer was a gift
+}
+
+// seat is a goroutine's place at a link.
+type seat struct {
+	link  *link
+	gives bool
+	last  traceload.Time // of its last transfer there
+	ran   time.Duration  // how long it had run by then
+}
+
+// Observe implements detectors.Observer.
+func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
+	g := ev.G
+	if g.System {
+		return
+	}
+	switch ev.Kind {
+	case traceload.KindStatus, traceload.KindCreate:
+		for len(o.slots) <= int(g.Slot) {
+			o.slots = append(o.slots, party{})
+		}
+		o.slots[g.Slot] = party{}
+		return
+	case traceload.KindUnblock:
+		if ev.Waker == traceload.WakerGoroutine {
+			o.wake(p, ev)
+		}
+		return
+	}
+	y := o.party(g)
+	if y == nil {
+		return
+	}
+	switch {
+	case ev.Kind == traceload.KindStart:
+		if l := y.link; l != nil {
+			l.started(ev.Lived, y.restless)
+			y.link = nil
+		}
+	case ev.From == traceload.StateRunning, ev.From == traceload.StateSyscall:
+		y.ran += ev.Lived
+	}
+}
+
+func (o *observer) party(g *traceload.Goroutine) *party {
+	if int(g.Slot) >= len(o.slots) {
+		return nil
+	}
+	return &o.slots[g.Slot]
+}
+
+// ranBy is how long g has run by now.
+func (y *party) ranBy(p *traceload.Program, g *traceload.Goroutine) time.Duration {
+	if g.State == traceload.StateRunning || g.State == traceload.StateSyscall {
+		return y.ran + p.InState(g)
+	}
+	return y.ran
+}
+
+// wake takes a wake-up of one goroutine by another.
+func (o *observer) wake(p *traceload.Program, ev *traceload.Event) {
+	key := stacks{ev.Stack, ev.ByStack}
+	t, ok := o.byStacks[key]
+	if !ok {
+		t = o.transfer(p, key)
+		o.byStacks[key] = t
+	}
+	if t.link == nil {
+		return
+	}
+	giver, taker := ev.By, ev.G
+	if !t.gives {
+		giver, taker = taker, giver
+	}
+	from, to := o.party(giver), o.party(taker)
+	if from == nil || to == nil {
+		return
+	}
+	l := t.link
+	fromSeat, fromSat := from.seat(l)
+	toSeat, toSat := to.seat(l)
+	pause := time.Duration(-1) // since the last transfer of whichever is at it more often; unknown
+	if fromSat {
+		pause = p.Now.Sub(fromSeat.last)
+		if !fromSeat.gives {
+			l.turns++
+		}
+	}
+	if toSat {
+		if d := p.Now.Sub(toSeat.last); pause < 0 || d < pause {
+			pause = d
+		}
+		if toSeat.gives {
+			l.turns++
+		}
+		l.work.Add(to.ranBy(p, taker) - toSeat.ran)
+	}
+	l.meet(p, giver, taker, fromSat, toSat)
+	if t.gives {
+		l.take.wait = ev.Reason
+	} else {
+		l.give.wait = ev.Reason
+	}
+	y := o.party(ev.G)
+	y.link, y.restless = l, l.transfer(p.Now, pause, t.gives)
+	l.tell(story{at: p.Now, giver: giver.ID, taker: taker.ID, takerWoken: t.gives})
+
+	*fromSeat = seat{l, true, p.Now, from.ranBy(p, giver)}
+	*toSeat = seat{l, false, p.Now, to.ranBy(p, taker)}
+
+	// A reply: the giver's last gift came from the taker, who has done nothing
+	// since but wait for this one.
+	if from.gotBy != nil && from.gotFrom == taker.ID && to.gave && to.gaveTo == giver.ID {
+		l.replies++
+		l.answer(from.gotBy)
+	}
+	from.gotBy = nil
+	from.gave, from.gaveTo = true, taker.ID
+	to.gave, to.gotBy, to.gotFrom = false, l, giver.ID
+}
+
+// seat returns the goroutine's place at l, and whether it has sat there before;
+// if it has not, another place is given up for it.
+func (y *party) seat(l *link) (*seat, bool) {
+	for i := range y.seats {
+		if y.seats[i].link == l {
+			return &y.seats[i], true
+		}
+	}
+	s := &y.seats[y.next]
+	y.next = (y.next + 1) % uint8(len(y.seats))
+	return s, false
+}
+
+// Finish implements detectors.Observer.
+func (o *observer) Finish(p *traceload.Program) {
+	for _, c := range o.judge(p) {
+		o.pass.Report(c.finding(p))
+	}
+}

@@ -1,0 +1,60 @@
+package histogram_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/tracedoc/tracedoc/detectors/internal/histogram"
+)
+
+func TestQuantileIsCloseToWhatWasAdded(t *testing.T) {
+	for _, d := range []time.Duration{64, 100, 999, time.Microsecond, 8 * time.Microsecond, 123456, 10 * time.Millisecond, time.Second, time.Hour, 48 * time.Hour} {
+		var h histogram.Histogram
+		h.Add(d)
+		got := h.Quantile(0.5)
+		if diff := got - d; diff > d/8 || diff < -d/8 {
+			t.Errorf("quantile after adding %v alone: %v", d, got)
+		}
+	}
+}
+
+func TestQuantiles(t *testing.T) {
+	var h, other histogram.Histogram
+	for i := 1; i <= 900; i++ {
+		h.Add(time.Duration(i) * time.Microsecond)
+	}
+	for i := 901; i <= 1000; i++ {
+		other.Add(time.Duration(i) * time.Microsecond)
+	}
+	h.Merge(&other)
+	if h.N() != 1000 {
+		t.Errorf("N() = %d, want 1000", h.N())
+	}
+	for _, tt := range []struct {
+		q    float64
+		want time.Duration
+	}{{0, time.Microsecond}, {0.1, 100 * time.Microsecond}, {0.5, 500 * time.Microsecond}, {0.99, 990 * time.Microsecond}, {1, 1000 * time.Microsecond}} {
+		if got := h.Quantile(tt.q); got < tt.want*85/100 || got > tt.want*115/100 {
+			t.Errorf("Quantile(%v) = %v, want about %v", tt.q, got, tt.want)
+		}
+	}
+}
+
+func TestTheEndsOfTheScale(t *testing.T) {
+	var h histogram.Histogram
+	if got := h.Quantile(0.5); got != 0 {
+		t.Errorf("an empty histogram has the median %v", got)
+	}
+	h.Add(-1)
+	h.Add(0)
+	if got := h.Quantile(1); got > 100 {
+		t.Errorf("nothing at all counts as %v", got)
+	}
+	h.Add(1 << 62)
+	if got := h.Quantile(1); got < 48*time.Hour {
+		t.Errorf("a length beyond the scale counts as %v", got)
+	}
+	if allocs := testing.AllocsPerRun(100, func() { h.Add(time.Second) }); allocs != 0 {
+		t.Errorf("Add allocates %v times", allocs)
+	}
+}

@@ -1,0 +1,123 @@
+package timeoutfired
+
+import "github.com/tracedoc/tracedoc/traceload"
+
+// expiry is one wait that ended in vain.
+type expiry struct {
+	site       *site // nil for none
+	began, at  traceload.Time
+	known      bool // began lies in the trace
+	deadline   traceload.GoID
+	forwards   bool              // the goroutine only passed it on
+	asked      traceload.StackID // where it had asked before; 0 if it had not
+	askedOn    traceload.Time
+	unfinished bool // whom it asked is still at work on it
+	finished   bool // … is not
+	inARow     int
+	stack      traceload.StackID
+	wait       traceload.Wait
+	reason     traceload.StringID
+}
+
+// companion is a goroutine that the same deadline woke.
+type companion struct {
+	id, creator traceload.GoID
+	site        *site
+}
+
+// deadline tells whether a context's deadline ended the wait, and names the
+// goroutine that the runtime started for it. Between the two there may be one
+// that only passed it on: a helper of the standard library, or a watcher that
+// the waiting goroutine had started itself.
+func (o *observer) deadline(ev *traceload.Event, v, by *visitor, how how) (traceload.GoID, bool) {
+	if ev.Waker == traceload.WakerDeadline {
+		return ev.By.ID, true
+	}
+	if by == nil || by.lateness.at == 0 || by.lateness.deadline == traceload.NoGoroutine || v.site == nil {
+		return traceload.NoGoroutine, false
+	}
+	helper := by.lateness.site == nil
+	switch {
+	case !helper && ev.By.Creator != ev.G.ID:
+		return traceload.NoGoroutine, false
+	case how == byCancel, how == byPoll, how == bySignal && helper:
+		by.lateness.forwards = true
+		return by.lateness.deadline, true
+	}
+	return traceload.NoGoroutine, false
+}
+
+// expire notes a wait that ended in vain; book adds it to its site.
+func (o *observer) expire(p *traceload.Program, ev *traceload.Event, v *visitor, deadline traceload.GoID) {
+	e := expiry{
+		site: v.site, began: v.began, at: p.Now, known: v.known, deadline: deadline, inARow: v.inARow,
+		stack: ev.Stack, wait: ev.Wait, reason: ev.Reason,
+	}
+	if v.askedNow {
+		e.asked, e.askedOn = v.request.at, v.request.on
+	}
+	if !v.known {
+		e.began = 0 // since before the trace: count what the trace shows
+	}
+	if v.askedNow && v.request.whom != traceload.NoGoroutine {
+		partner := p.Goroutine(v.request.whom)
+		pv := o.visitorOf(partner)
+		e.unfinished = pv != nil && (v.request.child && !pv.debt.told || pv.debt.open && pv.debt.to == ev.G.ID)
+		e.finished = !e.unfinished
+	}
+	v.request = request{}
+	v.lateness = e
+	v.open = false
+	if deadline != traceload.NoGoroutine && v.site != nil {
+		o.accompany(ev, v.site, deadline)
+	}
+}
+
+// accompany finds parents and children among the goroutines that one deadline
+// woke: where both waited, the parent waited for the child.
+func (o *observer) accompany(ev *traceload.Event, s *site, deadline traceload.GoID) {
+	if o.firedBy != deadline {
+		o.firedBy, o.nfired = deadline, 0
+	}
+	g := ev.G
+	for _, c := range o.fired[:min(o.nfired, len(o.fired))] {
+		switch {
+		case c.site == s:
+		case c.creator == g.ID:
+			s.throughChild(c.site)
+		case g.Creator == c.id:
+			c.site.throughChild(s)
+		}
+	}
+	o.fired[o.nfired%len(o.fired)] = companion{g.ID, g.Creator, s}
+	o.nfired++
+}
+
+// book adds the expiry that v has had to its site, now that its goroutine
+// waits at next; nil if it has ended or waits in the standard library.
+func (o *observer) book(p *traceload.Program, g *traceload.Goroutine, v *visitor, next *site) {
+	e := &v.lateness
+	if e.at == 0 {
+		return
+	}
+	if s := e.site; s != nil && !e.forwards {
+		after := moved
+		switch {
+		case g.State == traceload.StateEnded:
+			after = gone
+		case next == s && v.request.at != 0:
+			after = retried
+		case next == s:
+			after = cameBack
+		}
+		l := s.expired(e, g, after, p)
+		if v.lastLate == l {
+			l.intervals.Add(e.at.Sub(v.lateAt))
+		}
+		v.lastLate, v.lateAt = l, e.at
+		if next != nil && next != s && next.fn == s.fn {
+			v.pursues = l
+		}
+	}
+	*e = expiry{}
+}

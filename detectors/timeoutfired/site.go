@@ -1,0 +1,313 @@
+package timeoutfired
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tracedoc/tracedoc/detectors/internal/histogram"
+	"github.com/tracedoc/tracedoc/traceload"
+)
+
+// site is one line of the user's at which goroutines wait.
+type site struct {
+	frame     traceload.FrameID
+	fn        traceload.FuncID
+	userWaits bool // the user's code itself waits; otherwise something that it called
+	outermost bool // the line is in the function that a go statement started
+	test      bool // the line is in a test's file
+
+	goroutines int // that waited here, an upper bound
+	well       int // calls that ended by what they waited for
+	cancelled  int // … by somebody's cancelling, or by the closing of a channel
+	byCreator  int // well or cancelled: by the goroutine that started the waiting one
+	lengths    histogram.Histogram
+
+	// Of the waits that another goroutine ended well:
+	sent      int // how many there were
+	askedWell int // the waiting goroutine had asked somebody just before
+	answered  int // it was woken by whom it had asked
+	given     int // it waited to hand something over, and somebody took it
+	returns   int // it had come back to wait after another wait here, had not asked, and was told nothing that it had asked for
+	peers     int // its waker comes by here to wait, too
+
+	deadline, timer *lapses
+	via             map[*site]int // see throughChild
+
+	asking map[traceload.StackID]bool // see asks
+}
+
+// lapses are the waits at one site that ended in vain, of one cause.
+type lapses struct {
+	count      int
+	goroutines int           // how many different ones in a row: an upper bound
+	total      time.Duration // time waited in vain, summed
+	lengths    histogram.Histogram
+	measured   time.Duration       // the sum of lengths: of waits whose beginning the trace shows
+	intervals  histogram.Histogram // between two in a row of one goroutine
+	firings    int                 // different deadlines, for deadlines
+	asked      int                 // the goroutine had asked somebody just before
+	unfinished int                 // … who was still at it
+	finished   int                 // … who was no longer
+	cameBack   int                 // it came back to the same wait without asking anybody
+	retried    int                 // … after asking again
+	pursued    int                 // it went on waiting for the answer elsewhere in the same function, and got it
+	gone       int                 // it ended without another wait
+	looping    int                 // it had waited here before, and nowhere else since, several times
+	receives   int                 // the wait was a plain receive
+	testing    int                 // package testing stood on the stack
+
+	lastDeadline, lastID traceload.GoID
+	ids                  [16]traceload.GoID
+	first, last          expiry
+	firstID              traceload.GoID
+	entry                traceload.StackID // of the first
+	createdAt            traceload.StackID
+	nextWait             traceload.Time // when the first waited again or ended: firstAfter
+	firstAfter           aftermath
+}
+
+// aftermath is what a goroutine did after a wait in vain.
+type aftermath uint8
+
+const (
+	moved    aftermath = iota // it waits elsewhere
+	cameBack                  // it waits here again and has asked nobody
+	retried                   // … and has asked again
+	gone                      // it ended
+)
+
+// loopsFrom is how many calls in a row at one site make a loop.
+const loopsFrom = 2
+
+func (s *site) expired(e *expiry, g *traceload.Goroutine, after aftermath, p *traceload.Program) *lapses {
+	l := s.timer
+	if e.deadline != traceload.NoGoroutine {
+		l = s.deadline
+	}
+	if l == nil {
+		l = &lapses{lastDeadline: traceload.NoGoroutine, lastID: traceload.NoGoroutine, first: *e, firstID: g.ID, entry: g.Entry,
+			createdAt: g.CreatedAt, nextWait: p.Now, firstAfter: after}
+		if e.deadline != traceload.NoGoroutine {
+			s.deadline = l
+		} else {
+			s.timer = l
+		}
+	}
+	l.count++
+	l.last = *e
+	l.total += e.at.Sub(e.began)
+	if e.known {
+		l.lengths.Add(e.at.Sub(e.began))
+		l.measured += e.at.Sub(e.began)
+	}
+	if e.deadline != l.lastDeadline {
+		l.firings++
+		l.lastDeadline = e.deadline
+	}
+	if !l.knows(g.ID) {
+		if l.goroutines < len(l.ids) {
+			l.ids[l.goroutines] = g.ID
+		}
+		l.goroutines++
+		l.lastID = g.ID
+	}
+	l.asked += count(e.asked != 0)
+	l.unfinished += count(e.unfinished)
+	l.finished += count(e.finished)
+	l.retried += count(after == retried)
+	l.gone += count(after == gone)
+	l.looping += count(e.inARow >= loopsFrom)
+	l.receives += count(e.wait == traceload.WaitChanReceive)
+	l.cameBack += count(after == cameBack)
+	l.testing += count(p.Stack(e.stack).Testing)
+	return l
+}
+
+// knows tells whether g is counted; of many it may forget some.
+func (l *lapses) knows(id traceload.GoID) bool {
+	if id == l.lastID {
+		return true
+	}
+	for _, known := range l.ids[:min(l.goroutines, len(l.ids))] {
+		if known == id {
+			return true
+		}
+	}
+	return false
+}
+
+// throughChild notes that a deadline woke a goroutine here and, at child, one
+// that it had started.
+func (s *site) throughChild(child *site) {
+	if s.via == nil {
+		s.via = map[*site]int{}
+	}
+	s.via[child]++
+}
+
+func count(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// site returns the user's line of a stack, nil if it has none.
+func (o *observer) site(p *traceload.Program, id traceload.StackID) *site {
+	for len(o.byStack) <= int(id) {
+		o.byStack = append(o.byStack, nil)
+	}
+	s := o.byStack[id]
+	if s == nil {
+		s = o.lookUp(p, id)
+		o.byStack[id] = s
+	}
+	if s == &o.elsewhere {
+		return nil
+	}
+	return s
+}
+
+func (o *observer) lookUp(p *traceload.Program, id traceload.StackID) *site {
+	frame := p.SiteID(id)
+	if frame == 0 || p.Frame(frame).Origin != traceload.OriginUser {
+		return &o.elsewhere
+	}
+	if s, ok := o.byFrame[frame]; ok {
+		return s
+	}
+	st := p.Stack(id)
+	s := &site{
+		frame: frame, fn: p.Frame(frame).FuncID, userWaits: st.Owner == st.Site, outermost: st.Site == len(st.Frames)-1,
+		test:   strings.HasSuffix(p.Frame(frame).File, "_test.go"),
+		asking: map[traceload.StackID]bool{},
+	}
+	o.byFrame[frame] = s
+	o.sites = append(o.sites, s)
+	return s
+}
+
+// asks tells whether somebody who asks there does so for the function that
+// waits at s: in that very function, or in one that it calls.
+func (s *site) asks(p *traceload.Program, id traceload.StackID) bool {
+	asks, ok := s.asking[id]
+	if !ok {
+		users := 0
+		for _, f := range p.Stack(id).Frames {
+			if fr := p.Frame(f); fr.Origin == traceload.OriginUser {
+				users++
+				if fr.FuncID == s.fn {
+					asks = true
+				}
+				if asks || users == helpers {
+					break
+				}
+			}
+		}
+		s.asking[id] = asks
+	}
+	return asks
+}
+
+// helpers is how deep below the function that waits a request may be made. In
+// the main loop of a server everything happens below it, but deeper.
+const helpers = 2
+
+// how says by what a goroutine woke another.
+type how uint8
+
+const (
+	unknownHow how = iota
+	byOther        // the release of a lock, of a WaitGroup, …
+	bySend         // a send, or a select that sends or receives
+	byReceive
+	bySignal // sync.Cond
+	byClose
+	byCancel // of a context
+	byPoll   // a connection was closed, or its deadline set
+)
+
+// howWoken classifies the stack of a waker, once.
+func (o *observer) howWoken(p *traceload.Program, id traceload.StackID) how {
+	if id == 0 {
+		return byOther
+	}
+	for len(o.how) <= int(id) {
+		o.how = append(o.how, unknownHow)
+	}
+	if o.how[id] == unknownHow {
+		o.how[id] = classify(p, id)
+	}
+	return o.how[id]
+}
+
+func classify(p *traceload.Program, id traceload.StackID) how {
+	st := p.Stack(id)
+	if len(st.Frames) == 0 {
+		return byOther
+	}
+	for _, f := range st.Frames[:min(len(st.Frames), 3)] {
+		if p.Frame(f).Func == "context.(*cancelCtx).cancel" {
+			return byCancel
+		}
+	}
+	switch top := p.Frame(st.Frames[0]); {
+	case strings.HasPrefix(top.Func, "runtime.chansend"), top.Func == "runtime.selectnbsend", top.Func == "runtime.selectgo":
+		return bySend
+	case strings.HasPrefix(top.Func, "runtime.chanrecv"), top.Func == "runtime.selectnbrecv":
+		return byReceive
+	case strings.HasPrefix(top.Func, "sync.(*Cond)."):
+		return bySignal
+	case strings.HasPrefix(top.Func, "internal/poll."):
+		return byPoll
+	case top.Func == "runtime.closechan", top.Origin == traceload.OriginUser, top.Origin == traceload.OriginStd:
+		return byClose // since Go 1.22 the stack of a close begins at the line that closes
+	}
+	return byOther
+}
+
+// answer is a remembered yes or no.
+type answer uint8
+
+const (
+	unasked answer = iota
+	no
+	yes
+)
+
+// ask returns the remembered answer for a stack, and finds it the first time.
+func ask(answers *[]answer, id traceload.StackID, find func() bool) bool {
+	for len(*answers) <= int(id) {
+		*answers = append(*answers, unasked)
+	}
+	a := &(*answers)[id]
+	if *a == unasked {
+		*a = no
+		if find() {
+			*a = yes
+		}
+	}
+	return *a == yes
+}
+
+// isWrite tells whether a system call writes to a connection.
+func (o *observer) isWrite(p *traceload.Program, id traceload.StackID) bool {
+	return ask(&o.writes, id, func() bool {
+		return slices.ContainsFunc(p.Stack(id).Frames, func(f traceload.FrameID) bool { return p.Frame(f).Func == "net.(*conn).Write" })
+	})
+}
+
+// isDeadline tells whether a goroutine with this entry is the one that the
+// runtime starts when the deadline of a context passes.
+func (o *observer) isDeadline(p *traceload.Program, entry traceload.StackID) bool {
+	return ask(&o.expires, entry, func() bool {
+		frames := p.Stack(entry).Frames
+		return len(frames) > 0 && strings.HasPrefix(p.Frame(frames[len(frames)-1]).Func, "context.WithDeadline")
+	})
+}
+
+// even tells whether the middle 80% of what was counted is about equally long.
+func even(h *histogram.Histogram) bool {
+	return h.N() >= often && float64(h.Quantile(0.9)) <= alike*float64(h.Quantile(0.1))
+}

@@ -1,0 +1,319 @@
+package timeoutfired
+
+import (
+	_ "embed"
+	"time"
+
+	"github.com/tracedoc/tracedoc/detectors"
+	"github.com/tracedoc/tracedoc/traceload"
+)
+
+//go:embed doc.go
+var doc string
+
+// sameCall is how long a goroutine may run between two waits inside one call
+// into the standard library for them to be one call: an http request waits for
+// a connection, for its own writing, and for the answer. Longer, and it is a
+// new call at the same line. Fixture: timeout-fired-context-deadline.
+const sameCall = time.Millisecond
+
+// Detector finds waits that a deadline or a timer ended in vain.
+var Detector = &detectors.Detector{
+	Name:   "timeout-fired",
+	Family: detectors.Timeouts,
+	Doc:    doc,
+	Causes: []detectors.Cause{
+		{Name: deadlineCause, Pattern: "deadline-budget", Cap: detectors.High},
+		{Name: timerCause, Pattern: "timeout-select-to-context", Cap: detectors.High},
+	},
+	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindBlock, traceload.KindUnblock,
+		traceload.KindSyscallBegin, traceload.KindEnd),
+	New: func(p *detectors.Pass) detectors.Observer {
+		return &observer{pass: p, byFrame: map[traceload.FrameID]*site{}}
+	},
+}
+
+const (
+	deadlineCause = "context-deadline"
+	timerCause    = "timer-select"
+)
+
+// observer follows each goroutine from wait to wait.
+//
+// A wait that ends in vain is not booked at once but when the goroutine blocks
+// again or ends: only then it is known whether it went on, came back to the
+// same select, or merely passed the cancellation on to the one that did the call.
+type observer struct {
+	pass    *detectors.Pass
+	byFrame map[traceload.FrameID]*site
+	sites   []*site      // in order of appearance
+	byStack []*site      // by StackID; nil: not looked up yet
+	how     []how        // by StackID of a waker
+	writes  []answer     // by StackID of a system call: writes to a connection
+	expires []answer     // by StackID of an entry: the runtime starts it for a context's deadline
+	slots   []visitor    // by Goroutine.Slot
+	fired   [8]companion // the last waits that ended by one deadline
+	firedBy traceload.GoID
+	nfired  int
+
+	elsewhere site // in byStack, for stacks without a line of the user's
+}
+
+// visitor is what is known of one goroutine that is alive.
+type visitor struct {
+	// The call: one wait, or several in a row inside the standard library.
+	site     *site
+	began    traceload.Time // of its first wait
+	known    bool           // … lies in the trace
+	paused   traceload.Time // when its last wait ended; the call may go on
+	open     bool           // it may go on
+	cleansUp bool           // it has ended in vain, and its library puts things in order
+	inARow   int            // calls at this site, without a wait anywhere else between them
+	visited  [4]*site       // for counting goroutines by site
+	next     uint8
+
+	request  request // what it asked of others
+	askedNow bool    // … in the very function that waits now
+	debt     debt    // what was asked of it
+	lastLate *lapses // where it waited in vain last, at lateAt
+	lateAt   traceload.Time
+	pursues  *lapses // it waits again, in the same function, right after a wait in vain
+
+	lateness expiry // a wait in vain that is not booked yet
+}
+
+// Observe implements detectors.Observer.
+func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
+	g := ev.G
+	switch ev.Kind {
+	case traceload.KindStatus, traceload.KindCreate:
+		o.appear(p, ev)
+	case traceload.KindBlock:
+		if !g.System && g.Wait != traceload.WaitRuntime {
+			o.block(p, ev)
+		}
+	case traceload.KindUnblock:
+		if !g.System && g.Wait != traceload.WaitRuntime {
+			o.unblock(p, ev)
+		}
+	case traceload.KindSyscallBegin:
+		if v := o.visitor(g); v != nil && o.isWrite(p, ev.Stack) {
+			v.request = request{at: ev.Stack, on: p.Now, whom: traceload.NoGoroutine}
+		}
+	case traceload.KindEnd:
+		if v := o.visitor(g); v != nil {
+			o.book(p, g, v, nil)
+			o.closeCall(v)
+			*v = visitor{}
+		}
+	}
+}
+
+func (o *observer) appear(p *traceload.Program, ev *traceload.Event) {
+	g := ev.G
+	for len(o.slots) <= int(g.Slot) {
+		o.slots = append(o.slots, visitor{})
+	}
+	v := &o.slots[g.Slot]
+	if ev.Kind == traceload.KindStatus && ev.From == traceload.StateUnknown && v.site != nil {
+		return // only its stack became known
+	}
+	*v = visitor{}
+	if ev.Kind == traceload.KindCreate {
+		by := o.visitorOf(ev.By)
+		if by == nil {
+			return
+		}
+		by.request.make(p.Now, ev.ByStack, g.ID, true)
+		if ev.By.Creator == traceload.NoGoroutine && o.isDeadline(p, ev.By.Entry) {
+			// context.AfterFunc: what it does is the deadline's doing.
+			v.lateness = expiry{at: p.Now, deadline: ev.By.ID}
+		}
+		return
+	}
+	if g.State == traceload.StateWaiting && !g.System && g.Wait != traceload.WaitRuntime {
+		v.site = o.site(p, g.Stack)
+	}
+}
+
+func (o *observer) visitor(g *traceload.Goroutine) *visitor {
+	if int(g.Slot) >= len(o.slots) {
+		return nil
+	}
+	return &o.slots[g.Slot]
+}
+
+func (o *observer) visitorOf(g *traceload.Goroutine) *visitor {
+	if g == nil {
+		return nil
+	}
+	return o.visitor(g)
+}
+
+func (o *observer) block(p *traceload.Program, ev *traceload.Event) {
+	v := o.visitor(ev.G)
+	if v == nil {
+		return
+	}
+	s := o.site(p, ev.Stack)
+	if late := &v.lateness; late.at != 0 && late.site == s && s != nil && !s.userWaits && v.request.at == 0 && p.Now.Sub(late.at) <= sameCall {
+		v.cleansUp = true
+		return
+	}
+	o.book(p, ev.G, v, s)
+	v.debt.rest(ev.Stack)
+	if v.open && s == v.site && p.Now.Sub(v.paused) <= sameCall {
+		v.open = false // the same call waits again
+		return
+	}
+	o.closeCall(v)
+	if s == v.site {
+		v.inARow++
+	} else {
+		v.inARow = 0
+	}
+	v.site, v.began, v.known = s, p.Now, true
+	if s == nil {
+		return
+	}
+	v.askedNow = v.request.at != 0 && s.asks(p, v.request.at)
+	v.visit(s)
+}
+
+// visit counts the goroutine at s, once as long as it remembers.
+func (v *visitor) visit(s *site) {
+	if v.hasVisited(s) {
+		return
+	}
+	s.goroutines++
+	v.visited[v.next] = s
+	v.next = (v.next + 1) % uint8(len(v.visited))
+}
+
+func (v *visitor) hasVisited(s *site) bool {
+	for _, old := range v.visited {
+		if old == s {
+			return true
+		}
+	}
+	return false
+}
+
+// closeCall books the call that v has been in, whose last wait ended well.
+func (o *observer) closeCall(v *visitor) {
+	if !v.open {
+		return
+	}
+	v.open = false
+	v.site.well++
+	if v.known {
+		v.site.lengths.Add(v.paused.Sub(v.began))
+	}
+}
+
+func (o *observer) unblock(p *traceload.Program, ev *traceload.Event) {
+	v := o.visitor(ev.G)
+	if v == nil {
+		return
+	}
+	by := o.visitorOf(ev.By)
+	how := o.howWoken(p, ev.ByStack)
+	if v.site == nil && ev.Stack != 0 {
+		v.site = o.site(p, ev.Stack) // it was not known yet when the goroutine was found
+	}
+	deadline, byDeadline := o.deadline(ev, v, by, how)
+	if ev.Waker == traceload.WakerGoroutine && !byDeadline {
+		o.exchange(ev, v, by, how)
+	}
+	if v.site == nil && ev.Stack != 0 {
+		v.site = o.site(p, ev.Stack) // it was not known yet when the goroutine was found
+	}
+	if v.cleansUp {
+		v.cleansUp = false
+		return
+	}
+	s := v.site
+	switch {
+	case byDeadline:
+		o.expire(p, ev, v, deadline)
+	case s == nil:
+	case ev.Waker == traceload.WakerTimer && ev.Wait == traceload.WaitSelect && s.userWaits:
+		o.expire(p, ev, v, traceload.NoGoroutine)
+	case ev.Waker == traceload.WakerRuntime:
+	case how == byCancel, how == byClose && s.userWaits && ev.By != nil && ev.By.ID == ev.G.Creator:
+		s.cancelled++
+		if ev.By != nil && ev.By.ID == ev.G.Creator {
+			s.byCreator++
+		}
+	case s.userWaits, ev.Wait == traceload.WaitNetwork: // each wait for data is a call of its own
+		o.endWell(ev, v, by, how)
+	default:
+		v.open, v.paused = true, p.Now // the standard library may wait again in the same call
+	}
+	v.pursues = nil
+}
+
+// exchange notes who asked whom for something.
+func (o *observer) exchange(ev *traceload.Event, v, by *visitor, how how) {
+	if by == nil {
+		return
+	}
+	switch how {
+	case bySend, bySignal:
+		by.request.make(ev.Time, ev.ByStack, ev.G.ID, false)
+		v.debt = debt{to: ev.By.ID, restsAt: ev.Stack, open: true, told: v.debt.told}
+	case byReceive:
+		v.request.make(ev.Time, ev.Stack, ev.By.ID, false)
+		by.debt = debt{to: ev.G.ID, restsAt: ev.ByStack, open: true, told: by.debt.told}
+	}
+}
+
+// endWell books a wait that ended by what it waited for.
+func (o *observer) endWell(ev *traceload.Event, v, by *visitor, how how) {
+	s := v.site
+	s.well++
+	if v.known && ev.FromKnown {
+		s.lengths.Add(ev.Lived)
+	}
+	if ev.Waker != traceload.WakerGoroutine {
+		return
+	}
+	s.sent++
+	if v.askedNow {
+		s.askedWell++
+	}
+	if how == byReceive {
+		s.given++
+	}
+	if by == nil {
+		return
+	}
+	if answered := by.debt.pay(ev.By, ev.G); answered {
+		s.answered++
+		if v.pursues != nil && how == bySend {
+			v.pursues.pursued++
+		}
+		v.request.answered()
+	} else {
+		if v.inARow > 0 && !v.askedNow {
+			s.returns++
+		}
+		v.request = request{}
+	}
+	if by.hasVisited(s) {
+		s.peers++
+	}
+}
+
+// Finish implements detectors.Observer.
+func (o *observer) Finish(p *traceload.Program) {
+	for g := range p.Live {
+		if v := o.visitor(g); v != nil {
+			o.book(p, g, v, nil)
+			if g.State != traceload.StateWaiting {
+				o.closeCall(v)
+			}
+		}
+	}
+	o.judge(p)
+}
