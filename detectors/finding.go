@@ -42,7 +42,8 @@ type Finding struct {
 	Detail   string          `json:"detail"` // some sentences: where, since when, what it costs
 	Evidence []Evidence      `json:"evidence"`
 	Impact   Impact          `json:"impact"`
-	Site     Frame           `json:"site"` // the user's line to look at
+	Site     Frame           `json:"site"`   // the user's line to look at
+	Source   []SourceLine    `json:"source"` // the lines around it, where the source is at hand; set by run.go
 	Groups   []Group         `json:"groups"`
 	Timeline []TimelineEvent `json:"timeline"`
 	WrongIf  string          `json:"wrong_if"` // one sentence: when this is no defect

@@ -61,6 +61,10 @@ func (p *Pass) LeaveInPeace(site Frame, n int, why string) {
 // Info says what the trace is. It is complete in Finish, zero before.
 func (p *Pass) Info() *traceload.Info { return &p.walk.info }
 
+// Source answers questions about the traced program's source; nil if it is
+// not to be read.
+func (p *Pass) Source() Source { return p.walk.source }
+
 // entry is one observer in the order in which it is fed.
 type entry struct {
 	name     string
@@ -86,6 +90,7 @@ type walk struct {
 	idle     []IdleSite
 	info     traceload.Info
 	facets   facets
+	source   Source
 }
 
 func (w *walk) warn(format string, args ...any) {
@@ -99,12 +104,12 @@ type Result struct {
 }
 
 // Analyze walks one trace with the given detectors. The error says in one line
-// why nothing could be read. progress may be nil.
-func Analyze(in *traceload.Input, list []*Detector, progress traceload.Progress) (*Result, error) {
+// why nothing could be read.
+func Analyze(in *traceload.Input, list []*Detector, cfg Config) (*Result, error) {
 	if err := Validate(list); err != nil {
 		return nil, err
 	}
-	w := &walk{facts: map[any]*entry{}}
+	w := &walk{facts: map[any]*entry{}, source: cfg.Source}
 	for _, d := range list {
 		w.add(d)
 	}
@@ -115,7 +120,7 @@ func Analyze(in *traceload.Input, list []*Detector, progress traceload.Progress)
 			}
 		}
 	}
-	prog, info, err := traceload.Walk(in, w.observe, progress)
+	prog, info, err := traceload.Walk(in, w.observe, cfg.Progress)
 	if err != nil {
 		return nil, err
 	}
@@ -126,6 +131,7 @@ func Analyze(in *traceload.Input, list []*Detector, progress traceload.Progress)
 			w.finish(e, prog)
 		}
 	}
+	w.quote()
 	return &Result{trace: w.describe(), findings: w.findings}, nil
 }
 

@@ -85,7 +85,7 @@ func analyze(t *testing.T, data []byte, list ...*detectors.Detector) *detectors.
 		t.Fatal(err)
 	}
 	defer in.Close()
-	res, err := detectors.Analyze(in, list, nil)
+	res, err := detectors.Analyze(in, list, detectors.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}

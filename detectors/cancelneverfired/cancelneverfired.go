@@ -47,7 +47,7 @@ func (o *observer) Finish(p *traceload.Program) {
 		if len(gr.Stuck) < gatherings || gr.Confidence < reportable || gr.Site.Wait == traceload.WaitNilChan {
 			continue
 		}
-		purpose, how := o.waits.Purpose(p, gr, nil)
+		purpose, how := o.waits.Purpose(p, gr, o.pass.Source())
 		if c, ok := causes[purpose]; ok {
 			o.pass.Report(o.finding(p, gr, c, how))
 		}

@@ -69,7 +69,7 @@ func (o *observer) Finish(p *traceload.Program) {
 
 // cause names what the group waits for; false if it is not for this detector.
 func (o *observer) cause(p *traceload.Program, gr *waits.Group) (string, bool) {
-	purpose, _ := o.waits.Purpose(p, gr, nil)
+	purpose, _ := o.waits.Purpose(p, gr, o.pass.Source())
 	switch gr.Site.Wait {
 	case traceload.WaitNilChan:
 		if purpose == waits.PurposeContext {

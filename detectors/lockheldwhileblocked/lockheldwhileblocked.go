@@ -33,6 +33,7 @@ const (
 	prior         = -1.0
 	weightLines   = 2.5  // blocked between the line that locks and the one that unlocks
 	weightCall    = 1.8  // blocked in a call of the function that then unlocked
+	weightPlace   = 1.2  // alone behind a line where others wait, and nobody gets on
 	weightTime    = 1.0  // the lock was not released while the holder was blocked
 	weightMost    = 0.7  // for most of the time that it had the lock
 	weightRepeats = 0.7  // again and again
@@ -261,10 +262,12 @@ func (o *observer) evidence(p *traceload.Program, pr *problem) (list []detectors
 		}
 	case locks.ProofCall:
 		note(weightCall, "%s was blocked and then unlocked at line %d, in one call", fn, top.UnlockLine)
+	case locks.ProofPlace:
+		note(weightPlace, "nobody has released the lock since, others wait for it in %s at line %d, and this goroutine alone stands behind that line", fn, top.LockLine)
 	default:
 		note(weightTime, "the lock was not released while the holder was blocked, though others waited for it")
 	}
-	if top.Share >= mostShare {
+	if top.Share >= mostShare && top.Exit != 0 {
 		note(weightMost, "%.0f%% of the time that it held the lock before that, it was blocked", 100*top.Share)
 	}
 	switch {
@@ -292,6 +295,8 @@ func (o *observer) detail(p *traceload.Program, pr *problem, doing string, site 
 		fmt.Fprintf(&b, "It takes the %s at %s, %s at %s, and unlocks at %s.", pr.class.Noun(), at(top.LockLine), doing, site.Where(), at(top.UnlockLine))
 	case top.Exit != 0:
 		fmt.Fprintf(&b, "It has the %s, %s at %s, and unlocks at %s.", pr.class.Noun(), doing, site.Where(), at(top.UnlockLine))
+	case top.Proof == locks.ProofPlace:
+		fmt.Fprintf(&b, "It seems to have taken the %s at %s before the trace shows it, %s at %s, and still did when the trace ended.", pr.class.Noun(), at(top.LockLine), doing, site.Where())
 	default:
 		fmt.Fprintf(&b, "It took the %s at %s, %s at %s, and still did when the trace ended.", pr.class.Noun(), at(top.LockLine), doing, site.Where())
 	}
@@ -338,9 +343,13 @@ func longest(pr *problem) (d time.Duration) {
 
 func timeline(pr *problem, doing string, site detectors.Frame) []detectors.TimelineEvent {
 	s := pr.holdups[0].Sample
+	has := "has the lock and "
+	if pr.holdups[0].Proof == locks.ProofPlace {
+		has = "seems to have the lock and "
+	}
 	list := []detectors.TimelineEvent{
 		{T: s.Since, Goroutine: int64(s.Waiter), Event: "blocked", Text: "waits for the " + pr.class.Noun()},
-		{T: s.Blocked, Goroutine: int64(s.Holder), Event: "blocked", Text: "has the lock and " + doing + " at " + site.Where()},
+		{T: s.Blocked, Goroutine: int64(s.Holder), Event: "blocked", Text: has + doing + " at " + site.Where()},
 	}
 	if pr.holdups[0].Exit != 0 {
 		list = append(list,

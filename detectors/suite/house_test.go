@@ -25,7 +25,7 @@ func TestImportsPointDown(t *testing.T) {
 		{`^traceload$`, `^` + module},
 		{`^source$`, `^` + module},
 		{`^(detectors|render|cmd|source|tracetest|flight)(/|$)`, `^golang\.org/x/exp/trace`},
-		{`^detectors$`, `^` + module + `(cmd|render|source|fixtures)|^` + module + `detectors/(suite|[a-z]+$)`},
+		{`^detectors$`, `^` + module + `(cmd|render|fixtures)|^` + module + `detectors/(suite|[a-z]+$)`},
 		{`^detectors/internal/`, `^` + module + `(cmd|render|fixtures)`},
 		{`^detectors/[a-z]+$`, `^` + module + `(cmd|render|source|fixtures)`},
 		{`^render$`, `^` + module + `(cmd|source|traceload|fixtures|detectors/)`},

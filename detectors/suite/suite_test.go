@@ -154,7 +154,7 @@ func mallocs(t *testing.T, trace []byte, list ...*detectors.Detector) (n uint64,
 		}
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		res, err := detectors.Analyze(in, list, nil)
+		res, err := detectors.Analyze(in, list, detectors.Config{})
 		if err != nil {
 			t.Fatal(err)
 		}

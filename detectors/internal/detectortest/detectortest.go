@@ -21,9 +21,11 @@ import (
 	"regexp"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/tracedoc/tracedoc/detectors"
+	"github.com/tracedoc/tracedoc/source"
 	"github.com/tracedoc/tracedoc/traceload"
 )
 
@@ -127,15 +129,15 @@ func readSource(t testing.TB, h Half, program string) []Want {
 	return wants
 }
 
-// Analyze returns the findings in one recorded trace, the doubtful ones too.
-func Analyze(t testing.TB, trace string, list ...*detectors.Detector) *detectors.Report {
+// Analyze returns the findings in one recorded trace; src may be nil.
+func Analyze(t testing.TB, trace string, src detectors.Source, list ...*detectors.Detector) *detectors.Report {
 	t.Helper()
 	in, err := traceload.Open(context.Background(), trace, traceload.OpenOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer in.Close()
-	res, err := detectors.Analyze(in, list, nil)
+	res, err := detectors.Analyze(in, list, detectors.Config{Source: src})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,39 +172,49 @@ func only(wants []Want, detector string) []Want {
 	return list
 }
 
-// Check compares what the detectors find in each trace of a half with its wants.
+// Check compares what the detectors find in each trace of a half with its
+// wants, with the source at hand and without.
 func Check(t *testing.T, h Half, list ...*detectors.Detector) {
 	for _, trace := range h.Traces {
 		name := strings.TrimSuffix(filepath.Base(trace), ".trace.zst")
-		t.Run(h.Fixture+"/"+h.Name+"/"+name, func(t *testing.T) {
-			rep := Analyze(t, trace, list...)
-			asked := map[int]bool{} // by index of finding
-			for _, w := range h.Wants {
-				met := false
-				for i, f := range rep.Findings {
-					if w.matches(f) {
-						met, asked[i] = true, true
-						if f.Severity < detectors.Medium {
-							t.Errorf("%s: found, but as %s (confidence %.2f)", w, f.Severity, f.Confidence)
-						}
+		check(t, h, trace, name, nil, list)
+		check(t, h, trace, name+"+source", tree(), list)
+	}
+}
+
+// tree is the source of the fixtures, read once for all tests of a package:
+// they run one after the other.
+var tree = sync.OnceValue(source.Default)
+
+func check(t *testing.T, h Half, trace, name string, src detectors.Source, list []*detectors.Detector) {
+	t.Run(h.Fixture+"/"+h.Name+"/"+name, func(t *testing.T) {
+		rep := Analyze(t, trace, src, list...)
+		asked := map[int]bool{} // by index of finding
+		for _, w := range h.Wants {
+			met := false
+			for i, f := range rep.Findings {
+				if w.matches(f) {
+					met, asked[i] = true, true
+					if f.Severity < detectors.Medium {
+						t.Errorf("%s: found, but as %s (confidence %.2f)", w, f.Severity, f.Confidence)
 					}
 				}
-				if !met {
-					t.Errorf("%s: not found", w)
-				}
 			}
-			for i, f := range rep.Findings {
-				if !asked[i] && f.Severity >= detectors.Medium {
-					t.Errorf("%s:%d: unexpected %s/%s (%s, confidence %.2f): %s", f.Site.File, f.Site.Line, f.Detector, f.Cause, f.Severity, f.Confidence, f.Title)
-				}
+			if !met {
+				t.Errorf("%s: not found", w)
 			}
-			if t.Failed() {
-				for _, f := range rep.Findings {
-					t.Logf("%s %s/%s %.2f at %s: %s\n%s\nevidence: %v", f.Severity, f.Detector, f.Cause, f.Confidence, f.Site.Where(), f.Title, f.Detail, f.Evidence)
-				}
+		}
+		for i, f := range rep.Findings {
+			if !asked[i] && f.Severity >= detectors.Medium {
+				t.Errorf("%s:%d: unexpected %s/%s (%s, confidence %.2f): %s", f.Site.File, f.Site.Line, f.Detector, f.Cause, f.Severity, f.Confidence, f.Title)
 			}
-		})
-	}
+		}
+		if t.Failed() {
+			for _, f := range rep.Findings {
+				t.Logf("%s %s/%s %.2f at %s: %s\n%s\nevidence: %v", f.Severity, f.Detector, f.Cause, f.Confidence, f.Site.Where(), f.Title, f.Detail, f.Evidence)
+			}
+		}
+	})
 }
 
 func (w Want) matches(f detectors.Finding) bool {

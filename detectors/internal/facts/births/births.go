@@ -53,7 +53,7 @@ type Site struct {
 	LastID      traceload.GoID
 
 	turns, relayed int                                 // first waits for a turn that have ended; those that a goroutine born here ended
-	networked      int                                 // of Alive, at the end: they, or one born beside them, have waited for the network
+	networked      int                                 // of Alive, at the end: they have waited for the network, or serve a connection
 	lost           int                                 // ended goroutines, born before the trace, that may have been born here
 	queuedAt       map[traceload.StackID]time.Duration // where the time in Queueing and Turn went
 	history
@@ -73,7 +73,8 @@ type Table struct {
 	slots    []child // by Goroutine.Slot
 	// lost counts, by entry function, ended goroutines whose birth the trace
 	// does not show; 0 is for those whose entry it does not tell either.
-	lost map[traceload.FuncID]int
+	lost    map[traceload.FuncID]int
+	network map[traceload.StackID]bool // see Network
 }
 
 // child is a goroutine that is alive; site is nil if its birth was not seen.
@@ -93,7 +94,8 @@ type key struct {
 type stacks struct{ created, entry traceload.StackID }
 
 func newTable() *Table {
-	return &Table{width: time.Millisecond, sites: map[key]*Site{}, byStacks: map[stacks]*Site{}, lost: map[traceload.FuncID]int{}}
+	return &Table{width: time.Millisecond, sites: map[key]*Site{}, byStacks: map[stacks]*Site{}, lost: map[traceload.FuncID]int{},
+		network: map[traceload.StackID]bool{}}
 }
 
 // Observe implements detectors.Observer.
@@ -121,7 +123,7 @@ func (t *Table) Observe(p *traceload.Program, ev *traceload.Event) {
 		return
 	}
 	if c.site != nil {
-		t.spend(c, ev)
+		t.spend(p, c, ev)
 	}
 	if ev.Kind == traceload.KindEnd {
 		t.leave(p, c)
@@ -201,7 +203,7 @@ func (t *Table) remove(s *Site, number int, life time.Duration, now traceload.Ti
 }
 
 // spend adds the time that the event's goroutine was in the state it leaves.
-func (t *Table) spend(c *child, ev *traceload.Event) {
+func (t *Table) spend(p *traceload.Program, c *child, ev *traceload.Event) {
 	s := c.site
 	what := Elsewhere
 	switch ev.From {
@@ -210,7 +212,9 @@ func (t *Table) spend(c *child, ev *traceload.Event) {
 	case traceload.StateRunnable:
 		what = Ready
 	case traceload.StateWaiting:
-		what = c.pastime(ev.Wait)
+		if what = c.pastime(ev.Wait); (what == Turn || what == Resting) && t.Network(p, ev.Stack) {
+			what = Online
+		}
 		c.online = c.online || what == Online
 		if what == Queueing || what == Turn {
 			s.queuedAt[ev.Stack] += ev.Lived
@@ -259,13 +263,13 @@ func (t *Table) Finish(p *traceload.Program) {
 		if c == nil || c.site == nil {
 			continue
 		}
-		t.spend(c, &traceload.Event{From: g.State, Lived: p.InState(g), Wait: g.Wait, Stack: g.Stack})
+		t.spend(p, c, &traceload.Event{From: g.State, Lived: p.InState(g), Wait: g.Wait, Stack: g.Stack})
 		if p.Now.Sub(g.Born) >= c.site.oldAge() {
 			c.site.outlived++
 		}
 	}
 	for g := range p.Live { // now that it is known who is online
-		if c := t.child(g); c != nil && c.site != nil && (c.online || t.BesideNetwork(p, g)) {
+		if c := t.child(g); c != nil && c.site != nil && (c.online || t.Serves(p, g)) {
 			c.site.networked++
 		}
 	}
@@ -303,15 +307,15 @@ func (s *Site) QueueStack() (traceload.StackID, time.Duration) {
 	return best, most
 }
 
-// slices is how many slices of time a history has.
-const slices = 64
+// span is how many slices of time a history has.
+const span = 64
 
 // history is what happened at a place over time, and how long lives were.
 type history struct {
-	born     [slices]int32
-	ended    [slices]int32
-	shortest [slices]time.Duration // life that ended in this slice of time, 0 if none did
-	longest  [slices]time.Duration
+	born     [span]int32
+	ended    [span]int32
+	shortest [span]time.Duration // life that ended in this slice of time, 0 if none did
+	longest  [span]time.Duration
 	lives    histogram.Histogram
 	lived    time.Duration
 	outlived int // of those alive at the end: older than oldAge
@@ -337,7 +341,7 @@ func shorter(a, b time.Duration) time.Duration {
 // slice returns the slice of time that now falls into, after making slices
 // wider if there are too few.
 func (t *Table) slice(now traceload.Time) int {
-	for int64(now)/int64(t.width) >= slices {
+	for int64(now)/int64(t.width) >= span {
 		t.width *= 2
 		for _, s := range t.all {
 			s.halve()
@@ -347,16 +351,16 @@ func (t *Table) slice(now traceload.Time) int {
 }
 
 func (h *history) halve() {
-	for i := range slices / 2 {
+	for i := range span / 2 {
 		h.born[i] = h.born[2*i] + h.born[2*i+1]
 		h.ended[i] = h.ended[2*i] + h.ended[2*i+1]
 		h.shortest[i] = shorter(h.shortest[2*i], h.shortest[2*i+1])
 		h.longest[i] = max(h.longest[2*i], h.longest[2*i+1])
 	}
-	clear(h.born[slices/2:])
-	clear(h.ended[slices/2:])
-	clear(h.shortest[slices/2:])
-	clear(h.longest[slices/2:])
+	clear(h.born[span/2:])
+	clear(h.ended[span/2:])
+	clear(h.shortest[span/2:])
+	clear(h.longest[span/2:])
 }
 
 // oldest returns the longest life that has ended, 0 if none has.

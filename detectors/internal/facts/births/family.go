@@ -1,6 +1,8 @@
 package births
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/tracedoc/tracedoc/traceload"
@@ -17,15 +19,17 @@ type kin struct {
 	lastAt   traceload.Time // when its last child was born
 	lastBorn traceload.GoID
 	lastFrom traceload.FuncID // the function that started it
+	from     traceload.FuncID // the function that started this one
+	watcher  traceload.GoID   // the last that the standard library started on its behalf
 }
 
 // loner is the kin of a goroutine of which nothing is known.
 var loner = kin{id: traceload.NoGoroutine, parent: traceload.NoGoroutine, older: traceload.NoGoroutine,
-	younger: traceload.NoGoroutine, lastBorn: traceload.NoGoroutine}
+	younger: traceload.NoGoroutine, lastBorn: traceload.NoGoroutine, watcher: traceload.NoGoroutine}
 
-// beside is how soon after each other one function starts goroutines that
+// besideWithin is how soon after each other one function starts goroutines that
 // belong together, such as the reader and the writer of a connection.
-const beside = time.Millisecond
+const besideWithin = time.Millisecond
 
 // join notes whose child a newborn goroutine is, and who was born beside it.
 func (t *Table) join(p *traceload.Program, ev *traceload.Event) {
@@ -36,13 +40,14 @@ func (t *Table) join(p *traceload.Program, ev *traceload.Event) {
 	}
 	from := p.Frame(st.Frames[st.Owner])
 	if from.Origin == traceload.OriginStd {
-		return // such as net/http's watcher of a connection: nothing that its creator could wait for
+		by.watcher = ev.G.ID // such as net/http's of a connection: nothing that its creator could wait for
+		return
 	}
 	c := &t.slots[ev.G.Slot]
-	c.parent = by.id
+	c.parent, c.from = by.id, from.FuncID
 	by.alive++
 	by.started++
-	if by.lastFrom == from.FuncID && p.Now.Sub(by.lastAt) <= beside {
+	if by.lastFrom == from.FuncID && p.Now.Sub(by.lastAt) <= besideWithin {
 		if last := t.child(p.Goroutine(by.lastBorn)); last != nil {
 			last.younger, c.older = c.id, last.id
 		}
@@ -66,27 +71,63 @@ func (t *Table) Children(g *traceload.Goroutine) (started, alive int) {
 	return 0, 0
 }
 
-// besideSteps is how far to look for those born beside a goroutine.
-const besideSteps = 3
-
-// BesideNetwork tells whether a goroutine that was born together with g, from
-// the same function, waits for the network: they serve one connection, which is open.
-func (t *Table) BesideNetwork(p *traceload.Program, g *traceload.Goroutine) bool {
+// Serves tells whether g serves a connection that is open, as far as its family
+// shows: the standard library watches the connection on g's behalf, or one born
+// beside g waits for the network, or its creator does, still in the function
+// that started g and few others.
+func (t *Table) Serves(p *traceload.Program, g *traceload.Goroutine) bool {
 	c := t.child(g)
 	if c == nil {
 		return false
 	}
-	waits := func(next func(*child) traceload.GoID) bool {
-		for c, i := c, 0; i < besideSteps; i++ {
-			other := p.Goroutine(next(c))
-			if c = t.child(other); c == nil {
-				return false
-			}
-			if other.State == traceload.StateWaiting && other.Wait == traceload.WaitNetwork {
-				return true
-			}
-		}
+	if online(p.Goroutine(c.watcher)) || t.beside(p, c, (*child).elder) || t.beside(p, c, (*child).junior) {
+		return true
+	}
+	creator := p.Goroutine(c.parent)
+	if by := t.child(creator); by == nil || by.alive > fewChildren || !online(creator) {
 		return false
 	}
-	return waits(func(c *child) traceload.GoID { return c.older }) || waits(func(c *child) traceload.GoID { return c.younger })
+	return slices.ContainsFunc(p.Stack(creator.Stack).Frames, func(f traceload.FrameID) bool { return p.Frame(f).FuncID == c.from })
+}
+
+// fewChildren is how many goroutines somebody who serves one connection has.
+const fewChildren = 4
+
+func (c *child) elder() traceload.GoID  { return c.older }
+func (c *child) junior() traceload.GoID { return c.younger }
+
+// besideSteps is how far to look for those born beside a goroutine.
+const besideSteps = 3
+
+func (t *Table) beside(p *traceload.Program, c *child, next func(*child) traceload.GoID) bool {
+	for range besideSteps {
+		other := p.Goroutine(next(c))
+		if online(other) {
+			return true
+		}
+		if c = t.child(other); c == nil {
+			return false
+		}
+	}
+	return false
+}
+
+func online(g *traceload.Goroutine) bool {
+	return g != nil && g.State == traceload.StateWaiting && g.Wait == traceload.WaitNetwork
+}
+
+// Network tells whether a stack waits for a peer over the network, if only by
+// way of a goroutine of the standard library: a request for its answer.
+func (t *Table) Network(p *traceload.Program, stack traceload.StackID) bool {
+	is, ok := t.network[stack]
+	if !ok {
+		if st := p.Stack(stack); st.Owner >= 0 {
+			if f := p.Frame(st.Frames[st.Owner]); f.Origin == traceload.OriginStd {
+				pkg := traceload.PackagePath(f.Func)
+				is = pkg == "net" || strings.HasPrefix(pkg, "net/")
+			}
+		}
+		t.network[stack] = is
+	}
+	return is
 }

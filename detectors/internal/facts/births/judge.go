@@ -160,7 +160,7 @@ func (c *Climb) judgeLives(s *Site, backlog bool, window time.Duration) {
 	default:
 		known = false
 	}
-	if queue {
+	if queue || backlog {
 		return
 	}
 	switch {
@@ -191,14 +191,18 @@ func (s *Site) relays() bool { return s.turns > 0 && 2*s.relayed > s.turns }
 // served slower than it fills: the shortest life that ended in the last quarter
 // of the time was longer than the longest that ended in the first half.
 func (h *history) backlog(from, to int) bool {
+	const enough = 5
 	var early, late time.Duration
+	var first, last int32
 	for i := from; i < (from+to)/2; i++ {
 		early = max(early, h.longest[i])
+		first += h.ended[i]
 	}
 	for i := from + 3*(to-from)/4; i < to; i++ {
 		late = shorter(late, h.shortest[i])
+		last += h.ended[i]
 	}
-	return early > 0 && late > early
+	return first >= enough && last >= enough && late > early
 }
 
 // Burst is a crowd of goroutines started at once that then stood in line.
@@ -218,7 +222,7 @@ func (t *Table) Burst(s *Site, procs int) *Burst {
 		return nil
 	}
 	b := &Burst{Within: min(2*t.width, time.Duration(t.now))}
-	for i := range slices - 1 {
+	for i := range span - 1 {
 		b.Born = max(b.Born, int(s.born[i]+s.born[i+1]))
 	}
 	if b.Born < burstAtLeast || float64(b.Born) < burstShare*float64(s.Born) {

@@ -106,10 +106,32 @@ func (t *Table) join(a, b int32) *class {
 	x.outOfOrder += y.outOfOrder
 	y.parent = a
 	for i := range x.queues {
-		x.who[i] += y.who[i]
+		t.joinCounts(&x.who[i], &y.who[i])
 		t.joinQueues(&x.queues[i], y.queues[i])
 	}
 	return x
+}
+
+// joinCounts adds other to count, without those that are counted in both.
+func (t *Table) joinCounts(count, other *int32) {
+	*count += *other
+	if *other == 0 {
+		return
+	}
+	for i := range t.workers {
+		l := t.workers[i].lock
+		if l == nil {
+			continue
+		}
+		if at := slices.Index(l.counted, other); at >= 0 {
+			if slices.Contains(l.counted, count) {
+				*count--
+				l.counted = slices.Delete(l.counted, at, at+1)
+			} else {
+				l.counted[at] = count
+			}
+		}
+	}
 }
 
 // joinWriter joins the line where a writer of an RWMutex waited for its readers

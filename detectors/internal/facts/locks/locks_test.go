@@ -100,7 +100,7 @@ func play(t *testing.T, start func(*scene), check func(*traceload.Program, *lock
 		t.Fatal(err)
 	}
 	defer in.Close()
-	res, err := detectors.Analyze(in, []*detectors.Detector{probe(check)}, nil)
+	res, err := detectors.Analyze(in, []*detectors.Detector{probe(check)}, detectors.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}

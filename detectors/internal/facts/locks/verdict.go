@@ -14,6 +14,9 @@ type Proof uint8
 const (
 	// ProofNone: nothing but a coincidence in time. Not told to anybody.
 	ProofNone Proof = iota
+	// ProofPlace: nobody has released the lock for long, and the holder is
+	// blocked where it would be if it had it, alone.
+	ProofPlace
 	// ProofTime: the lock was not released while the waiter waited and the
 	// holder was blocked, again and again, and for most of the holder's time.
 	ProofTime
@@ -110,11 +113,13 @@ type Class struct {
 	Exits   []*Exit   // by number of wake-ups
 	Holdups []*Holdup // proved ones, by time lost
 	Waiting []Waiting // when the trace ended, by age
-	// Holder is who holds the lock when the trace ends, as far as that is
-	// certain: it was handed the lock, and others still wait for it. Nil if unknown.
-	Holder    *traceload.Goroutine
-	HeldSince traceload.Time
-	HeldAt    traceload.StackID // of Holder's Lock
+	// Holder is who holds the lock when the trace ends and others still wait for
+	// it; nil if unknown. HolderSure says that it was seen to be handed the
+	// lock; otherwise it only stands where one who holds the lock would.
+	Holder     *traceload.Goroutine
+	HolderSure bool
+	HeldSince  traceload.Time    // at the latest
+	HeldAt     traceload.StackID // a stack of Lock: the holder's own if it is sure
 
 	root int32
 	who  [3]int32
@@ -242,6 +247,7 @@ func (t *Table) Finish(p *traceload.Program) {
 			s.Line.Blocked += s.Lost
 		}
 	}
+	t.findSuspects(p)
 	for _, c := range t.Classes {
 		t.stillHeld(p, c)
 		slices.SortStableFunc(c.Holdups, func(a, b *Holdup) int { return cmp.Compare(b.Lost, a.Lost) })
@@ -249,92 +255,4 @@ func (t *Table) Finish(p *traceload.Program) {
 	slices.SortFunc(t.Classes, func(a, b *Class) int {
 		return cmp.Or(cmp.Compare(b.Waited(), a.Waited()), cmp.Compare(a.root, b.root))
 	})
-}
-
-// findHolder finds out who holds the lock when the trace ends: the one it was
-// handed to last, if it waits neither for this lock again nor has ended, and
-// if it cannot have released it since: somebody has waited ever since, and
-// would have been woken, or it is blocked further down in the same call, with
-// no line between that was ever seen to unlock.
-func (t *Table) findHolder(p *traceload.Program, c *Class) {
-	s := t.classes[c.root]
-	if len(c.Waiting) == 0 || s.heir == traceload.NoGoroutine || !s.moved || !s.single() {
-		return
-	}
-	g := p.Goroutine(s.heir)
-	if g == nil || g.Slot != s.heirSlot {
-		return
-	}
-	l := t.workers[g.Slot].lock
-	if l == nil || l.waits && t.root(l.node) == c.root {
-		return
-	}
-	h := l.find(t, c.root)
-	if h == nil || h.at != s.released {
-		return
-	}
-	if c.Waiting[0].G.Since > s.released {
-		m, ok := meet(p, p.Stack(g.Stack), p.Stack(h.stack))
-		if !ok || !m.owner || m.first <= m.then || g.State != traceload.StateWaiting && g.State != traceload.StateSyscall {
-			return
-		}
-		if _, unlocks := c.Windows(p, m.fn); slices.ContainsFunc(unlocks, func(n int) bool { return m.then < n && n < m.first }) {
-			return
-		}
-	}
-	c.Holder, c.HeldSince, c.HeldAt = g, h.at, h.stack
-}
-
-// stillHeld adds the waits that the trace's end cut short, where the holder is
-// known and blocked.
-func (t *Table) stillHeld(p *traceload.Program, c *Class) {
-	g := c.Holder
-	if g == nil || g.State != traceload.StateWaiting && g.State != traceload.StateSyscall {
-		return
-	}
-	cause := CauseSyscall
-	if g.State == traceload.StateWaiting {
-		cause = t.cause(p, g.Wait, g.Stack)
-	}
-	if cause == CauseNone || p.Now.Sub(g.Since) < shortSyscall {
-		return
-	}
-	m, ok := meet(p, p.Stack(g.Stack), p.Stack(c.HeldAt))
-	if !ok {
-		return
-	}
-	i := slices.IndexFunc(c.Holdups, func(h *Holdup) bool { return h.Block == g.Stack })
-	if i < 0 {
-		h := &Holdup{
-			Cause: cause, Block: g.Stack, Proof: ProofLines, Func: m.fn, LockLine: m.then, Share: 1, node: c.root,
-			Sample: Sample{
-				Waiter: c.Waiting[0].G.ID, Holder: g.ID, Lock: c.Waiting[0].G.Stack, Since: c.Waiting[0].G.Since, Until: p.Now,
-				Blocked: g.Since, Unblocked: p.Now, Released: p.Now,
-			},
-		}
-		if m.first < m.then || !m.owner {
-			h.Proof = ProofTime
-		}
-		i = len(c.Holdups)
-		c.Holdups = append(c.Holdups, h)
-		t.addHoldup(h)
-		t.note(p, g.Stack).reason = g.Reason
-	}
-	h := c.Holdups[i]
-	h.Sample.Lost = max(h.Sample.Lost, p.Now.Sub(max(g.Since, c.Waiting[0].G.Since)))
-	n := int32(slices.Index(t.holdups, h))
-	h.Who.note(p, g, t.workers[g.Slot].lock)
-	for _, w := range c.Waiting {
-		since := max(w.G.Since, g.Since, c.HeldSince)
-		d := p.Now.Sub(since)
-		h.Held = max(h.Held, d)
-		h.Lost += d
-		s := t.share(n, w.Line)
-		s.Lost += d
-		s.Waits++
-		s.Who.note(p, w.G, t.workers[w.G.Slot].lock)
-		t.workers[w.G.Slot].lock.note(&h.Victims)
-		w.Line.Waited += d
-		w.Line.Blocked += d
-	}
 }

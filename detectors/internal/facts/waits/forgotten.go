@@ -1,8 +1,11 @@
 package waits
 
 import (
+	"slices"
 	"strings"
 
+	"github.com/tracedoc/tracedoc/detectors"
+	"github.com/tracedoc/tracedoc/source"
 	"github.com/tracedoc/tracedoc/traceload"
 )
 
@@ -61,7 +64,7 @@ const (
 
 // Purpose tells what the group waits for, from how others at the same place
 // were woken, or from the source if src is not nil. how is evidence in words.
-func (t *Table) Purpose(p *traceload.Program, gr *Group, src Source) (purpose Purpose, how string) {
+func (t *Table) Purpose(p *traceload.Program, gr *Group, src detectors.Source) (purpose Purpose, how string) {
 	if gr.forgotten != nil {
 		return PurposeForeign, "nobody " + gr.forgotten.What
 	}
@@ -71,8 +74,8 @@ func (t *Table) Purpose(p *traceload.Program, gr *Group, src Source) (purpose Pu
 	}
 	if src != nil && s.Frame != 0 {
 		f := p.Frame(s.Frame)
-		if channels, ok := src.Channels(f.File, f.Line); ok {
-			return purposeOf(channels)
+		if ops, ok := src.ChanOps(f.File, f.Line); ok {
+			return purposeOf(ops)
 		}
 	}
 	cancelled := s.Cancelled
@@ -92,28 +95,32 @@ func (t *Table) Purpose(p *traceload.Program, gr *Group, src Source) (purpose Pu
 	return PurposeOther, ""
 }
 
-// Source answers from the program's source which channels the statement at a
-// line receives from or sends to; false if the source is not at hand.
-type Source interface {
-	Channels(file string, line int) ([]string, bool)
-}
-
 // doneNames are how channels are called that are closed to end something.
 var doneNames = []string{"done", "quit", "stop", "close", "exit", "shutdown", "term", "kill", "end", "finish", "cancel", "abort", "die", "dying"}
 
-func purposeOf(channels []string) (Purpose, string) {
-	for _, c := range channels {
-		if strings.HasSuffix(c, ".Done()") {
-			return PurposeContext, "the source waits for " + c
-		}
-	}
-	for _, c := range channels {
-		name := strings.ToLower(strings.TrimSuffix(c[strings.LastIndexByte(c, '.')+1:], "()"))
-		for _, d := range doneNames {
-			if strings.HasPrefix(name, d) || strings.HasSuffix(name, d) || strings.HasSuffix(name, d+"ch") || strings.HasSuffix(name, d+"c") {
-				return PurposeDone, "the source waits for " + c
+// purposeOf tells what the channels of a statement are for.
+func purposeOf(ops []source.ChanOp) (Purpose, string) {
+	done := ""
+	for _, op := range ops {
+		for _, c := range op.Channels {
+			switch {
+			case c.Send:
+			case c.Origin == source.OriginContext, c.Origin == source.OriginUnknown && strings.HasSuffix(c.Expr, ".Done()"):
+				return PurposeContext, "the source waits for " + c.Expr
+			case done == "" && op.Kind != source.ChanRange && isDoneName(c.Expr):
+				done = c.Expr
 			}
 		}
 	}
+	if done != "" {
+		return PurposeDone, "the source waits for " + done
+	}
 	return PurposeOther, ""
+}
+
+// isDoneName tells whether a channel is called as those are that end something.
+func isDoneName(expr string) bool {
+	name := strings.ToLower(strings.TrimSuffix(expr[strings.LastIndexByte(expr, '.')+1:], "()"))
+	name = strings.TrimSuffix(strings.TrimSuffix(name, "ch"), "chan")
+	return slices.ContainsFunc(doneNames, func(d string) bool { return strings.HasPrefix(name, d) || strings.HasSuffix(name, d) })
 }

@@ -81,6 +81,7 @@ func (gr *Group) judge(p *traceload.Program, t *Table) {
 	}
 	slices.SortFunc(stuck, func(a, b parked) int { return int(b.age - a.age) })
 	gr.Oldest = stuck[0].age
+	gr.Stuck, gr.Blocked, gr.Found = nil, 0, 0
 	for _, pk := range stuck {
 		gr.Stuck = append(gr.Stuck, pk.g)
 		gr.Blocked += pk.age
@@ -106,21 +107,17 @@ func (t *Table) scene(p *traceload.Program, gr *Group, stuck []parked) *scene {
 	if gr.forgotten != nil {
 		sc.forgotten = gr.forgotten.why
 	}
-	siblings := map[traceload.GoID]int{} // parked here, by creator
-	for _, pk := range stuck {
-		siblings[pk.g.Creator]++
-	}
 	for i := range stuck {
 		pk, g := &stuck[i], stuck[i].g
 		if g.BornKnown {
 			sc.arrivals = append(sc.arrivals, pk.came(lock))
 		}
 		sc.wokenBefore += btoi(pk.wokenBefore)
-		sc.orphans += btoi(pk.wokenBefore && pk.wokenBy != traceload.NoGoroutine && p.Goroutine(pk.wokenBy) == nil)
+		sc.orphans += btoi(pk.wokenBefore && pk.wokenBy != traceload.NoGoroutine && (p.Goroutine(pk.wokenBy) == nil || t.stuck[pk.wokenBy]))
 		sc.main = sc.main || g.ID == mainGoroutine
 		creator := p.Goroutine(g.Creator)
 		sc.creatorsEnded += btoi(g.Creator != traceload.NoGoroutine && creator == nil)
-		sc.online += btoi(t.births.BesideNetwork(p, g) || siblings[g.Creator] == 1 && readsBeside(p, creator, g))
+		sc.online += btoi(t.births.Serves(p, g))
 		started, alive := t.births.Children(g)
 		sc.childrenAlive += btoi(alive > 0)
 		sc.childrenGone += btoi(started > 0 && alive == 0)
@@ -138,20 +135,6 @@ func (t *Table) scene(p *traceload.Program, gr *Group, stuck []parked) *scene {
 
 // mainGoroutine is the goroutine that runs main.main: the runtime's first.
 const mainGoroutine traceload.GoID = 1
-
-// readsBeside tells whether g's creator waits for the network and is still in
-// the function that started g: it reads a connection that g writes, say.
-func readsBeside(p *traceload.Program, creator, g *traceload.Goroutine) bool {
-	if creator == nil || creator.State != traceload.StateWaiting || creator.Wait != traceload.WaitNetwork {
-		return false
-	}
-	site := p.SiteID(g.CreatedAt)
-	return site != 0 && onStack(p, creator.Stack, p.Frame(site).FuncID)
-}
-
-func onStack(p *traceload.Program, stack traceload.StackID, fn traceload.FuncID) bool {
-	return slices.ContainsFunc(p.Stack(stack).Frames, func(f traceload.FrameID) bool { return p.Frame(f).FuncID == fn })
-}
 
 // holder looks for a goroutine that may hold the lock which gr waits for, and
 // says where it is: it has been there for as long, is at work, and stands in
@@ -235,6 +218,8 @@ func (t *Table) code(p *traceload.Program, gr *Group) code {
 		return codeUnknown
 	case p.Frame(gr.Site.Frame).Origin != traceload.OriginUser:
 		return codeStdOnly
+	case t.births.Network(p, gr.Site.Stack):
+		return codeNetwork
 	case owner == traceload.OriginStd:
 		return codeStd
 	}

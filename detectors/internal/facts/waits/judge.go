@@ -42,7 +42,7 @@ const (
 	weightWokenBefore  = -3.5 // these very goroutines were woken here before: a loop
 	weightSentBefore   = -2.0 // … of sends: somebody used to take what they had
 	weightWokenLeft    = -1.5 // … but new ones keep coming, and stay
-	weightWakerEnded   = 1.5  // … and who woke each of them has ended since
+	weightWakerEnded   = 1.5  // … and who woke each of them has ended since, or is stuck
 	weightServersGone  = 2.5  // the few goroutines that received from all senders here have ended
 	weightOthersWaited = -2.0 // others waited about as long and were woken
 	weightTimer        = -2.0 // a timer or a deadline has ended such waits
@@ -60,7 +60,8 @@ const (
 	weightMain          = -4.0 // main waits for the end of the program
 
 	// Whose code it is.
-	weightStd     = -1.5 // the wait is inside the standard library
+	weightStd     = -0.5 // the wait is inside the standard library
+	weightNetwork = -2.5 // … for somebody over the network
 	weightStdOnly = -4.0 // … and so is the whole goroutine
 	weightTesting = -6.0 // package testing waits for tests
 
@@ -87,7 +88,7 @@ type scene struct {
 	longest, usual time.Duration // usual: 99 of 100 did not take longer
 	timers         int           // ended by a timer or a deadline
 	wokenBefore    int           // of stuck: woken here before
-	orphans        int           // … by a goroutine that has ended since
+	orphans        int           // … by a goroutine that has ended since, or is stuck itself
 	serversGone    bool          // the few goroutines that woke all that were woken here have ended
 	ahead          int           // goroutines parked before the trace that were woken as those here would be
 	aheadSure      bool          // … by the function that waits here
@@ -110,6 +111,7 @@ type code uint8
 const (
 	codeUser    code = iota
 	codeStd          // the standard library, called by the user's code
+	codeNetwork      // … one of its packages for the network
 	codeStdOnly      // a goroutine of the standard library
 	codeTesting      // package testing
 	codeUnknown
@@ -214,7 +216,7 @@ func (sc *scene) judgeHistory(sum *odds.Sum, gathers bool) {
 	case back && gathers:
 		sum.Note(weightWokenLeft, "%d of them were woken here before", sc.wokenBefore)
 		if 2*sc.orphans > sc.stuck {
-			sum.Note(weightWakerEnded, "the goroutines that used to wake %d of them have ended", sc.orphans)
+			sum.Note(weightWakerEnded, "the goroutines that used to wake %d of them have ended or are stuck themselves", sc.orphans)
 		}
 	case back && send:
 		sum.Note(weightSentBefore, "somebody used to receive what %d of them send", sc.wokenBefore)
@@ -258,7 +260,8 @@ func (sc *scene) judgeFamily(sum *odds.Sum) {
 	if sc.main && n == 1 && !lock {
 		sum.Note(weightMain, "main waits here, perhaps for the end of the program")
 	}
-	if 2*sc.online > n {
+	rest := sc.wait == traceload.WaitChanReceive || sc.wait == traceload.WaitSelect || sc.wait == traceload.WaitCond
+	if rest && 2*sc.online > n {
 		sum.Note(weightOnline, "%d of them serve connections that are open", sc.online)
 	} else if 2*sc.creatorsEnded > n {
 		sum.Note(weightCreatorEnded, "the goroutines that started %d of them have ended", sc.creatorsEnded)
@@ -284,6 +287,8 @@ func (sc *scene) judgeCode(sum *odds.Sum) {
 		sum.Note(weightStdOnly, "nothing of the stack is known")
 	case sc.code == codeStdOnly:
 		sum.Note(weightStdOnly, "the goroutine is the standard library's own")
+	case sc.code == codeNetwork:
+		sum.Note(weightNetwork, "they wait for an answer over the network")
 	case sc.code == codeStd:
 		sum.Note(weightStd, "the wait is inside the standard library")
 	}

@@ -86,6 +86,7 @@ type Table struct {
 	// strangers holds, by the waker's stack, the wake-ups of goroutines that
 	// parked before the trace began at a place that it does not tell.
 	strangers map[traceload.StackID]served
+	stuck     map[traceload.GoID]bool // see Finish
 	slots     []occupant
 }
 
@@ -143,7 +144,7 @@ const (
 func newTable(p *detectors.Pass) *Table {
 	return &Table{
 		births: detectors.Need(p, births.Fact), sites: map[siteKey]*Site{}, byStack: map[stackKey]*Site{}, wakes: map[traceload.StackID]wake{},
-		strangers: map[traceload.StackID]served{},
+		strangers: map[traceload.StackID]served{}, stuck: map[traceload.GoID]bool{},
 	}
 }
 
@@ -338,10 +339,22 @@ func (t *Table) Finish(p *traceload.Program) {
 		gr.add(p, g, o)
 	}
 	t.adopt(bySite)
-	for _, gr := range t.Groups {
-		gr.judge(p, t)
+	// Who waits for somebody that is stuck is stuck as well: judge again as long as that tells more.
+	for known := -1; known < len(t.stuck); {
+		known = len(t.stuck)
+		for _, gr := range t.Groups {
+			gr.judge(p, t)
+			if gr.Confidence >= stuckFrom {
+				for _, g := range gr.Stuck {
+					t.stuck[g.ID] = true
+				}
+			}
+		}
 	}
 }
+
+// stuckFrom is the confidence from which a group counts as stuck for others.
+const stuckFrom = 0.5
 
 // adopt gives forgotten goroutines whose creation is not in the trace to the
 // one group at their site that has a creator, if there is just one.

@@ -1,0 +1,175 @@
+package locks
+
+import (
+	"slices"
+	"time"
+
+	"github.com/tracedoc/tracedoc/traceload"
+)
+
+// findHolder finds out who holds the lock when the trace ends: the one it was
+// handed to last, if it waits neither for this lock again nor has ended, and
+// if it cannot have released it since: somebody has waited ever since, and
+// would have been woken, or it is blocked further down in the same call, with
+// no line between that was ever seen to unlock.
+func (t *Table) findHolder(p *traceload.Program, c *Class) {
+	s := t.classes[c.root]
+	if len(c.Waiting) == 0 || s.heir == traceload.NoGoroutine || !s.moved || !s.single() {
+		return
+	}
+	g := p.Goroutine(s.heir)
+	if g == nil || g.Slot != s.heirSlot {
+		return
+	}
+	l := t.workers[g.Slot].lock
+	if l == nil || l.waits && t.root(l.node) == c.root {
+		return
+	}
+	h := l.find(t, c.root)
+	if h == nil || h.at != s.released {
+		return
+	}
+	if c.Waiting[0].G.Since > s.released {
+		m, ok := meet(p, p.Stack(g.Stack), p.Stack(h.stack))
+		if !ok || !m.owner || m.first <= m.then || g.State != traceload.StateWaiting && g.State != traceload.StateSyscall {
+			return
+		}
+		if _, unlocks := c.Windows(p, m.fn); slices.ContainsFunc(unlocks, func(n int) bool { return m.then < n && n < m.first }) {
+			return
+		}
+	}
+	c.Holder, c.HolderSure, c.HeldSince, c.HeldAt = g, true, h.at, h.stack
+}
+
+// standstill is for how long a lock must not have moved, and a goroutine not
+// either, before one is taken to be the reason of the other.
+const standstill = 50 * time.Millisecond
+
+// findSuspects finds, for locks that do not move and whose holder is not known
+// (most likely because it took the lock before the trace began), the one
+// goroutine that is blocked in a function behind the line where others wait
+// for the lock:
+//
+//	29 goroutines wait in (*board).post:28  sync.(*RWMutex).Lock
+//	 1 goroutine waits in (*board).post:39  runtime.chansend1
+func (t *Table) findSuspects(p *traceload.Program) {
+	type place struct {
+		class *Class
+		line  *Line
+		at    int
+	}
+	places := map[traceload.FuncID][]place{}
+	for _, c := range t.Classes {
+		if c.Holder != nil || c.Once || len(c.Waiting) == 0 || p.InState(c.Waiting[0].G) < standstill {
+			continue
+		}
+		seen := map[*Line]bool{}
+		for _, w := range c.Waiting {
+			if s := p.Stack(w.Line.Stack); !seen[w.Line] && !w.Line.Cond {
+				seen[w.Line] = true
+				f := p.Frame(s.Frames[s.Owner])
+				places[f.FuncID] = append(places[f.FuncID], place{c, w.Line, f.Line})
+			}
+		}
+	}
+	if len(places) == 0 {
+		return
+	}
+	suspects := map[*Class]int{}
+	for g := range p.Live {
+		if g.System || g.State != traceload.StateWaiting && g.State != traceload.StateSyscall || g.Wait.IsLock() || p.InState(g) < standstill {
+			continue
+		}
+		s := p.Stack(g.Stack)
+		for _, id := range s.Frames[max(s.Owner, 0):] {
+			f := p.Frame(id)
+			for _, pl := range places[f.FuncID] {
+				state := t.classes[pl.class.root]
+				if f.Line <= pl.at || state.moved && state.released > g.Since || t.note(p, g.Stack).cond {
+					continue
+				}
+				if _, unlocks := pl.class.Windows(p, f.FuncID); slices.ContainsFunc(unlocks, func(n int) bool { return pl.at < n && n < f.Line }) {
+					continue
+				}
+				if suspects[pl.class]++; suspects[pl.class] == 1 {
+					pl.class.Holder, pl.class.HeldSince, pl.class.HeldAt = g, g.Since, pl.line.Stack
+				} else if pl.class.Holder != g {
+					pl.class.Holder = nil // where two stand, at least one stands there without the lock
+				}
+			}
+		}
+	}
+	for c, n := range suspects {
+		if n > 1 && c.Holder == nil {
+			c.HeldSince, c.HeldAt = 0, 0
+		}
+	}
+}
+
+// stillHeld adds the waits that the trace's end cut short, where the holder is
+// known and blocked.
+func (t *Table) stillHeld(p *traceload.Program, c *Class) {
+	g := c.Holder
+	if g == nil || g.State != traceload.StateWaiting && g.State != traceload.StateSyscall {
+		return
+	}
+	cause := CauseSyscall
+	if g.State == traceload.StateWaiting {
+		cause = t.cause(p, g.Wait, g.Stack)
+	}
+	if cause == CauseNone || p.Now.Sub(g.Since) < shortSyscall {
+		return
+	}
+	m, ok := t.behind(p, c)
+	if !ok {
+		return
+	}
+	i := slices.IndexFunc(c.Holdups, func(h *Holdup) bool { return h.Block == g.Stack })
+	if i < 0 {
+		h := &Holdup{
+			Cause: cause, Block: g.Stack, Proof: ProofLines, Func: m.fn, LockLine: m.then, Share: 1, node: c.root,
+			Sample: Sample{
+				Waiter: c.Waiting[0].G.ID, Holder: g.ID, Lock: c.Waiting[0].G.Stack, Since: c.Waiting[0].G.Since, Until: p.Now,
+				Blocked: g.Since, Unblocked: p.Now, Released: p.Now,
+			},
+		}
+		if m.first < m.then || !m.owner {
+			h.Proof = ProofTime
+		}
+		if !c.HolderSure {
+			h.Proof = ProofPlace
+		}
+		i = len(c.Holdups)
+		c.Holdups = append(c.Holdups, h)
+		t.addHoldup(h)
+		t.note(p, g.Stack).reason = g.Reason
+	}
+	h := c.Holdups[i]
+	h.Sample.Lost = max(h.Sample.Lost, p.Now.Sub(max(g.Since, c.Waiting[0].G.Since)))
+	n := int32(slices.Index(t.holdups, h))
+	h.Who.note(p, g, t.workers[g.Slot].lock)
+	for _, w := range c.Waiting {
+		since := max(w.G.Since, g.Since, c.HeldSince)
+		d := p.Now.Sub(since)
+		h.Held = max(h.Held, d)
+		h.Lost += d
+		s := t.share(n, w.Line)
+		s.Lost += d
+		s.Waits++
+		s.Who.note(p, w.G, t.workers[w.G.Slot].lock)
+		t.workers[w.G.Slot].lock.note(&h.Victims)
+		w.Line.Waited += d
+		w.Line.Blocked += d
+	}
+}
+
+// behind returns where the holder stands in the function that locks.
+func (t *Table) behind(p *traceload.Program, c *Class) (meeting, bool) {
+	holder, lock := p.Stack(c.Holder.Stack), p.Stack(c.HeldAt)
+	if c.HolderSure {
+		return meet(p, holder, lock)
+	}
+	f := p.Frame(lock.Frames[lock.Owner])
+	line, ok := lineIn(p, holder, f.FuncID)
+	return meeting{fn: f.FuncID, first: line, then: f.Line, owner: true}, ok
+}

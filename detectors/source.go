@@ -1,0 +1,55 @@
+package detectors
+
+import (
+	"github.com/tracedoc/tracedoc/source"
+	"github.com/tracedoc/tracedoc/traceload"
+)
+
+// Source answers questions about the traced program's source: *source.Tree
+// does. It is optional: a detector must have an answer without it.
+type Source interface {
+	Walk(stack, created []source.Frame) *source.Holding
+	ChanOps(file string, line int) ([]source.ChanOp, bool)
+	Lines(file string, line, around int) ([]source.Line, bool)
+	Warnings() []string
+}
+
+// Config is what an analysis works with besides the trace. The zero value will do.
+type Config struct {
+	Progress traceload.Progress // may be nil
+	Source   Source             // nil where no source is to be read
+}
+
+// SourceLine is a line around the site of a finding.
+type SourceLine struct {
+	Line int    `json:"line"`
+	Text string `json:"text"`
+	Site bool   `json:"site"` // the guilty one
+}
+
+// linesAround is how many lines a finding shows on either side of its site.
+const linesAround = 3
+
+// quote adds the lines around each finding's site.
+func (w *walk) quote() {
+	if w.source == nil {
+		return
+	}
+	for i := range w.findings {
+		f := &w.findings[i].Finding
+		lines, _ := w.source.Lines(f.Site.File, f.Site.Line, linesAround) // none if the source is not at hand
+		for _, l := range lines {
+			f.Source = append(f.Source, SourceLine{Line: l.Number, Text: l.Text, Site: l.Site})
+		}
+	}
+	w.warnings = append(w.warnings, w.source.Warnings()...)
+}
+
+// SourceFrames puts a stack of the trace as the source wants it, innermost first.
+func SourceFrames(p *traceload.Program, id traceload.StackID) []source.Frame {
+	var frames []source.Frame
+	for _, f := range p.Frames(id) {
+		frames = append(frames, source.Frame{Func: f.Func, File: f.File, Line: f.Line})
+	}
+	return frames
+}
