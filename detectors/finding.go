@@ -38,8 +38,9 @@ type Finding struct {
 	Confidence  float64  `json:"confidence"` // in [0, 1]: that this is a defect and not how the program is meant to be
 	Score       float64  `json:"score"`      // set by rank.go; higher is worse
 
-	Title    string          `json:"title"`  // one line: who does what, at whose expense
-	Detail   string          `json:"detail"` // some sentences: where, since when, what it costs
+	Title    string          `json:"title"`   // one line: who does what, at whose expense
+	Detail   string          `json:"detail"`  // some sentences: where, since when, what it costs
+	Picture  []string        `json:"picture"` // the finding drawn in text, a line each; mostly empty
 	Evidence []Evidence      `json:"evidence"`
 	Impact   Impact          `json:"impact"`
 	Site     Frame           `json:"site"`   // the user's line to look at

@@ -90,7 +90,7 @@ func (r *Report) normalize() {
 	r.Findings = nonNil(r.Findings)
 	for i := range r.Findings {
 		f := &r.Findings[i]
-		f.Source, f.Evidence, f.Groups, f.Timeline, f.Pattern.Links = nonNil(f.Source), nonNil(f.Evidence), nonNil(f.Groups), nonNil(f.Timeline), nonNil(f.Pattern.Links)
+		f.Source, f.Picture, f.Evidence, f.Groups, f.Timeline, f.Pattern.Links = nonNil(f.Source), nonNil(f.Picture), nonNil(f.Evidence), nonNil(f.Groups), nonNil(f.Timeline), nonNil(f.Pattern.Links)
 		for j := range f.Groups {
 			f.Groups[j].Goroutines, f.Groups[j].Stack = nonNil(f.Groups[j].Goroutines), nonNil(f.Groups[j].Stack)
 		}

@@ -91,6 +91,7 @@ type walk struct {
 	info     traceload.Info
 	facets   facets
 	source   Source
+	told     []string // what source warned of before this walk
 }
 
 func (w *walk) warn(format string, args ...any) {
@@ -110,6 +111,9 @@ func Analyze(in *traceload.Input, list []*Detector, cfg Config) (*Result, error)
 		return nil, err
 	}
 	w := &walk{facts: map[any]*entry{}, source: cfg.Source}
+	if w.source != nil {
+		w.told = w.source.Warnings()
+	}
 	for _, d := range list {
 		w.add(d)
 	}

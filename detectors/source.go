@@ -1,6 +1,8 @@
 package detectors
 
 import (
+	"slices"
+
 	"github.com/tracedoc/tracedoc/source"
 	"github.com/tracedoc/tracedoc/traceload"
 )
@@ -10,6 +12,7 @@ import (
 type Source interface {
 	Walk(stack, created []source.Frame) *source.Holding
 	ChanOps(file string, line int) ([]source.ChanOp, bool)
+	Reaches(f source.Frame, name string) bool
 	Lines(file string, line, around int) ([]source.Line, bool)
 	Warnings() []string
 }
@@ -42,7 +45,11 @@ func (w *walk) quote() {
 			f.Source = append(f.Source, SourceLine{Line: l.Number, Text: l.Text, Site: l.Site})
 		}
 	}
-	w.warnings = append(w.warnings, w.source.Warnings()...)
+	for _, warning := range w.source.Warnings() {
+		if !slices.Contains(w.told, warning) { // of an earlier trace with the same source
+			w.warnings = append(w.warnings, warning)
+		}
+	}
 }
 
 // SourceFrames puts a stack of the trace as the source wants it, innermost first.

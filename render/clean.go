@@ -76,19 +76,24 @@ func visible(r rune) bool {
 	return unicode.IsPrint(r)
 }
 
-// printableLines makes a text of several lines safe, line by line, and turns
-// tabs at their beginning into four spaces each.
+// printableLines makes a text of several lines safe, line by line.
 func printableLines(s string) string {
 	lines := strings.Split(strings.TrimRight(s, "\n"), "\n")
 	if len(lines) > maxCode {
 		lines = append(lines[:maxCode], "…")
 	}
 	for i, line := range lines {
-		rest := strings.TrimLeft(line, "\t")
-		indent := min(len(line)-len(rest), 20)
-		lines[i] = strings.Repeat("    ", indent) + Printable(strings.TrimRight(strings.ReplaceAll(rest, "\t", "    "), " \r"))
+		lines[i] = printableCode(line)
 	}
 	return strings.Join(lines, "\n")
+}
+
+// printableCode makes a line of code safe, and turns tabs into four spaces
+// each, but no more than 20 at its beginning.
+func printableCode(line string) string {
+	rest := strings.TrimLeft(line, "\t")
+	indent := min(len(line)-len(rest), 20)
+	return strings.Repeat("    ", indent) + Printable(strings.TrimRight(strings.ReplaceAll(rest, "\t", "    "), " \r"))
 }
 
 // clean returns a copy of the report that is safe to print.
@@ -112,9 +117,12 @@ func cleanValue(dst, src reflect.Value) {
 		for i := range src.NumField() {
 			cleanValue(dst.Field(i), src.Field(i))
 		}
-		if p, ok := src.Interface().(detectors.Pattern); ok {
-			dst.FieldByName("Before").SetString(printableLines(p.Before))
-			dst.FieldByName("After").SetString(printableLines(p.After))
+		switch v := src.Interface().(type) {
+		case detectors.Pattern:
+			dst.FieldByName("Before").SetString(printableLines(v.Before))
+			dst.FieldByName("After").SetString(printableLines(v.After))
+		case detectors.SourceLine:
+			dst.FieldByName("Text").SetString(printableCode(v.Text))
 		}
 	case reflect.Slice:
 		if !src.IsNil() {

@@ -55,6 +55,21 @@ func TestPrintableLength(t *testing.T) {
 	}
 }
 
+func TestPrintableCode(t *testing.T) {
+	tests := []struct{ in, want string }{
+		{"", ""},
+		{"\t\tx := 1\t// one \r", "        x := 1    // one"},
+		{"  \tx", "      x"},
+		{"a\nb\x1b[2J\u202e", `a\x0ab\x1b[2J\u202e`},
+		{strings.Repeat("\t", 1000) + "x", strings.Repeat("    ", 20) + "x"},
+	}
+	for _, test := range tests {
+		if got := printableCode(test.in); got != test.want {
+			t.Errorf("printableCode(%q) = %q, want %q", test.in, got, test.want)
+		}
+	}
+}
+
 // fill sets every string that can be reached from v, and every list to one element.
 func fill(v reflect.Value, s string) {
 	switch v.Kind() {
@@ -108,6 +123,9 @@ func TestCleanKeepsTheRest(t *testing.T) {
 	for i := range r.Findings { // the only strings that are laid out anew
 		r.Findings[i].Pattern.Before, r.Findings[i].Pattern.After = "", ""
 		c.Findings[i].Pattern.Before, c.Findings[i].Pattern.After = "", ""
+		for j := range r.Findings[i].Source {
+			r.Findings[i].Source[j].Text, c.Findings[i].Source[j].Text = "", ""
+		}
 	}
 	if !reflect.DeepEqual(r, c) {
 		t.Error("clean changes a report that has nothing to clean")

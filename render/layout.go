@@ -168,6 +168,15 @@ func fit(s string, width int) string {
 	return s
 }
 
+// cut shortens s at its end until it takes no more than width columns, as is
+// best for code.
+func cut(s string, width int) string {
+	if columns(s) <= width {
+		return s
+	}
+	return chop(s, width-1)[0] + "…"
+}
+
 // fitPath shortens a path from the left, at a slash where there is one: the
 // file's name and line are what one needs most.
 func fitPath(path string, width int) string {

@@ -211,3 +211,24 @@ func TestNovel(t *testing.T) {
 		}
 	}
 }
+
+func TestCut(t *testing.T) {
+	tests := []struct {
+		in    string
+		width int
+		want  string
+	}{
+		{"", 5, ""},
+		{"12345", 5, "12345"},
+		{"123456", 5, "1234…"},
+		{"漢字漢字", 8, "漢字漢字"},
+		{"漢字漢字", 7, "漢字漢…"},
+		{"漢字漢字", 6, "漢字…"}, // half a character cannot be shown
+		{"e\u0301e\u0301e\u0301", 2, "e\u0301…"},
+	}
+	for _, test := range tests {
+		if got := cut(test.in, test.width); got != test.want {
+			t.Errorf("cut(%q, %d) = %q, want %q", test.in, test.width, got, test.want)
+		}
+	}
+}

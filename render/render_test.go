@@ -157,6 +157,45 @@ func TestPatternShownOnce(t *testing.T) {
 	}
 }
 
+func TestSource(t *testing.T) {
+	line := func(n int, text string, site bool) detectors.SourceLine {
+		return detectors.SourceLine{Line: n, Text: text, Site: site}
+	}
+	long := make([]detectors.SourceLine, 30)
+	for i := range long {
+		long[i] = line(85+i, "\t\tstep()", i == 28)
+	}
+	tests := []struct {
+		name   string
+		source []detectors.SourceLine
+		want   string // between where and costs
+	}{
+		{"none", nil, ""},
+		{"indentation that all share", []detectors.SourceLine{line(8, "\t\tif a {", false), line(9, "", false), line(10, "\t\t\tb <-\t1", true)},
+			"           8  if a {\n           9\n        > 10      b <-    1\n"},
+		{"only the site", []detectors.SourceLine{line(3, "}", true)}, "        > 3  }\n"},
+		{"too many", long, "" +
+			"          108  step()\n          109  step()\n          110  step()\n          111  step()\n" +
+			"          112  step()\n        > 113  step()\n          114  step()\n"},
+		{"too wide", []detectors.SourceLine{line(7, "\tf("+strings.Repeat("x, ", 50)+")", true)},
+			"        > 7  f(" + strings.Repeat("x, ", 21) + "x…\n"},
+		{"none is the site", []detectors.SourceLine{line(1, "package a", false)}, "          1  package a\n"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			r := readReport(t, "report.json")
+			r.Findings = r.Findings[:1]
+			r.Findings[0].Source = test.source
+			_, rest, _ := strings.Cut(write(t, Formats()[0], r, Options{Width: 80}), "  where   ")
+			_, rest, ok := strings.Cut(rest, "quotes.go:47\n")
+			got, _, ok2 := strings.Cut(rest, "  costs ")
+			if !ok || !ok2 || got != test.want {
+				t.Errorf("got:\n%s\nwant:\n%s", got, test.want)
+			}
+		})
+	}
+}
+
 // A goroutine that plays two parts is not given either in the timeline.
 func TestTimelineRoles(t *testing.T) {
 	r := readReport(t, "report.json")

@@ -48,6 +48,16 @@ func TestSchemaAccepts(t *testing.T) {
 	if err := s.Validate(decode(t, write(t, Formats()[1], r, Options{}))); err != nil {
 		t.Error(err)
 	}
+	var early map[string]any // as it was before there was source
+	if err := json.Unmarshal(raw, &early); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range early["findings"].([]any) {
+		delete(f.(map[string]any), "source")
+	}
+	if err := s.Validate(early); err != nil {
+		t.Errorf("findings without source: %v", err)
+	}
 	empty := detectors.NewReport(nil, detectors.Options{Version: "v1.2.3"})
 	empty.Traces = r.Traces
 	if err := s.Validate(decode(t, write(t, Formats()[1], empty, Options{}))); err != nil {
@@ -78,6 +88,9 @@ func TestSchemaRejects(t *testing.T) {
 		{"family", func(_, _, f, _ map[string]any) { f["family"] = "weather" }},
 		{"detector", func(_, _, f, _ map[string]any) { f["detector"] = "Goroutine Leak" }},
 		{"fingerprint", func(_, _, f, _ map[string]any) { f["fingerprint"] = "main.go:12" }},
+		{"source is null", func(_, _, f, _ map[string]any) { f["source"] = nil }},
+		{"a source line without its number", func(_, _, f, _ map[string]any) { delete(f["source"].([]any)[0].(map[string]any), "line") }},
+		{"source line 0", func(_, _, f, _ map[string]any) { f["source"].([]any)[0].(map[string]any)["line"] = 0 }},
 		{"no pattern", func(_, _, f, _ map[string]any) { delete(f, "pattern") }},
 		{"a time as text", func(_, _, f, _ map[string]any) { f["impact"].(map[string]any)["blocked_ns"] = "2s" }},
 		{"role", func(_, _, _, g map[string]any) { g["role"] = "boss" }},

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/tracedoc/tracedoc/detectors"
 	"github.com/tracedoc/tracedoc/render"
+	"github.com/tracedoc/tracedoc/source"
 	"github.com/tracedoc/tracedoc/traceload"
 )
 
@@ -27,6 +29,7 @@ type analyzeFlags struct {
 	minSeverity      severityFlag
 	minConfidence    fraction
 	only, skip       []string
+	sourceDirs       []string
 	top              uint
 }
 
@@ -45,11 +48,17 @@ func (t *tool) analyzeCommand() *cobra.Command {
 A TRACE is a file, "-" for standard input, or an http(s) URL that serves a
 trace. Plain, gzip and zstd are told apart by content.
 
+Where the program's source is at hand, findings show the lines around their
+site and know more. It is looked for in the module of the working directory,
+or in the folders of --source, and in the module cache and GOROOT; nothing
+else is read, and nothing is run or downloaded.
+
 Exit status: 0 done; 1 done, and --fail-on or --fail-on-incomplete was met;
 2 wrong usage, or an input could not be read at all.`,
 		Example: `  go test -trace trace.out ./mypackage && tracedoc analyze trace.out
   tracedoc analyze 'http://localhost:6060/debug/pprof/trace?seconds=5'
-  tracedoc analyze --format json --output report.json --fail-on high trace.out`,
+  tracedoc analyze --format json --output report.json --fail-on high trace.out
+  tracedoc analyze --source ~/src/shop trace.out`,
 		RunE: func(cmd *cobra.Command, args []string) error { return t.analyze(cmd.Context(), args, &f) },
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
 			return nil, cobra.ShellCompDirectiveDefault // files
@@ -66,6 +75,7 @@ Exit status: 0 done; 1 done, and --fail-on or --fail-on-incomplete was met;
 	flags.StringSliceVar(&f.only, "only", nil, "use only these `DETECTORS` or families, comma separated")
 	flags.StringSliceVar(&f.skip, "skip", nil, "do not use these `DETECTORS` or families, comma separated")
 	flags.UintVar(&f.top, "top", 0, "report at most `N` findings, 0 for all")
+	flags.StringArrayVar(&f.sourceDirs, "source", nil, "look for the program's source in this `DIR`, may be repeated; \""+sourceOff+"\" reads none (default the module of the working directory)")
 	complete := func(flag string, choices []string) {
 		// It fails only for a flag that does not exist.
 		_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(choices, cobra.ShellCompDirectiveNoFileComp))
@@ -75,6 +85,7 @@ Exit status: 0 done; 1 done, and --fail-on or --fail-on-incomplete was met;
 	complete("min-severity", detectors.Severities())
 	complete("only", t.detectorNames())
 	complete("skip", t.detectorNames())
+	_ = cmd.MarkFlagDirname("source") // likewise
 	return cmd
 }
 
@@ -88,11 +99,52 @@ func (t *tool) detectorNames() []string {
 	return slices.Compact(names)
 }
 
-func (t *tool) analyze(ctx context.Context, sources []string, f *analyzeFlags) error {
-	if len(sources) == 0 {
+// sourceOff is what --source takes instead of a folder.
+const sourceOff = "off"
+
+// openSource opens the source that the flags of --source name; nil means that
+// none is to be read.
+func openSource(dirs []string) (detectors.Source, error) {
+	if len(dirs) == 0 {
+		return source.Default(), nil
+	}
+	if slices.Contains(dirs, sourceOff) {
+		if len(dirs) > 1 {
+			return nil, fmt.Errorf("--source %s goes with no other --source; a folder of that name is ./%s", sourceOff, sourceOff)
+		}
+		return nil, nil
+	}
+	for _, dir := range dirs {
+		if err := checkFolder(dir); err != nil {
+			return nil, fmt.Errorf("--source %q: cannot read the folder: %w", dir, reason(err))
+		}
+	}
+	tree, err := source.New(dirs...)
+	if err != nil { // not a nil *Tree in an interface
+		return nil, fmt.Errorf("--source: %w", err)
+	}
+	return tree, nil
+}
+
+// checkFolder tells why a path is not a folder that can be read; nil if it is.
+func checkFolder(path string) error {
+	if st, err := os.Stat(path); err != nil {
+		return err
+	} else if !st.IsDir() { // before it is opened: a named pipe would block
+		return errors.New("not a directory")
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+func (t *tool) analyze(ctx context.Context, traces []string, f *analyzeFlags) error {
+	if len(traces) == 0 {
 		return errors.New("no trace given: name a file, a URL, or - for standard input")
 	}
-	if i := slices.Index(sources, "-"); i >= 0 && slices.Contains(sources[i+1:], "-") {
+	if i := slices.Index(traces, "-"); i >= 0 && slices.Contains(traces[i+1:], "-") {
 		return errors.New("standard input (-) can be read only once")
 	}
 	format, err := render.ByName(f.format)
@@ -103,6 +155,10 @@ func (t *tool) analyze(ctx context.Context, sources []string, f *analyzeFlags) e
 	if err != nil {
 		return err
 	}
+	src, err := openSource(f.sourceDirs) // one for all traces: each file is read once
+	if err != nil {
+		return failed(err)
+	}
 	out, err := t.outputFor(f.output)
 	if err != nil {
 		return failed(err)
@@ -110,8 +166,8 @@ func (t *tool) analyze(ctx context.Context, sources []string, f *analyzeFlags) e
 
 	var results []*detectors.Result
 	unreadable := false
-	for _, source := range sources {
-		res, err := t.read(ctx, source, list)
+	for _, trace := range traces {
+		res, err := t.read(ctx, trace, list, src)
 		switch {
 		case ctx.Err() != nil:
 			return failed(errors.New("interrupted"))
@@ -169,8 +225,8 @@ func (t *tool) warn(r *detectors.Report) {
 // read analyzes one trace. It returns at once when ctx is done, even while a
 // read of standard input does not return; what is left behind then ends with
 // the process, or as soon as it has something to say.
-func (t *tool) read(ctx context.Context, source string, list []*detectors.Detector) (*detectors.Result, error) {
-	meter := t.newMeter(source)
+func (t *tool) read(ctx context.Context, trace string, list []*detectors.Detector, src detectors.Source) (*detectors.Result, error) {
+	meter := t.newMeter(trace)
 	defer meter.stop()
 	type outcome struct {
 		res *detectors.Result
@@ -180,21 +236,21 @@ func (t *tool) read(ctx context.Context, source string, list []*detectors.Detect
 	go func() {
 		defer func() {
 			if v := recover(); v != nil {
-				done <- outcome{err: fmt.Errorf("%s: internal error: %v at %s; this is a bug of tracedoc, not of the trace", source, v, panicSite())}
+				done <- outcome{err: fmt.Errorf("%s: internal error: %v at %s; this is a bug of tracedoc, not of the trace", trace, v, panicSite())}
 			}
 		}()
-		in, err := traceload.Open(ctx, source, traceload.OpenOptions{Stdin: t.stdin, Recording: meter.recording})
+		in, err := traceload.Open(ctx, trace, traceload.OpenOptions{Stdin: t.stdin, Recording: meter.recording})
 		if err != nil {
 			done <- outcome{err: err}
 			return
 		}
 		defer func() { _ = in.Close() }() // it was only read from
 		meter.reading(in)
-		res, err := detectors.Analyze(in, list, func(int64) {
+		res, err := detectors.Analyze(in, list, detectors.Config{Source: src, Progress: func(int64) {
 			if ctx.Err() != nil {
 				runtime.Goexit() // nobody waits for the result any more
 			}
-		})
+		}})
 		done <- outcome{res, err}
 	}()
 	select {

@@ -46,8 +46,8 @@ const (
 //	heap.pb.gz       a pprof profile; heap.pb unpacked
 //
 // and in its environment $URL, where a server has /leak.trace, /slow (which
-// records for a while), /page.html, /missing, /failing and /hanging; and $DEAD,
-// where nobody listens. Beside testscript's own commands there is
+// records for a while), /page.html, /missing, /failing and /hanging; $DEAD,
+// where nobody listens; and $FIXTURES, where the traced programs are. Beside testscript's own commands there is
 //
 //	status N program [args...]    runs a program that must exit with status N
 func TestScripts(t *testing.T) {
@@ -58,6 +58,11 @@ func TestScripts(t *testing.T) {
 		server.Close()
 	})
 
+	programs, err := filepath.Abs(fixtures)
+	if err != nil {
+		t.Fatal(err)
+	}
+
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
@@ -65,6 +70,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("URL", server.URL)
 			env.Setenv("DEAD", deadURL(t))
+			env.Setenv("FIXTURES", programs)
 			for name, data := range files {
 				if err := os.WriteFile(filepath.Join(env.WorkDir, name), data, 0o666); err != nil {
 					return err

@@ -10,20 +10,33 @@
 //
 // # How it decides
 //
-// Births and ends are counted per go statement in 64 slices of the trace's
-// time. unbounded wants at least 30 more alive at the end, a climb in each
-// quarter of the time since the first birth, with the last quarter no flatter
-// than a third of the mean: a warm-up that levels off is no growth, and a
-// sawtooth is none either. A burst wants 500 alive at once, born within a
-// twentieth of the trace (or 50 ms) by one goroutine, of whose lives at least
-// half passed in a queue of the program's own (a lock, a channel, a select);
-// sleeping and waiting for the network is not queueing.
+// Births and ends are counted per go statement in 32 to 64 slices of the
+// trace's time. unbounded wants at least 30 more alive at the end than ever
+// before the climb, a climb in each quarter of the time since it began, with
+// the last quarter no flatter than a third of the mean, and births that go on
+// until the end: a warm-up that levels off is no growth, and a sawtooth is none
+// either. What the goroutines do then decides the confidence. That they stand
+// in a queue (before a lock, in a send, or handing a turn on to each other),
+// that each lives longer than the ones before it, that others of their kind
+// ended soon, or that each starts more of its kind, speaks for it. That they
+// serve connections, or that those which end had lived for a good part of the
+// trace, speaks against it. Goroutines that are stuck for good are left to
+// goroutine-leak and cancel-never-fired.
+//
+// A burst wants 500 alive at once, started within two slices of time by one
+// goroutine, of whose lives at least half passed in a queue that moves: before
+// a lock, in a send, or in a receive, select or Cond where they are served one
+// after the other. Sleeping, waiting for the network, and a thousand questions
+// that are answered in any order are not queueing; nor do the workers of a pool
+// queue, who wait for work and do not end. All weights stand in
+// internal/facts/births/judge.go.
 //
 // # What it cannot see
 //
 // Whether the climb would have ended after the trace did: a short trace of a
 // service that is starting looks like growth. What the goroutines that were
-// alive before the trace began were started by.
+// alive before the trace began were started by. A channel's or a lock's
+// identity: two queues at one line are one.
 //
 // # Repair
 //

@@ -17,12 +17,17 @@
 // line (ten times what 99 of 100 waits took, twice the longest) and for a
 // twentieth of the trace. Then named pieces of evidence are added up, each with
 // a weight that is shown in the finding: what they wait for (a send has
-// something to hand over; a nil channel is certain), whether they gathered all
-// through the trace or came together as a pool does, whether they were woken
-// here before, whether others were and how soon, whether the goroutines that
-// started them have ended, and whether all that a waiting parent started has
-// ended. The weights stand in one place, internal/facts/waits/group.go. The
-// confidence is bounded by the length of the trace.
+// something to hand over; a nil channel is certain); whether they gathered all
+// through the trace, stopped coming, or came together as a pool does; whether
+// they were woken here before, by whom, and whether that goroutine has ended or
+// is stuck itself; whether others were woken here, how soon, and by timers;
+// whether the goroutines that started them have ended, whether all that a
+// waiting parent started has ended, and whether they serve connections that
+// are open. Before a lock it counts whether a goroutine is at work in the
+// function that takes the lock, or in another method of its type, and whether
+// those who queued there before the trace began are still being served. The
+// weights stand in one place, internal/facts/waits/judge.go. The confidence is
+// bounded by the length of the trace.
 //
 // # What it cannot see
 //
@@ -30,7 +35,8 @@
 // does not say. Goroutines parked before the trace began have no history; on a
 // lock or a send they are still suspicious, on a receive or a select they are
 // taken to be at rest. A single stuck goroutine is not told from a patient one
-// unless the wait is for ever by its nature. Before Go 1.23 goroutines parked
+// unless the wait is for ever by its nature, and a long poll or a timer that
+// outlasts the trace not from a wait without end. Before Go 1.23 goroutines parked
 // before the trace have no stack at all.
 //
 // # Repair

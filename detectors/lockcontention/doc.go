@@ -21,7 +21,8 @@
 // them after long. Where the waiters were not served first in, first out,
 // several locks share the lines: the time is divided by their estimated number
 // before it is judged, and the confidence is lower. Locks of the standard
-// library must be worse to be told.
+// library must be worse to be told. Where a single hold took most of what was
+// lost, the lock stood still once and is not told here.
 //
 // # What it cannot see
 //

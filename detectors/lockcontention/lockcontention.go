@@ -33,6 +33,10 @@ const (
 	blockedWaits = 10
 	blockedMean  = 200 * time.Microsecond
 
+	// stallShare: where one hold took this part of all that was lost, the lock
+	// stood still once and is not in use too much.
+	stallShare = 0.5
+
 	// lostAtLeast is the time, summed over all waiters, from which a finding is
 	// worth a line at all; what it is worth is decided in rank.go.
 	lostAtLeast = 5 * time.Millisecond
@@ -76,7 +80,7 @@ var Detector = &detectors.Detector{
 		{Name: "writer-starved", Pattern: "writer-priority-chunks", Cap: detectors.High},
 		{Name: "readers-blocked", Pattern: "copy-on-write", Cap: detectors.High},
 	},
-	Yields: []string{"lock-held-while-blocked"},
+	Yields: []string{"deadlock", "lock-held-while-blocked"},
 	New: func(p *detectors.Pass) detectors.Observer {
 		return &observer{pass: p, locks: detectors.Need(p, locks.Fact)}
 	},
@@ -136,6 +140,9 @@ func (o *observer) judge(p *traceload.Program, c *locks.Class) {
 			mutex.add(line, line.Pending)
 			pending += line.Pending
 		}
+	}
+	if stalled := time.Duration(stallShare * float64(mutex.lost+writers.lost+readers.lost+pending)); c.Worst > stalled {
+		return
 	}
 	writers.read = true
 	mutex.waiters, writers.waiters, readers.waiters = c.Waiters(traceload.WaitMutex), c.Waiters(traceload.WaitRWMutexW), c.Waiters(traceload.WaitRWMutexR)

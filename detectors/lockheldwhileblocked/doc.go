@@ -28,8 +28,11 @@
 // without waiters is not found. A trace has no addresses: locks whose lines
 // wake each other are one, and two locks that one function unlocks at the same
 // return cannot be told apart. Who held a lock when a waiter began to wait is
-// known only from the releases that follow; a holder that never releases it
-// within the trace is known only if it had to wait for the lock itself.
+// known only from the releases that follow. A holder that never releases it
+// within the trace is certain only if it had to wait for the lock itself;
+// otherwise it is guessed, with less confidence, where one goroutine alone is
+// blocked behind the line at which others wait and nobody gets on. Locks that
+// nobody releases within the trace are not known to be one lock across functions.
 //
 // # Repair
 //

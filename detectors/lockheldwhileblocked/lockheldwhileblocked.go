@@ -53,6 +53,7 @@ var Detector = &detectors.Detector{
 	Name:   "lock-held-while-blocked",
 	Family: detectors.Locks,
 	Doc:    doc,
+	Yields: []string{"deadlock"},
 	Causes: []detectors.Cause{
 		{Name: "sleep", Pattern: "shrink-critical-section", Cap: detectors.High},
 		{Name: "network", Pattern: "shrink-critical-section", Cap: detectors.High},
@@ -202,6 +203,9 @@ func (o *observer) finding(p *traceload.Program, pr *problem) detectors.Finding 
 		Groups:  []detectors.Group{holders},
 		WrongIf: words[pr.cause].wrongIf,
 		Key:     []string{fn.Func},
+	}
+	if top.Proof == locks.ProofPlace {
+		f.Title = fmt.Sprintf("%s %s and seems to hold %s that %s for", detectors.Short(name), doing, pr.class.Article(), waitFor(n))
 	}
 	f.Evidence, f.Confidence = o.evidence(p, pr)
 	f.Detail = o.detail(p, pr, doing, f.Site)

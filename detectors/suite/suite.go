@@ -5,6 +5,7 @@ import (
 	"github.com/tracedoc/tracedoc/detectors"
 	"github.com/tracedoc/tracedoc/detectors/cancelneverfired"
 	"github.com/tracedoc/tracedoc/detectors/chattyhandoff"
+	"github.com/tracedoc/tracedoc/detectors/deadlock"
 	"github.com/tracedoc/tracedoc/detectors/goroutinegrowth"
 	"github.com/tracedoc/tracedoc/detectors/goroutineleak"
 	"github.com/tracedoc/tracedoc/detectors/lockcontention"
@@ -17,6 +18,7 @@ func All() []*detectors.Detector {
 	return []*detectors.Detector{
 		cancelneverfired.Detector,
 		chattyhandoff.Detector,
+		deadlock.Detector,
 		goroutinegrowth.Detector,
 		goroutineleak.Detector,
 		lockcontention.Detector,

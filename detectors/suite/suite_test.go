@@ -28,6 +28,7 @@ var contract = map[string]struct {
 }{
 	"lock-held-while-blocked": {detectors.Locks, "sleep network channel select syscall wait lock"},
 	"lock-contention":         {detectors.Locks, "convoy writer-starved readers-blocked"},
+	"deadlock":                {detectors.Locks, "self-lock lock-order recursive-read lock-channel lock-wait unreleased"},
 	"goroutine-leak":          {detectors.Growth, "chan-send chan-receive select nil-channel wait-group cond mutex context"},
 	"goroutine-growth":        {detectors.Growth, "unbounded burst"},
 	"cancel-never-fired":      {detectors.Cancellation, "context done-channel foreign-context"},

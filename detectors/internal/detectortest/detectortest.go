@@ -20,6 +20,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -189,11 +190,14 @@ var tree = sync.OnceValue(source.Default)
 func check(t *testing.T, h Half, trace, name string, src detectors.Source, list []*detectors.Detector) {
 	t.Run(h.Fixture+"/"+h.Name+"/"+name, func(t *testing.T) {
 		rep := Analyze(t, trace, src, list...)
+		if src == nil && needsSource(h.Wants) {
+			return // Analyze has checked that nothing breaks
+		}
 		asked := map[int]bool{} // by index of finding
 		for _, w := range h.Wants {
 			met := false
 			for i, f := range rep.Findings {
-				if w.matches(f) {
+				if w.matches(f) || w.explained(f, list) {
 					met, asked[i] = true, true
 					if f.Severity < detectors.Medium {
 						t.Errorf("%s: found, but as %s (confidence %.2f)", w, f.Severity, f.Confidence)
@@ -215,6 +219,20 @@ func check(t *testing.T, h Half, trace, name string, src detectors.Source, list 
 			}
 		}
 	})
+}
+
+// explained tells whether the finding stands on w's line and is of a detector
+// that explains more than the one that w asks for, and so is told in its place.
+func (w Want) explained(f detectors.Finding, list []*detectors.Detector) bool {
+	asked := slices.IndexFunc(list, func(d *detectors.Detector) bool { return d.Name == w.Detector })
+	return asked >= 0 && slices.Contains(list[asked].Yields, f.Detector) && f.Site.Line == w.Line && strings.HasSuffix(f.Site.File, w.File)
+}
+
+// needsSource tells whether a half's wants cannot be met from the trace alone:
+// a lock that was never fought for before the deadlock has left no event that
+// says where it is taken, and so who holds it.
+func needsSource(wants []Want) bool {
+	return slices.ContainsFunc(wants, func(w Want) bool { return w.Detector == "deadlock" })
 }
 
 func (w Want) matches(f detectors.Finding) bool {

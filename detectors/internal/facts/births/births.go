@@ -31,6 +31,7 @@ const (
 	Resting                  // a later one, or a WaitGroup
 	Sleeping                 //
 	Online                   // waits for the network
+	Asking                   // waits in a package for the network, say for an answer or for a connection
 	Elsewhere                // system calls, and what is not known
 
 	pastimes
@@ -53,9 +54,10 @@ type Site struct {
 	LastID      traceload.GoID
 
 	turns, relayed int                                 // first waits for a turn that have ended; those that a goroutine born here ended
+	inTouch        int                                 // of Alive, at the end: they still wake other goroutines, or are woken by them
 	networked      int                                 // of Alive, at the end: they have waited for the network, or serve a connection
 	lost           int                                 // ended goroutines, born before the trace, that may have been born here
-	queuedAt       map[traceload.StackID]time.Duration // where the time in Queueing and Turn went
+	queuedAt       map[traceload.StackID]time.Duration // where the time in Queueing, Turn and Asking went
 	history
 	order
 
@@ -80,9 +82,11 @@ type Table struct {
 // child is a goroutine that is alive; site is nil if its birth was not seen.
 type child struct {
 	site   *Site
-	number int  // of its site's births before it
-	waits  int  // of the program's own that have ended, those in Queueing aside
-	online bool // it has waited for the network
+	number int               // of its site's births before it
+	waits  int               // of the program's own that have ended, those in Queueing aside
+	online bool              // it has waited for the network
+	origin traceload.StackID // where it was created, or, if that is in the standard library, who created it
+	touch  traceload.Time    // when it last woke another goroutine, or was woken by one
 	kin
 }
 
@@ -122,6 +126,9 @@ func (t *Table) Observe(p *traceload.Program, ev *traceload.Event) {
 	if c == nil {
 		return
 	}
+	if by := t.child(ev.By); by != nil { // a wake-up
+		c.touch, by.touch = p.Now, p.Now
+	}
 	if c.site != nil {
 		t.spend(p, c, ev)
 	}
@@ -159,7 +166,13 @@ func (t *Table) birth(p *traceload.Program, ev *traceload.Event) {
 	}
 	c := &t.slots[g.Slot]
 	c.site, c.number = s, s.Born
-	if by := t.child(ev.By); by != nil && by.site != nil && p.Frame(by.site.Frame).FuncID == p.Frame(s.Frame).FuncID {
+	by := t.child(ev.By)
+	if c.origin = g.CreatedAt; by != nil && by.origin != 0 {
+		if f := p.Site(g.CreatedAt); f == nil || f.Origin != traceload.OriginUser {
+			c.origin = by.origin
+		}
+	}
+	if by != nil && by.site != nil && p.Frame(by.site.Frame).FuncID == p.Frame(s.Frame).FuncID {
 		s.Own++
 	}
 	if g.Creator != s.creator {
@@ -213,10 +226,10 @@ func (t *Table) spend(p *traceload.Program, c *child, ev *traceload.Event) {
 		what = Ready
 	case traceload.StateWaiting:
 		if what = c.pastime(ev.Wait); (what == Turn || what == Resting) && t.Network(p, ev.Stack) {
-			what = Online
+			what = Asking
 		}
-		c.online = c.online || what == Online
-		if what == Queueing || what == Turn {
+		c.online = c.online || what == Online || what == Asking
+		if what == Queueing || what == Turn || what == Asking {
 			s.queuedAt[ev.Stack] += ev.Lived
 		}
 		if what != Queueing && what != Elsewhere {
@@ -267,6 +280,9 @@ func (t *Table) Finish(p *traceload.Program) {
 		if p.Now.Sub(g.Born) >= c.site.oldAge() {
 			c.site.outlived++
 		}
+		if 2*c.touch >= p.Now+g.Born { // in the second half of its life
+			c.site.inTouch++
+		}
 	}
 	for g := range p.Live { // now that it is known who is online
 		if c := t.child(g); c != nil && c.site != nil && (c.online || t.Serves(p, g)) {
@@ -284,6 +300,15 @@ func (t *Table) Of(g *traceload.Goroutine) *Site {
 		return c.site
 	}
 	return nil
+}
+
+// Origin returns the stack that led to g's creation: its creator's, or, where
+// that is the standard library's own, the one that led to the creator's. 0 if unknown.
+func (t *Table) Origin(g *traceload.Goroutine) traceload.StackID {
+	if c := t.child(g); c != nil && c.origin != 0 {
+		return c.origin
+	}
+	return g.CreatedAt
 }
 
 // Lived is the time that the goroutines of s lived, summed.

@@ -22,23 +22,24 @@ const (
 
 	climbPrior     = -1.0
 	weightClimbs   = 1.5
-	weightMany     = 0.5  // a hundred and more
-	weightFewEnd   = 0.5  // less than half of those born
-	weightLater    = -0.5 // it did not climb from the first birth on
-	weightQueue    = 1.5  // they stand in a queue of the program's own
-	weightLonger   = 1.5  // each waits longer than the ones before
-	weightOutlived = 1.5  // others ended soon, these do not
-	weightOwn      = 1.5  // each starts more of its kind
-	weightNetwork  = -3.0 // they serve connections, or are such
-	weightLong     = -2.0 // those that end have lived for long: the number had no time to level off
-	weightSessions = -0.5 // nothing of this: perhaps they come to stay
+	weightMany     = 0.5   // a hundred and more
+	weightFewEnd   = 0.5   // less than half of those born
+	weightLater    = -0.5  // it did not climb from the first birth on
+	weightQueue    = 1.5   // they stand in a queue of the program's own
+	weightLonger   = 1.5   // each waits longer than the ones before
+	weightOutlived = 1.5   // others ended soon, these do not
+	weightOwn      = 1.5   // each starts more of its kind
+	weightNetwork  = -3.0  // they serve connections, or are such
+	weightLong     = -2.0  // those that end have lived for long: the number had no time to level off
+	weightSessions = -0.75 // nothing of this: perhaps they come to stay
+	weightInTouch  = -1.0  // … and are at work: they wake others, or are woken
 
 	burstAtLeast = 500 // alive at once, and born within two slices of time: a sixteenth of the trace at most
 	burstShare   = 0.5 // of all births of the place must be in the rush
 	burstQueued  = 0.5 // of their lives must pass in a queue
 	burstServed  = 50  // one in so many must have had its turn
 	burstLast    = 4   // the last must have lived this many times as long as the first tenth
-	firstInOut   = 0.6 // correlation between who came first and who left first, in a queue
+	firstInOut   = 0.2 // correlation between who came first and who left first, in a queue; of 500 in any order it is below 0.15
 
 	burstPrior     = -1.0
 	weightRush     = 1.0
@@ -109,8 +110,9 @@ func (t *Table) climbFrom(s *Site, from, to int) *Climb {
 	before, _ := s.sum(0, from)
 	grown, born := s.sum(from, to)
 	peak := s.peak(from)
-	if spare := before + grown - s.lost - peak; spare < climbAtLeast || float64(grown-s.lost) < climbShare*float64(born) ||
-		before+grown < climbTwice*peak {
+	// Those that ended and may have been born here before the trace make room for new ones.
+	more := before + grown - peak - s.lost
+	if more < climbAtLeast || float64(more) < climbShare*float64(born) || before+grown < climbTwice*peak {
 		return nil
 	}
 	mean := float64(grown) / 4
@@ -171,6 +173,9 @@ func (c *Climb) judgeLives(s *Site, backlog bool, window time.Duration) {
 		c.Note(weightLong, "those that ended had lived for %s on average: the number had no time to level off", detectors.Duration(s.lived/time.Duration(s.Ended)))
 	default:
 		c.Note(weightSessions, "what they wait for does not show; they may have come to stay")
+		if 2*s.inTouch > s.Alive {
+			c.Note(weightInTouch, "%d of them still wake other goroutines or are woken by them: they are at work", s.inTouch)
+		}
 	}
 }
 
@@ -228,14 +233,14 @@ func (t *Table) Burst(s *Site, procs int) *Burst {
 	if b.Born < burstAtLeast || float64(b.Born) < burstShare*float64(s.Born) {
 		return nil
 	}
-	// A queue moves: some had their turn soon, others late. A pool of workers
-	// waits for work alike, and does not end.
-	if burstServed*s.Ended < s.Born || burstLast*s.lives.Quantile(0.1) > s.oldest() {
+	// A queue moves. A pool of workers waits for work, all alike, and does not
+	// end; answers to a thousand questions come in any order.
+	if burstServed*s.Ended < s.Born {
 		return nil
 	}
 	b.Queued = s.Spent[Queueing]
-	if s.relays() || s.correlation() >= firstInOut {
-		b.Queued += s.Spent[Turn]
+	if s.relays() || s.correlation() >= firstInOut && burstLast*s.lives.Quantile(0.1) <= s.oldest() {
+		b.Queued += s.Spent[Turn] + s.Spent[Asking]
 	}
 	if b.Share = b.Queued.Seconds() / max(s.Lived().Seconds(), 1e-9); b.Share < burstQueued {
 		return nil

@@ -16,7 +16,7 @@ import (
 //
 // All locks of one kind (the mutex of every session, say) share their lines
 // and so are one class. Two tests tell one lock from many: a lock serves its
-// waiters first in, first out, and has one writer in front of it.
+// waiters first in, first out, and has one writer that waits for its readers.
 
 // nodeKey is a line that locks or unlocks. Nothing but a Mutex can be locked
 // where an RWMutex is not, so that two deferred Unlocks at one return stay apart.
@@ -31,11 +31,12 @@ type class struct {
 	key    nodeKey
 	once   bool
 
-	queues [3]queue // who waits now, by kind of wait
-	who    [3]int32 // how many different goroutines ever did
-	open   int      // their number, also those that are in no queue
-	opened traceload.Time
-	busy   time.Duration // somebody waited, up to opened
+	waiting [3]int         // how many wait now, by kind of wait
+	who     [3]int32       // how many different goroutines ever did
+	served  [3]stay        // the last that was woken
+	open    int            // how many wait now
+	opened  traceload.Time // since when there has been one, at least
+	busy    time.Duration  // somebody waited, up to opened
 
 	released traceload.Time // when a waiter was last woken
 	moved    bool           // one was
@@ -46,15 +47,13 @@ type class struct {
 	unscheduled time.Duration
 
 	overlap             time.Duration // holds that are known from one hand to the next, summed
+	worst               time.Duration // what one hold cost all who waited, at most
 	inOrder, outOfOrder int           // wake-ups with others in the queue
 	lines               int           // that belong to it; counted by Finish
 }
 
-// queue is the waiters of one kind, oldest first: a list through Table.workers.
-type queue struct{ head, tail int32 } // slots + 1; 0 for none
-
-// queueOf returns the index in class.queues for a kind of wait: each is one
-// semaphore of the runtime.
+// queueOf returns the index in class.waiting and so on for a kind of wait: each
+// is one semaphore of the runtime.
 func queueOf(w traceload.Wait) int { return int(w - traceload.WaitMutex) }
 
 // node returns the number of a line that locks or unlocks.
@@ -102,12 +101,13 @@ func (t *Table) join(a, b int32) *class {
 	x.busy += y.busy
 	x.unscheduled += y.unscheduled
 	x.overlap += y.overlap
+	x.worst = max(x.worst, y.worst)
 	x.inOrder += y.inOrder
 	x.outOfOrder += y.outOfOrder
 	y.parent = a
-	for i := range x.queues {
+	for i := range x.who {
 		t.joinCounts(&x.who[i], &y.who[i])
-		t.joinQueues(&x.queues[i], y.queues[i])
+		x.waiting[i] += y.waiting[i]
 	}
 	return x
 }
@@ -153,70 +153,72 @@ func (t *Table) joinWriter(p *traceload.Program, ev *traceload.Event, wait stay,
 	return t.class(exit)
 }
 
-func (t *Table) joinQueues(q *queue, other queue) {
-	if other.head == 0 {
-		return
+// kinFrom is how often a goroutine must have been handed a lock at one line and
+// then unlocked at another of the same call, until the two are taken for one lock.
+const kinFrom = 3
+
+// joinKin joins the line where ev.By was handed a lock with the one where it
+// now unlocks. Wake-ups do not where the same few goroutines take turns: each
+// line may only ever be woken from one place. It is done only where it has
+// happened before, where the function locks nowhere else, and where no other
+// unlock in it is known for that lock.
+func (t *Table) joinKin(p *traceload.Program, c *class, ev *traceload.Event, exit int32) *class {
+	l := t.worker(p, ev.By).dealings()
+	if l.find(t, exit) != nil {
+		return c
 	}
-	if q.head == 0 {
-		*q = other
-		return
-	}
-	var all []int32
-	for _, s := range []int32{q.head, other.head} {
-		for ; s != 0; s = t.workers[s-1].lock.next {
-			all = append(all, s)
+	unlock := p.Frame(t.classes[exit].key.frame)
+	for i := range l.handed {
+		h := &l.handed[i]
+		if h.node == 0 || t.classes[h.node].key.rw != t.classes[exit].key.rw || len(t.locksIn[unlock.FuncID]) != 1 || t.locksIn[unlock.FuncID][0] != h.node {
+			continue
+		}
+		if slices.ContainsFunc(t.exitsIn[unlock.FuncID], func(n int32) bool { return t.root(n) == t.root(h.node) }) {
+			continue
+		}
+		if m, ok := meet(p, p.Stack(h.stack), p.Stack(ev.ByStack)); !ok || !m.owner || m.first > m.then {
+			continue
+		}
+		key := pairKey{h.stack, ev.ByStack}
+		if t.kin[key]++; t.kin[key] >= kinFrom {
+			return t.join(h.node, exit)
 		}
 	}
-	slices.SortStableFunc(all, func(a, b int32) int {
-		return int(t.workers[a-1].lock.since - t.workers[b-1].lock.since)
-	})
-	*q = queue{}
-	for _, s := range all {
-		t.push(q, s)
-	}
-}
-
-func (t *Table) push(q *queue, s int32) {
-	l := t.workers[s-1].lock
-	l.prev, l.next = q.tail, 0
-	if q.tail != 0 {
-		t.workers[q.tail-1].lock.next = s
-	} else {
-		q.head = s
-	}
-	q.tail = s
-}
-
-func (t *Table) drop(q *queue, s int32) {
-	l := t.workers[s-1].lock
-	if l.prev != 0 {
-		t.workers[l.prev-1].lock.next = l.next
-	} else {
-		q.head = l.next
-	}
-	if l.next != 0 {
-		t.workers[l.next-1].lock.prev = l.prev
-	} else {
-		q.tail = l.prev
-	}
-	l.prev, l.next = 0, 0
+	return c
 }
 
 // A goroutine blocks a moment after it has joined the runtime's queue, so two
 // that came within this time may have been noted in the wrong order.
 const queueSlack = traceload.Time(10 * time.Microsecond)
 
-// judgeOrder notes whether the waiter in slot s, about to leave q, was the
-// oldest in it: it always is where there is one lock.
-func (t *Table) judgeOrder(c *class, q *queue, s int32) {
-	if q.head == q.tail {
-		return
-	}
-	if q.head == s || t.workers[s-1].lock.since-t.workers[q.head-1].lock.since <= queueSlack {
+// judgeOrder notes whether a waiter that is woken came after the one that was
+// woken before it, if it had come when that was woken.
+func (c *class) judgeOrder(w stay) {
+	last := &c.served[queueOf(w.kind)]
+	switch {
+	case w.since >= last.until:
+	case w.since >= last.since-queueSlack:
 		c.inOrder++
-	} else {
+	default:
 		c.outOfOrder++
 	}
+	*last = w
+}
+
+// instances estimates how many locks of the class were waited for at one time.
+// Of k locks that are used alike, two that are woken one after the other
+// belong to different ones k-1 times of k, and half of these came in the wrong order.
+func (c *class) instances() float64 {
+	if c.single() {
+		return 1
+	}
+	const doubt = 4 // wake-ups that are taken to have been in order besides: a few say little
+	wrong := float64(c.outOfOrder) / float64(c.inOrder+c.outOfOrder+doubt)
+	most := 0.0
+	for _, n := range c.who {
+		most += float64(n)
+	}
+	return max(1, min(1/max(0.01, 1-2*wrong), most), float64(c.overlap)/float64(max(1, c.busy)))
 }
 
 // single tells whether the class looks like one lock. Where it does not, only

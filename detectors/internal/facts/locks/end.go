@@ -147,7 +147,7 @@ func (t *Table) stillHeld(p *traceload.Program, c *Class) {
 	h := c.Holdups[i]
 	h.Sample.Lost = max(h.Sample.Lost, p.Now.Sub(max(g.Since, c.Waiting[0].G.Since)))
 	n := int32(slices.Index(t.holdups, h))
-	h.Who.note(p, g, t.workers[g.Slot].lock)
+	h.Who.note(p, g, t.worker(p, g).dealings())
 	for _, w := range c.Waiting {
 		since := max(w.G.Since, g.Since, c.HeldSince)
 		d := p.Now.Sub(since)

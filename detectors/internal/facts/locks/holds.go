@@ -89,7 +89,9 @@ func (t *Table) remember(p *traceload.Program, w *worker, ev *traceload.Event, c
 	if cause == CauseNone || ev.Stack == 0 {
 		return
 	}
-	t.note(p, ev.Stack).reason = ev.Reason
+	if ev.Kind == traceload.KindUnblock {
+		t.note(p, ev.Stack).reason = ev.Reason
+	}
 	from, fresh := ev.Time-traceload.Time(ev.Lived), w.fresh
 	w.fresh = false
 	if n := len(w.spans); n > 0 && !fresh {
@@ -127,9 +129,10 @@ func (t *Table) release(p *traceload.Program, c *class, ev *traceload.Event, wai
 		if wait.kind == traceload.WaitRWMutexW {
 			break // readers that were there before keep the writer waiting; the last to leave had the lock all the time
 		}
-		since = min(since, t.oldest(c)) // somebody has waited since then,
+		// Somebody has waited since then, and would have been woken by a release.
+		since = min(since, c.opened)
 		if c.moved {
-			since = max(since, c.released) // and would have been woken by a release since then
+			since = max(since, c.released)
 		}
 	case mine != nil && mine.at > since:
 		since, chain = mine.at, mine.chain
@@ -137,6 +140,7 @@ func (t *Table) release(p *traceload.Program, c *class, ev *traceload.Event, wai
 	if !c.single() && mine != nil && t.kept(p, w, ev, mine.at) {
 		c.overlap += wait.until.Sub(max(mine.at, c.opened))
 	}
+	c.worst = max(c.worst, wait.until.Sub(since)*time.Duration(c.open+1))
 	x.Holds++
 	x.Held += wait.until.Sub(since)
 
@@ -188,17 +192,6 @@ func (w *worker) lateSince(since traceload.Time, mine *handing) time.Duration {
 		late += max(0, r.to.Sub(max(r.from, since)))
 	}
 	return late
-}
-
-// oldest is since when the first in c's queues has waited; never is the end of time.
-func (t *Table) oldest(c *class) traceload.Time {
-	since := traceload.Time(1<<63 - 1)
-	for _, q := range c.queues {
-		if q.head != 0 {
-			since = min(since, t.workers[q.head-1].lock.since)
-		}
-	}
-	return since
 }
 
 // addBlock adds to r what part of s falls into it, if holder and lock were the same.

@@ -28,6 +28,9 @@ var Fact = &detectors.Fact[*Table]{
 			lines:   map[traceload.StackID]*Line{},
 			exits:   map[traceload.StackID]*Exit{},
 			pairs:   map[pairKey]int32{},
+			locksIn: map[traceload.FuncID][]int32{},
+			exitsIn: map[traceload.FuncID][]int32{},
+			kin:     map[pairKey]int{},
 			shares:  map[shareKey]*Share{},
 			holdups: []*Holdup{nil},
 		}
@@ -48,7 +51,10 @@ type Table struct {
 	lines   map[traceload.StackID]*Line
 	exits   map[traceload.StackID]*Exit
 	pairs   map[pairKey]int32
-	holdups []*Holdup // by number; 0 is none
+	locksIn map[traceload.FuncID][]int32 // nodes that lock, by the function that does
+	exitsIn map[traceload.FuncID][]int32 // nodes that unlock
+	kin     map[pairKey]int              // see joinKin
+	holdups []*Holdup                    // by number; 0 is none
 	shares  map[shareKey]*Share
 	records [1 << 9]record
 	written uint32 // records so far
@@ -75,7 +81,6 @@ type dealings struct {
 	requeued    bool  // it was woken, found the lock taken again, and is first in the queue
 	before      int32 // how many others waited already
 	unscheduled time.Duration
-	prev, next  int32 // in its queue: slots + 1
 
 	last    traceload.StackID // where it was woken last, until it does something else
 	handed  [4]handing
@@ -158,7 +163,7 @@ func (t *Table) worker(p *traceload.Program, g *traceload.Goroutine) *worker {
 	if w.id != g.ID {
 		if l := w.lock; l != nil {
 			if l.waits {
-				t.forget(w, g.Slot, p.Now)
+				t.forget(l, p.Now)
 			}
 			*l = dealings{counted: l.counted[:0]}
 		}
@@ -182,7 +187,7 @@ func (t *Table) enter(p *traceload.Program, g *traceload.Goroutine, w *worker) {
 	}
 	l := w.dealings()
 	if l.waits {
-		t.forget(w, g.Slot, p.Now)
+		t.forget(l, p.Now)
 	}
 	c := t.class(n.node)
 	l.waits, l.node, l.kind, l.since, l.stack = true, n.node, g.Wait, g.Since, g.Stack
@@ -193,28 +198,18 @@ func (t *Table) enter(p *traceload.Program, g *traceload.Goroutine, w *worker) {
 		c.opened = g.Since
 	}
 	n.reason = g.Reason
-	if q := &c.queues[queueOf(g.Wait)]; l.queued(g) {
-		if g.Wait == traceload.WaitRWMutexW && q.head != 0 {
-			c.outOfOrder++ // one lock has one writer in front of it
-		}
-		t.push(q, g.Slot+1)
-	} else {
-		l.prev, l.next = -1, -1
+	if n := &c.waiting[queueOf(g.Wait)]; g.Wait == traceload.WaitRWMutexW && *n > 0 {
+		c.outOfOrder++ // one lock has one writer that waits for its readers
 	}
+	c.waiting[queueOf(g.Wait)]++
 }
 
-// queued tells whether its place in the queue is known.
-func (l *dealings) queued(g *traceload.Goroutine) bool { return !l.requeued && g.SinceKnown }
-
 // forget takes a waiter out of its class.
-func (t *Table) forget(w *worker, slot int32, now traceload.Time) {
-	l := w.lock
+func (t *Table) forget(l *dealings, now traceload.Time) {
 	c := t.class(l.node)
+	c.waiting[queueOf(l.kind)]--
 	if c.open--; c.open == 0 {
 		c.busy += now.Sub(c.opened)
-	}
-	if l.prev >= 0 {
-		t.drop(&c.queues[queueOf(l.kind)], slot+1)
 	}
 	l.waits = false
 }
@@ -226,11 +221,10 @@ func (t *Table) leave(p *traceload.Program, g *traceload.Goroutine, w *worker, e
 		return
 	}
 	wait := stay{since: ev.Time - traceload.Time(ev.Lived), until: ev.Time, kind: ev.Wait}
-	if l.prev >= 0 {
-		c := t.class(l.node)
-		t.judgeOrder(c, &c.queues[queueOf(l.kind)], g.Slot+1)
+	if ev.FromKnown && !l.requeued {
+		t.class(l.node).judgeOrder(wait)
 	}
-	t.forget(w, g.Slot, p.Now)
+	t.forget(l, p.Now)
 	l.last = ev.Stack
 	line := t.line(p, g, l)
 	line.count(l, ev.Lived)
@@ -251,6 +245,7 @@ func (t *Table) leave(p *traceload.Program, g *traceload.Goroutine, w *worker, e
 	if ev.Wait == traceload.WaitRWMutexR && by.write {
 		c = t.joinWriter(p, ev, wait, by.node)
 	}
+	c = t.joinKin(p, c, ev, by.node)
 	last := t.release(p, c, ev, wait)
 	t.explain(p, c, line, g, wait, last)
 	*l.place(t, l.node) = handing{l.node, ev.Wait, wait.since, ev.Time, ev.Stack, last.chain, t.workers[g.Slot].late}

@@ -1,6 +1,7 @@
 package locks
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/tracedoc/tracedoc/traceload"
@@ -76,6 +77,13 @@ func (t *Table) study(p *traceload.Program, s *traceload.Stack) *note {
 	if lock || n.unlock || n.cond {
 		n.node = t.node(nodeKey{s.Frames[s.Owner], rw})
 		t.class(n.node).once = t.class(n.node).once || n.once
+		fn := p.Frame(s.Frames[s.Owner]).FuncID
+		if in := t.locksIn; lock && !slices.Contains(in[fn], n.node) {
+			in[fn] = append(in[fn], n.node)
+		}
+		if in := t.exitsIn; n.unlock && !slices.Contains(in[fn], n.node) {
+			in[fn] = append(in[fn], n.node)
+		}
 	}
 	for _, id := range s.Frames {
 		f := p.Frame(id)

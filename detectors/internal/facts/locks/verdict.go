@@ -47,6 +47,7 @@ func (t *Table) judge(p *traceload.Program, h *Holdup, class *Class) Proof {
 	}
 	proof := ProofCall
 	block := t.note(p, h.Block)
+	owner := func(node int32) traceload.FuncID { return p.Frame(t.classes[node].key.frame).FuncID }
 	if h.Cause == CauseLock && t.root(block.node) == t.root(h.node) {
 		return ProofNone
 	}
@@ -60,7 +61,7 @@ func (t *Table) judge(p *traceload.Program, h *Holdup, class *Class) Proof {
 	}
 	var lines []int
 	selfContained := false // the function that unlocks is one that locks
-	unlocker := p.Frame(t.classes[h.node].key.frame).FuncID
+	unlocker := owner(h.node)
 	for _, line := range class.Lines {
 		s := p.Stack(line.Stack)
 		if n, ok := lineIn(p, s, m.fn); ok {
@@ -70,23 +71,32 @@ func (t *Table) judge(p *traceload.Program, h *Holdup, class *Class) Proof {
 			selfContained = true
 		}
 	}
-	slices.Sort(lines)
-	for _, n := range lines { // the last Lock before the Unlock
-		if n <= m.then {
-			h.LockLine = n
+	again := false // it locks once more between the line that blocks and the one that unlocks
+	for _, n := range lines {
+		if n <= m.first {
+			h.LockLine = max(h.LockLine, n)
+		} else if n <= m.then {
+			again = true
 		}
 	}
-	switch {
+	if h.Cause == CauseLock && h.LockLine == 0 && owner(block.node) == m.fn {
+		return ProofNone // most likely this is where it locks what it then unlocks
+	}
+	_, unlocks := class.Windows(p, m.fn)
+	// An Unlock on the way to the line that blocks may belong to an early
+	// return, or have released the lock.
+	released := slices.ContainsFunc(unlocks, func(n int) bool { return h.LockLine < n && n < m.first })
+	switch inside := h.LockLine != 0 && m.first <= m.then; {
 	case !m.owner && selfContained:
 		return ProofNone // what encloses the function that locks and unlocks does not hold the lock
-	case h.LockLine != 0 && h.LockLine <= m.first && m.first <= m.then:
-		if proof == ProofCall {
-			return ProofLines
-		}
+	case proof == ProofCall && inside && !again && (!released || h.Share >= callShare):
+		return ProofLines
 	case !m.owner && !m.caller:
 		return ProofNone
+	case inside && m.owner && !released:
 	case !m.owner, len(lines) > 0, m.first > m.then:
 		proof = ProofTime
+		h.LockLine = 0
 	}
 	share := callShare
 	if proof == ProofTime {
@@ -108,7 +118,9 @@ type Class struct {
 	Instances float64
 	InOrder   int // how often a waiter was woken before younger ones
 	// Busy is for how long somebody waited for a lock of this class and it moved on.
-	Busy    time.Duration
+	Busy time.Duration
+	// Worst is what one hold cost all who waited for it to end, at most.
+	Worst   time.Duration
 	Lines   []*Line   // by time waited, the most first
 	Exits   []*Exit   // by number of wake-ups
 	Holdups []*Holdup // proved ones, by time lost
@@ -174,13 +186,10 @@ func (t *Table) Finish(p *traceload.Program) {
 		c, ok := byRoot[root]
 		if !ok {
 			s := t.classes[root]
-			c = &Class{RW: s.key.rw, Once: s.once, Std: true, Instances: 1, InOrder: s.inOrder, root: root}
+			c = &Class{RW: s.key.rw, Once: s.once, Std: true, Instances: s.instances(), InOrder: s.inOrder, Worst: s.worst, root: root}
 			c.Busy = s.busy
 			if s.open > 0 && s.moved {
 				c.Busy += max(0, s.released.Sub(s.opened))
-			}
-			if !s.single() { // how rarely the oldest was served; and how many had one at a time
-				c.Instances = max(float64(s.inOrder+s.outOfOrder)/float64(max(1, s.inOrder)), float64(s.overlap)/float64(max(1, c.Busy)))
 			}
 			byRoot[root] = c
 			t.Classes = append(t.Classes, c)
@@ -201,7 +210,8 @@ func (t *Table) Finish(p *traceload.Program) {
 		line := t.line(p, g, l)
 		c := get(l.node)
 		c.Waiting = append(c.Waiting, Waiting{g, line})
-		if s := t.class(l.node); s.moved && s.released > l.since { // the lock moves on; it is just not its turn
+		if s := t.class(l.node); s.moved && s.released > l.since && l.since >= s.served[queueOf(l.kind)].since {
+			// The lock moves on, and those behind have not been served before: it is just not its turn.
 			line.count(l, s.released.Sub(l.since))
 			if s.single() {
 				t.explain(p, s, line, g, stay{l.since, s.released, l.kind}, release{chain: s.chain})

@@ -6,6 +6,7 @@ import (
 
 	"github.com/tracedoc/tracedoc/detectors"
 	"github.com/tracedoc/tracedoc/detectors/internal/facts/odds"
+	"github.com/tracedoc/tracedoc/source"
 	"github.com/tracedoc/tracedoc/traceload"
 )
 
@@ -24,27 +25,28 @@ type Group struct {
 	Blocked    time.Duration // summed over Stuck
 	Found      int           // of Stuck: parked already when the trace began
 
+	// origins is where each of Stuck was started, 0 where the trace does not show it.
+	origins   []traceload.FrameID
 	all       []parked
 	forgotten *forgotten // what their very existence says was forgotten; nil for most
 }
 
 // parked is what the judgement needs to know of one goroutine.
 type parked struct {
-	g           *traceload.Goroutine
-	age         time.Duration
-	wokenBefore bool           // it was woken at this very site before
-	wokenBy     traceload.GoID // who woke it last, NoGoroutine if no goroutine did
+	g    *traceload.Goroutine
+	age  time.Duration
+	here visit // what it has experienced at this very site before
 }
 
 func (gr *Group) add(p *traceload.Program, g *traceload.Goroutine, o *occupant) {
-	gr.all = append(gr.all, parked{g: g, age: p.InState(g), wokenBefore: o.wokenAt(gr.Site) > 0, wokenBy: o.wokenBy})
+	gr.all = append(gr.all, parked{g: g, age: p.InState(g), here: o.at(gr.Site)})
 }
 
 // came is when a goroutine that was born in the trace came to stay: at its
 // birth if it has been woken here since, and so has come back. Nobody comes
 // back to a lock in order to rest.
 func (pk *parked) came(lock bool) time.Duration {
-	if pk.wokenBefore && !lock {
+	if pk.here.woken > 0 && !lock {
 		return time.Duration(pk.g.Born)
 	}
 	return time.Duration(pk.g.Since)
@@ -81,16 +83,50 @@ func (gr *Group) judge(p *traceload.Program, t *Table) {
 	}
 	slices.SortFunc(stuck, func(a, b parked) int { return int(b.age - a.age) })
 	gr.Oldest = stuck[0].age
-	gr.Stuck, gr.Blocked, gr.Found = nil, 0, 0
+	gr.Stuck, gr.origins, gr.Blocked, gr.Found = nil, nil, 0, 0
 	for _, pk := range stuck {
 		gr.Stuck = append(gr.Stuck, pk.g)
+		gr.origins = append(gr.origins, p.SiteID(t.births.Origin(pk.g)))
 		gr.Blocked += pk.age
 		gr.Found += btoi(!pk.g.SinceKnown)
 	}
 	sc := t.scene(p, gr, stuck)
 	sc.window = max(length-patience, 1)
 	gr.Sum = sc.judge()
-	gr.Confidence = gr.Sum.Confidence(prior)
+	if gr.Confidence = gr.Sum.Confidence(prior); gr.Confidence >= worthReading {
+		if timer := t.timer(p, s); timer != "" {
+			gr.Note(weightTimerSource, "the source waits for %s as well, which ends the wait", timer)
+			gr.Confidence = gr.Sum.Confidence(prior)
+		}
+	}
+}
+
+// worthReading is the confidence from which the source is asked, where it is at hand.
+const worthReading = 0.3
+
+// timer returns the timer among the channels that goroutines at s wait for, as
+// the source calls it; "" if there is none, or no source.
+func (t *Table) timer(p *traceload.Program, s *Site) string {
+	if t.source == nil || s.Frame == 0 || s.Wait != traceload.WaitSelect && s.Wait != traceload.WaitChanReceive {
+		return ""
+	}
+	f := p.Frame(s.Frame)
+	ops, _ := t.source.ChanOps(f.File, f.Line)
+	return timerAmong(ops)
+}
+
+// timerAmong returns a timer that ends the wait at a line, "" if there is none
+// or if more than one statement of the line waits.
+func timerAmong(ops []source.ChanOp) string {
+	if len(ops) != 1 {
+		return ""
+	}
+	for _, c := range ops[0].Channels {
+		if c.Origin == source.OriginTimer && !c.Send {
+			return c.Expr
+		}
+	}
+	return ""
 }
 
 // scene gathers what is known of the group.
@@ -105,18 +141,24 @@ func (t *Table) scene(p *traceload.Program, gr *Group, stuck []parked) *scene {
 		serversGone: s.serversGone(p), code: t.code(p, gr),
 	}
 	if gr.forgotten != nil {
-		sc.forgotten = gr.forgotten.why
+		sc.forgotten, sc.inUse = gr.forgotten.why, gr.forgotten.users(p)
+		sc.unused = gr.forgotten.user != "" && sc.inUse == 0
 	}
 	for i := range stuck {
 		pk, g := &stuck[i], stuck[i].g
 		if g.BornKnown {
 			sc.arrivals = append(sc.arrivals, pk.came(lock))
 		}
-		sc.wokenBefore += btoi(pk.wokenBefore)
-		sc.orphans += btoi(pk.wokenBefore && pk.wokenBy != traceload.NoGoroutine && (p.Goroutine(pk.wokenBy) == nil || t.stuck[pk.wokenBy]))
+		if pk.here.woken > 0 {
+			sc.wokenBefore++
+			sc.orphans += btoi(!pk.here.others && (p.Goroutine(pk.here.by) == nil || t.stuck[pk.here.by]))
+		}
 		sc.main = sc.main || g.ID == mainGoroutine
 		creator := p.Goroutine(g.Creator)
 		sc.creatorsEnded += btoi(g.Creator != traceload.NoGoroutine && creator == nil)
+		if site := p.SiteID(g.CreatedAt); creator != nil && site != 0 {
+			sc.inUse += btoi(onStack(p, creator.Stack, p.Frame(site).FuncID))
+		}
 		sc.online += btoi(t.births.Serves(p, g))
 		started, alive := t.births.Children(g)
 		sc.childrenAlive += btoi(alive > 0)
@@ -135,6 +177,10 @@ func (t *Table) scene(p *traceload.Program, gr *Group, stuck []parked) *scene {
 
 // mainGoroutine is the goroutine that runs main.main: the runtime's first.
 const mainGoroutine traceload.GoID = 1
+
+func onStack(p *traceload.Program, stack traceload.StackID, fn traceload.FuncID) bool {
+	return slices.ContainsFunc(p.Stack(stack).Frames, func(f traceload.FrameID) bool { return p.Frame(f).FuncID == fn })
+}
 
 // holder looks for a goroutine that may hold the lock which gr waits for, and
 // says where it is: it has been there for as long, is at work, and stands in

@@ -42,11 +42,13 @@ const (
 	weightWokenBefore  = -3.5 // these very goroutines were woken here before: a loop
 	weightSentBefore   = -2.0 // … of sends: somebody used to take what they had
 	weightWokenLeft    = -1.5 // … but new ones keep coming, and stay
-	weightWakerEnded   = 1.5  // … and who woke each of them has ended since, or is stuck
+	weightOrphan       = -1.0 // … each by one goroutine, which has ended since, or is stuck
+	weightOrphanLeft   = 0.5  // … and new ones keep coming, or they have something to send
 	weightServersGone  = 2.5  // the few goroutines that received from all senders here have ended
 	weightOthersWaited = -2.0 // others waited about as long and were woken
 	weightTimer        = -2.0 // a timer or a deadline has ended such waits
 	weightTimerOnly    = -4.0 // … most of them: it is what is waited for
+	weightTimerSource  = -4.0 // the source shows a timer beside whatever else is waited for
 	weightQueueMoves   = -3.0 // those that parked before the trace are still being served: first in, first out
 	weightLockMoves    = -5.0 // … and it is this lock that they wait for
 	weightHolder       = -4.0 // whoever has the lock is at work
@@ -68,6 +70,8 @@ const (
 	// Goroutines that the standard library starts only until something is
 	// closed or cancelled, see forgotten.go.
 	weightForgotten = 1.5
+	weightInUse     = -3.0 // whoever will close it may still be at it
+	weightUnused    = 1.0  // nobody is
 )
 
 // scene is what the judgement knows of a group: plain figures.
@@ -88,7 +92,7 @@ type scene struct {
 	longest, usual time.Duration // usual: 99 of 100 did not take longer
 	timers         int           // ended by a timer or a deadline
 	wokenBefore    int           // of stuck: woken here before
-	orphans        int           // … by a goroutine that has ended since, or is stuck itself
+	orphans        int           // … always by one and the same goroutine, which has ended since, or is stuck itself
 	serversGone    bool          // the few goroutines that woke all that were woken here have ended
 	ahead          int           // goroutines parked before the trace that were woken as those here would be
 	aheadSure      bool          // … by the function that waits here
@@ -97,12 +101,14 @@ type scene struct {
 
 	main          bool // main is among them
 	creatorsEnded int
+	inUse         int // their creators are still in the function that made them
 	online        int
 	childrenGone  int
 	childrenAlive int
 
 	code      code
 	forgotten string // why the goroutines' very existence is suspicious, "" for most
+	unused    bool   // … and nobody is at work with what they wait for
 }
 
 // code says whose code waits.
@@ -167,9 +173,9 @@ func (sc *scene) judgeArrival(sum *odds.Sum) (gathers bool) {
 		sum.Note(weightLately, "all came in the last %s", detectors.Duration(sc.oldest))
 	case sc.arrivals[n-1]-sc.arrivals[0] < sc.length/20 && !lock:
 		sum.Note(weightTogether, "they came together within %s, as a pool does", detectors.Duration(sc.arrivals[n-1]-sc.arrivals[0]))
-	case sc.levelledOff():
+	case sc.levelledOff() && !lock && sc.wait != traceload.WaitWaitGroup:
 		sum.Note(weightLevelsOff, "no new ones came after %s: it may be a warm-up", detectors.Duration(sc.last))
-	case sc.allAlong():
+	case sc.allAlong() && !lock: // before a lock they gather as long as it is held, be it for good or not
 		sum.Note(weightGathers, "they gathered all through the trace, %d of them, and none has left", n)
 		gathers = 2*n > sc.stuck
 	default:
@@ -213,11 +219,14 @@ func (sc *scene) judgeHistory(sum *odds.Sum, gathers bool) {
 	switch {
 	case send && sc.serversGone:
 		sum.Note(weightServersGone, "the goroutines that received from all who sent here have ended")
+	case back && 2*sc.orphans > sc.stuck:
+		weight := weightOrphan
+		if gathers || send {
+			weight = weightOrphanLeft
+		}
+		sum.Note(weight, "%d of them were woken here before, each by one and the same goroutine, which has ended or is stuck itself", sc.orphans)
 	case back && gathers:
 		sum.Note(weightWokenLeft, "%d of them were woken here before", sc.wokenBefore)
-		if 2*sc.orphans > sc.stuck {
-			sum.Note(weightWakerEnded, "the goroutines that used to wake %d of them have ended or are stuck themselves", sc.orphans)
-		}
 	case back && send:
 		sum.Note(weightSentBefore, "somebody used to receive what %d of them send", sc.wokenBefore)
 	case back:
@@ -261,7 +270,9 @@ func (sc *scene) judgeFamily(sum *odds.Sum) {
 		sum.Note(weightMain, "main waits here, perhaps for the end of the program")
 	}
 	rest := sc.wait == traceload.WaitChanReceive || sc.wait == traceload.WaitSelect || sc.wait == traceload.WaitCond
-	if rest && 2*sc.online > n {
+	if sc.forgotten != "" && 2*sc.inUse > n {
+		sum.Note(weightInUse, "the functions that made %d of them are still at work", sc.inUse)
+	} else if rest && 2*sc.online > n {
 		sum.Note(weightOnline, "%d of them serve connections that are open", sc.online)
 	} else if 2*sc.creatorsEnded > n {
 		sum.Note(weightCreatorEnded, "the goroutines that started %d of them have ended", sc.creatorsEnded)
@@ -281,6 +292,9 @@ func (sc *scene) judgeCode(sum *odds.Sum) {
 	switch {
 	case sc.forgotten != "":
 		sum.Note(weightForgotten, "%s", sc.forgotten)
+		if sc.unused {
+			sum.Note(weightUnused, "nobody is at work with what they wait for")
+		}
 	case sc.code == codeTesting:
 		sum.Note(weightTesting, "package testing waits here for tests")
 	case sc.code == codeUnknown:

@@ -80,6 +80,7 @@ type Table struct {
 	Groups []*Group // who is parked at the end, by site
 
 	births  *births.Table
+	source  detectors.Source // nil if it is not to be read
 	sites   map[siteKey]*Site
 	byStack map[stackKey]*Site
 	wakes   map[traceload.StackID]wake
@@ -107,13 +108,9 @@ type stackKey struct {
 
 // occupant is what the table knows of one goroutine that is alive.
 type occupant struct {
-	site    *Site          // where it waits; nil if it does not
-	visited [8]visit       // the first places where it was woken, and the last
-	wokenBy traceload.GoID // the goroutine that woke it last; NoGoroutine for a timer or the network
+	site    *Site    // where it waits; nil if it does not
+	visited [8]visit // the first places where it was woken, and the last
 }
-
-// stranger is an occupant of which nothing is known.
-var stranger = occupant{wokenBy: traceload.NoGoroutine}
 
 // served counts wake-ups.
 type served struct {
@@ -121,10 +118,12 @@ type served struct {
 	last traceload.Time
 }
 
-// visit counts how often a goroutine was woken at a site.
+// visit is what a goroutine has experienced at a site.
 type visit struct {
-	site  *Site
-	woken int32
+	site   *Site
+	by     traceload.GoID // who woke it last
+	woken  int32          // how often it was woken
+	others bool           // not always by the same goroutine
 }
 
 // wake says how a waker woke somebody, by its stack.
@@ -143,7 +142,7 @@ const (
 
 func newTable(p *detectors.Pass) *Table {
 	return &Table{
-		births: detectors.Need(p, births.Fact), sites: map[siteKey]*Site{}, byStack: map[stackKey]*Site{}, wakes: map[traceload.StackID]wake{},
+		births: detectors.Need(p, births.Fact), source: p.Source(), sites: map[siteKey]*Site{}, byStack: map[stackKey]*Site{}, wakes: map[traceload.StackID]wake{},
 		strangers: map[traceload.StackID]served{}, stuck: map[traceload.GoID]bool{},
 	}
 }
@@ -154,13 +153,13 @@ func (t *Table) Observe(p *traceload.Program, ev *traceload.Event) {
 	switch ev.Kind {
 	case traceload.KindStatus, traceload.KindCreate:
 		for len(t.slots) <= int(g.Slot) {
-			t.slots = append(t.slots, stranger)
+			t.slots = append(t.slots, occupant{})
 		}
 		o := &t.slots[g.Slot]
 		if ev.Kind == traceload.KindStatus && ev.From == traceload.StateUnknown && o.site != nil {
 			return // seen already; only its stack became known
 		}
-		*o = stranger
+		*o = occupant{}
 		if g.State == traceload.StateWaiting && !g.System && g.Wait != traceload.WaitRuntime {
 			o.site = t.site(p, g)
 		}
@@ -180,7 +179,7 @@ func (t *Table) Observe(p *traceload.Program, ev *traceload.Event) {
 		t.woken(p, o, ev)
 	case traceload.KindEnd:
 		if o := t.slot(g); o != nil {
-			*o = stranger
+			*o = occupant{}
 		}
 	}
 }
@@ -231,28 +230,38 @@ func (t *Table) woken(p *traceload.Program, o *occupant, ev *traceload.Event) {
 	case wakeSend, wakeReceive, wakeSelect:
 		s.Sent++
 	}
-	o.wokenBy = traceload.NoGoroutine
+	v := o.visit(s)
+	by := traceload.NoGoroutine
 	if ev.By != nil {
-		o.wokenBy = ev.By.ID
+		by = ev.By.ID
 	}
+	v.others = v.others || by == traceload.NoGoroutine || v.woken > 0 && v.by != by
+	v.by = by
+	v.woken++
+}
+
+// visit returns the entry for s. A worker's loop starts with the places that it
+// comes back to: they stay, and what comes later shares the last entry.
+func (o *occupant) visit(s *Site) *visit {
 	for i := range o.visited {
 		if v := &o.visited[i]; v.site == s || v.site == nil {
 			v.site = s
-			v.woken++
-			return
+			return v
 		}
 	}
-	o.visited[len(o.visited)-1] = visit{s, 1} // a worker's loop starts with the places that it comes back to
+	last := &o.visited[len(o.visited)-1]
+	*last = visit{site: s}
+	return last
 }
 
-// wokenAt returns how often the occupant was woken at s before.
-func (o *occupant) wokenAt(s *Site) int {
+// at returns what the occupant has experienced at s, the zero visit if nothing.
+func (o *occupant) at(s *Site) visit {
 	for _, v := range o.visited {
 		if v.site == s {
-			return int(v.woken)
+			return v
 		}
 	}
-	return 0
+	return visit{}
 }
 
 // wake classifies the stack of a waker, once per stack.
@@ -328,7 +337,7 @@ func (t *Table) Finish(p *traceload.Program) {
 		key := groupKey{site: s}
 		forgotten := forgottenBy(p, g)
 		if forgotten != nil { // all of these wait at one line of the standard library: tell them apart by who made them
-			key.created = p.SiteID(g.CreatedAt)
+			key.created = p.SiteID(t.births.Origin(g))
 		}
 		gr, ok := bySite[key]
 		if !ok {

@@ -57,7 +57,7 @@ func (gr *Group) Story(p *traceload.Program) string {
 		}
 	}
 	story := since + "; together they have lost " + lost(gr.Blocked) + "."
-	if created := gr.creation(p); created != 0 {
+	if created := gr.creation(); created != 0 {
 		f := detectors.FrameOf(p.Frame(created))
 		story += fmt.Sprintf(" They were started by %s at %s.", detectors.Short(f.Func), f.Where())
 	}
@@ -75,11 +75,11 @@ func lost(d time.Duration) string {
 }
 
 // creation is the line that started most of the group, 0 if unknown.
-func (gr *Group) creation(p *traceload.Program) traceload.FrameID {
+func (gr *Group) creation() traceload.FrameID {
 	count := map[traceload.FrameID]int{}
 	var best traceload.FrameID
-	for _, g := range gr.Stuck {
-		if f := p.SiteID(g.CreatedAt); f != 0 {
+	for _, f := range gr.origins {
+		if f != 0 {
 			count[f]++
 			if count[f] > count[best] || count[f] == count[best] && f < best {
 				best = f
@@ -94,8 +94,8 @@ func (gr *Group) creation(p *traceload.Program) traceload.FrameID {
 func (gr *Group) Explains(p *traceload.Program) []detectors.Frame {
 	seen := map[traceload.FrameID]bool{gr.Site.Frame: true}
 	frames := []detectors.Frame{detectors.FrameOf(p.Frame(gr.Site.Frame))}
-	for _, g := range gr.Stuck {
-		if f := p.SiteID(g.CreatedAt); f != 0 && !seen[f] {
+	for _, f := range gr.origins {
+		if f != 0 && !seen[f] {
 			seen[f] = true
 			frames = append(frames, detectors.FrameOf(p.Frame(f)))
 		}
@@ -134,7 +134,7 @@ func (gr *Group) Timeline(p *traceload.Program) []detectors.TimelineEvent {
 
 // CreationSite is the line that started most of the group; the zero Frame if unknown.
 func (gr *Group) CreationSite(p *traceload.Program) detectors.Frame {
-	if id := gr.creation(p); id != 0 {
+	if id := gr.creation(); id != 0 {
 		return detectors.FrameOf(p.Frame(id))
 	}
 	return detectors.Frame{}

@@ -1,0 +1,287 @@
+package waitgraph
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/tracedoc/tracedoc/detectors"
+	"github.com/tracedoc/tracedoc/detectors/internal/facts/locks"
+	"github.com/tracedoc/tracedoc/source"
+	"github.com/tracedoc/tracedoc/traceload"
+)
+
+// study is what a stack says about locks, worked out once per stack.
+type study struct {
+	holding *source.Holding // nil without source
+	what    string          // what a channel operation waits for
+	op      []source.ChanOp
+}
+
+type studyKey struct{ stack, created traceload.StackID }
+
+func (t *Tracker) study(p *traceload.Program, g *traceload.Goroutine) *study {
+	key := studyKey{g.Stack, g.CreatedAt}
+	s, ok := t.studies[key]
+	if ok {
+		return s
+	}
+	s = &study{}
+	t.studies[key] = s
+	src := t.pass.Source()
+	if src == nil {
+		return s
+	}
+	s.holding = src.Walk(detectors.SourceFrames(p, g.Stack), detectors.SourceFrames(p, g.CreatedAt))
+	if f := p.Site(g.Stack); f != nil {
+		s.op, _ = src.ChanOps(f.File, f.Line)
+	}
+	return s
+}
+
+// snapshot is the graph at one moment.
+type snapshot struct {
+	t       *Tracker
+	p       *traceload.Program
+	now     traceload.Time
+	nodes   []*Node // those that wait long enough
+	others  []*Node // those that are parked or in a system call, but not for long
+	names   map[locks.ID]string
+	keys    map[string]*Lock
+	waiting []traceload.StackID // distinct stacks that wait for locks
+	windows map[traceload.FuncID][]locks.Window
+	guessed map[*Node]bool // who would end its wait is known by name only
+	unseen  int            // goroutines alive whose stack is not known now
+}
+
+// look builds the graph. With ev, the wait that has just ended counts as still going on.
+func (t *Tracker) look(p *traceload.Program, ev *traceload.Event) *snapshot {
+	s := &snapshot{t: t, p: p, now: p.Now, names: map[locks.ID]string{}, keys: map[string]*Lock{}, windows: map[traceload.FuncID][]locks.Window{}, guessed: map[*Node]bool{}}
+	seen := map[traceload.StackID]bool{}
+	var all []*Node
+	for g := range p.Live {
+		if g.System {
+			continue
+		}
+		n := &Node{G: *g, Wait: g.Wait}
+		if ev != nil && g == ev.G {
+			n.G.State, n.G.Since, n.G.Stack = traceload.StateWaiting, ev.Time-traceload.Time(ev.Lived), ev.Stack
+			n.Wait = ev.Wait
+		}
+		if n.G.State != traceload.StateWaiting && n.G.State != traceload.StateSyscall || n.G.Stack == 0 {
+			s.unseen++
+			continue
+		}
+		if n.G.State == traceload.StateSyscall {
+			n.Wait = traceload.WaitUnknown
+		}
+		if n.Wait.IsLock() && !seen[n.G.Stack] {
+			seen[n.G.Stack] = true
+			s.waiting = append(s.waiting, n.G.Stack)
+		}
+		n.Site = detectors.SiteOf(p, n.G.Stack)
+		all = append(all, n)
+	}
+	if len(s.waiting) == 0 {
+		return s
+	}
+	for _, n := range all { // who waits for which lock, and how the locks are called
+		s.wants(n)
+	}
+	for _, n := range all { // who holds which
+		s.holds(n)
+		if p.Now.Sub(n.G.Since) >= minAge && n.Wait != traceload.WaitSleep && n.Wait != traceload.WaitNetwork && n.Wait != traceload.WaitUnknown {
+			s.nodes = append(s.nodes, n)
+		} else {
+			s.others = append(s.others, n)
+		}
+	}
+	return s
+}
+
+// wants sets what n waits for.
+func (s *snapshot) wants(n *Node) {
+	st := s.t.study(s.p, &n.G)
+	if !n.Wait.IsLock() {
+		n.What = what(n, st)
+		return
+	}
+	n.Read = n.Wait == traceload.WaitRWMutexR
+	id, ok := s.t.locks.Of(s.p, n.G.Stack)
+	if !ok {
+		return
+	}
+	var l source.Lock
+	if st.holding != nil && st.holding.Waits != nil {
+		l = *st.holding.Waits
+	}
+	key := keyOf(l)
+	if key == "" {
+		key = s.names[id]
+		if key == "" {
+			key = fmt.Sprintf("class %d", id)
+		}
+	} else {
+		s.names[id] = key
+	}
+	n.For = s.lock(key, l)
+	if n.For.Line == (detectors.Frame{}) {
+		n.For.Line = n.Site
+	}
+	n.For.Single = n.For.Single || s.t.locks.IsSingle(id)
+}
+
+// keyOf names a lock of the source so that other goroutines' may be compared
+// with it; "" if that cannot be.
+func keyOf(l source.Lock) string {
+	switch {
+	case l.Class != "":
+		return l.Class
+	case l.Global && l.ID != "":
+		return l.ID
+	case l.Name != "" && l.Path.Func != "":
+		return l.Path.Func + " " + l.Path.String()
+	}
+	return ""
+}
+
+func (s *snapshot) lock(key string, l source.Lock) *Lock {
+	k, ok := s.keys[key]
+	if !ok {
+		k = &Lock{Name: l.Name, key: key, Single: l.Global}
+		s.keys[key] = k
+	}
+	return k
+}
+
+// holds sets what n holds: by the source where it is at hand, else by the
+// lines of its frames.
+func (s *snapshot) holds(n *Node) {
+	h := s.t.study(s.p, &n.G).holding
+	stack := s.p.Stack(n.G.Stack)
+	for i, id := range stack.Frames {
+		f := s.p.Frame(id)
+		if f.Origin != traceload.OriginUser {
+			continue
+		}
+		if h != nil && i < len(h.Frames) && h.Frames[i].Status == source.StatusMatched {
+			n.known = true
+			for _, l := range h.Frames[i].Held {
+				s.held(n, h, l)
+			}
+			continue
+		}
+		s.heldByLines(n, stack, i, f)
+	}
+}
+
+func (s *snapshot) held(n *Node, h *source.Holding, l source.Lock) {
+	key := keyOf(l)
+	if key == "" {
+		return
+	}
+	hold := Hold{Lock: s.lock(key, l), Read: l.Mode == source.Read, Taken: detectors.Frame{File: l.File, Line: l.Line}, Proof: BySource}
+	if n.For != nil && n.For.key == key && h.Waits != nil {
+		relation := source.Relate(*h.Waits, l, true)
+		switch {
+		case l.May:
+			n.again = true
+			return
+		case relation == source.Same:
+			n.owns = &hold
+		}
+	}
+	if !l.May {
+		n.Holds = append(n.Holds, hold)
+	}
+}
+
+// heldByLines asks whether the frame stands between a line that locks and one
+// that unlocks. The last line of Lock before it counts, unless an Unlock of the
+// same lock stands between.
+func (s *snapshot) heldByLines(n *Node, stack *traceload.Stack, i int, f *traceload.Frame) {
+	windows, ok := s.windows[f.FuncID]
+	if !ok {
+		windows = s.t.locks.WindowsIn(s.p, f.FuncID, s.waiting)
+		s.windows[f.FuncID] = windows
+	}
+	for id := range idsOf(windows) {
+		taken, released, later := 0, 0, false
+		for _, w := range windows {
+			switch {
+			case w.Lock != id:
+			case w.Unlock && w.Line < f.Line:
+				released = max(released, w.Line)
+			case w.Unlock:
+				later = true
+			case w.Line < f.Line:
+				taken = max(taken, w.Line)
+			}
+		}
+		if taken == 0 && !later || released > taken {
+			continue
+		}
+		key := s.names[id]
+		if key == "" {
+			key = fmt.Sprintf("class %d", id)
+		}
+		if n.For != nil && n.For.key == key && i == stack.Owner {
+			continue // the line where it waits for it
+		}
+		proof := ByLines
+		if taken > 0 && later {
+			proof = ByWindow
+		}
+		hold := Hold{Lock: s.lock(key, source.Lock{}), Proof: proof}
+		if taken > 0 {
+			hold.Taken = detectors.Frame{Func: f.Func, File: f.File, Line: taken}
+		}
+		if hold.Lock.Line == (detectors.Frame{}) {
+			hold.Lock.Line = hold.Taken
+		}
+		if n.For != nil && n.For.key == key && proof == ByWindow {
+			n.owns = &hold
+		}
+		n.Holds = append(n.Holds, hold)
+	}
+}
+
+func idsOf(windows []locks.Window) map[locks.ID]bool {
+	ids := map[locks.ID]bool{}
+	for _, w := range windows {
+		ids[w.Lock] = true
+	}
+	return ids
+}
+
+// what says what n waits for, if it is no lock.
+func what(n *Node, st *study) string {
+	var names []string
+	for _, op := range st.op {
+		for _, c := range op.Channels {
+			names = append(names, c.Expr)
+		}
+	}
+	on := ""
+	if len(names) > 0 {
+		on = " (" + strings.Join(names, ", ") + ")"
+	}
+	switch n.Wait {
+	case traceload.WaitChanSend:
+		return "waits to send" + on
+	case traceload.WaitChanReceive, traceload.WaitNilChan:
+		return "waits to receive" + on
+	case traceload.WaitSelect:
+		return "waits in a select" + on
+	case traceload.WaitWaitGroup:
+		if h := st.holding; h != nil && h.Awaits != nil {
+			return "waits for the WaitGroup " + h.Awaits.Name
+		}
+		return "waits for a WaitGroup"
+	case traceload.WaitCond:
+		if h := st.holding; h != nil && h.Awaits != nil {
+			return "waits for the Cond " + h.Awaits.Name
+		}
+		return "waits for a Cond"
+	}
+	return "waits for " + n.Wait.String()
+}

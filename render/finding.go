@@ -1,0 +1,344 @@
+package render
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/tracedoc/tracedoc/detectors"
+)
+
+// How much of a finding is shown; the JSON report has all of it.
+const (
+	maxSource   = 7  // lines around the site
+	maxFrames   = 5  // of one stack
+	maxGroups   = 6  // of one finding
+	maxIDs      = 5  // goroutine ids of one group
+	maxEvidence = 10 // observations of one finding
+	maxTimeline = 12 // steps of one timeline
+)
+
+// finding writes one finding in full. A pattern that another finding has shown
+// already is referred to.
+func (p *page) finding(r *detectors.Report, f *detectors.Finding, shown map[string]int) {
+	name := fmt.Sprintf("%d · %s · %s", f.Rank, f.Severity, strings.TrimSuffix(f.Detector+" · "+f.Cause, " · "))
+	sure := percent(f.Confidence) + " sure"
+	name = fit(name, p.width-columns(sure)-9)
+	p.rule(name, p.paint(severityColor(f.Severity), name), sure)
+	p.painted(bold, "", f.Title)
+	p.line()
+	if f.Site != (detectors.Frame{}) {
+		fn, at := shortFunc(f.Site.Func), ""
+		if f.Site.File != "" {
+			at = fmt.Sprintf("%s:%d", f.Site.File, f.Site.Line)
+		}
+		if room := p.width - 10; columns(fn)+2+columns(at) <= room {
+			p.line(strings.TrimRight("  where   "+fn+"  "+at, " "))
+		} else {
+			p.line("  where   ", fit(fn, room))
+			p.line("          ", fitPath(at, room))
+		}
+	}
+	p.source(f.Source)
+	if parts := impactParts(f.Impact, goroutineSeconds); len(parts) > 0 {
+		p.prose("  costs   ", strings.Join(parts, ", "))
+	}
+	if len(r.Traces) > 1 && f.Trace >= 0 && f.Trace < len(r.Traces) {
+		p.line("  trace   ", fitPath(r.Traces[f.Trace].Source, p.width-10))
+	}
+	if f.Detail != "" {
+		p.line()
+		p.prose("  ", f.Detail)
+	}
+	if len(f.Picture) > 0 {
+		p.line()
+		for _, line := range f.Picture {
+			p.prose("    ", line)
+		}
+	}
+	p.evidence(f.Evidence)
+	p.groups(f)
+	p.timeline(f)
+	if f.WrongIf != "" {
+		p.line()
+		p.prose("  No defect if ", f.WrongIf)
+	}
+	p.repair(&f.Pattern, f.Rank, shown)
+}
+
+// source writes the lines around the site, the guilty one marked. What all of
+// them are indented by is left off.
+func (p *page) source(all []detectors.SourceLine) {
+	at := max(0, slices.IndexFunc(all, func(l detectors.SourceLine) bool { return l.Site }))
+	from := max(0, min(at-maxSource/2, len(all)-maxSource))
+	shown := all[from:min(len(all), from+maxSource)]
+	indent, width := math.MaxInt, 0
+	for _, l := range shown {
+		if text := strings.TrimLeft(l.Text, " "); text != "" {
+			indent = min(indent, len(l.Text)-len(text))
+		}
+		width = max(width, len(fmt.Sprint(l.Line)))
+	}
+	for _, l := range shown {
+		mark, color := "  ", plain
+		if l.Site {
+			mark, color = "> ", bold
+		}
+		number := fmt.Sprintf("%*d  ", width, l.Line)
+		text := cut(l.Text[min(indent, len(l.Text)):], p.width-10-len(number))
+		p.line("        ", p.paint(color, strings.TrimRight(mark+number+text, " ")))
+	}
+}
+
+func (p *page) heading(text string) {
+	p.line()
+	p.line("  ", p.paint(bold, text))
+}
+
+func (p *page) more(indent string, n int, thing string) {
+	if n > 0 {
+		p.line(indent, p.paint(dim, "… "+count(int64(n), "more "+thing)))
+	}
+}
+
+func (p *page) evidence(list []detectors.Evidence) {
+	if len(list) == 0 {
+		return
+	}
+	p.heading("Evidence")
+	for _, e := range list[:min(len(list), maxEvidence)] {
+		sign := "·"
+		if e.Weight > 0 {
+			sign = "+"
+		} else if e.Weight < 0 {
+			sign = "−"
+		}
+		p.prose("    "+sign+" ", e.Text)
+	}
+	p.more("    ", len(list)-maxEvidence, "observation")
+}
+
+func (p *page) groups(f *detectors.Finding) {
+	for i := range f.Groups[:min(len(f.Groups), maxGroups)] {
+		g := &f.Groups[i]
+		frames, operation := trim(g.Stack, f.Site)
+		p.heading(capital(cmp.Or(string(g.Role), "goroutines")))
+		text := count(int64(g.Count), "goroutine")
+		if ids := goroutineIDs(g); ids != "" {
+			text += " (" + ids + ")"
+		}
+		if g.State != "" {
+			text += ", " + g.State
+		}
+		if g.Reason != "" {
+			text += " (" + g.Reason + ")"
+		}
+		if operation != "" {
+			text += " in " + operation
+		}
+		if g.Entry != "" {
+			text += "; started as " + shortFunc(g.Entry)
+			if g.CreatedBy.Func != "" {
+				text += " by " + shortFunc(g.CreatedBy.Func) + " at " + g.CreatedBy.Where()
+			}
+		} else if g.CreatedBy.Func != "" {
+			text += "; started by " + shortFunc(g.CreatedBy.Func) + " at " + g.CreatedBy.Where()
+		}
+		p.prose("    ", text)
+		p.stack(frames, f.Site)
+	}
+	p.more("  ", len(f.Groups)-maxGroups, "group")
+}
+
+func goroutineIDs(g *detectors.Group) string {
+	var ids []string
+	for _, id := range g.Goroutines[:min(len(g.Goroutines), maxIDs)] {
+		ids = append(ids, fmt.Sprintf("G%d", id))
+	}
+	if len(ids) > 0 && g.Count > len(ids) {
+		ids = append(ids, "…")
+	}
+	return strings.Join(ids, ", ")
+}
+
+func capital(s string) string {
+	r, n := utf8.DecodeRuneInString(s)
+	return string(unicode.ToUpper(r)) + s[n:]
+}
+
+// machinery are the beginnings of the names of functions that say how a wait
+// is done, below the call that the program made.
+var machinery = []string{"runtime.", "internal/runtime/", "sync.", "internal/sync.", "internal/poll."}
+
+// trim leaves off the frames of runtime and sync at the top of a stack, but
+// never the site. operation is the call into sync that they come from, if any.
+func trim(stack []detectors.Frame, site detectors.Frame) (frames []detectors.Frame, operation string) {
+	i := 0
+	for i < len(stack) && stack[i] != site &&
+		slices.ContainsFunc(machinery, func(m string) bool { return strings.HasPrefix(stack[i].Func, m) }) {
+		i++
+	}
+	if i == len(stack) {
+		return stack, ""
+	}
+	if i > 0 && !strings.HasPrefix(stack[i-1].Func, "runtime.") {
+		operation = shortFunc(stack[i-1].Func)
+	}
+	return stack[i:], operation
+}
+
+// stack writes some frames, the site's among them and marked.
+func (p *page) stack(frames []detectors.Frame, site detectors.Frame) {
+	at := slices.Index(frames, site)
+	from := 0
+	if at >= maxFrames { // the innermost frame, then those around the site
+		from = at - 2
+	}
+	shown := frames[from:min(len(frames), from+maxFrames)]
+	width := 0
+	for _, f := range shown {
+		width = max(width, columns(shortFunc(f.Func)))
+	}
+	width = min(width, (p.width-8)*3/5)
+	if from > 0 {
+		p.more("        ", from, "frame")
+	}
+	for i, f := range shown {
+		mark, color := "  ", plain
+		if from+i == at {
+			mark, color = "> ", bold
+		}
+		line := pad(fit(shortFunc(f.Func), width), width)
+		if f.File != "" {
+			line += "  " + fitPath(fmt.Sprintf("%s:%d", f.File, f.Line), p.width-10-width)
+		}
+		p.line("      ", p.paint(color, mark+strings.TrimRight(line, " ")))
+	}
+	p.more("        ", len(frames)-from-len(shown), "frame")
+}
+
+func (p *page) timeline(f *detectors.Finding) {
+	if len(f.Timeline) == 0 {
+		return
+	}
+	p.heading("Timeline")
+	steps, left := f.Timeline, 0
+	if n := len(steps); n > maxTimeline { // how it began and how it ended
+		const head = maxTimeline * 2 / 3
+		left = n - maxTimeline
+		steps = slices.Concat(steps[:head], steps[n-(maxTimeline-head):])
+	}
+	roles := map[int64]string{} // of those that play only one
+	for _, g := range f.Groups {
+		for _, id := range g.Goroutines {
+			if role, ok := roles[id]; ok && role != string(g.Role) {
+				roles[id] = ""
+			} else {
+				roles[id] = string(g.Role)
+			}
+		}
+	}
+	moments, who := moments(steps), make([]string, len(steps))
+	widthT, widthWho, widthEvent := 0, 0, 0
+	for i, s := range steps {
+		if s.Goroutine > 0 {
+			who[i] = strings.TrimSpace(fmt.Sprintf("G%d %s", s.Goroutine, roles[s.Goroutine]))
+		}
+		widthT, widthWho, widthEvent = max(widthT, columns(moments[i])), max(widthWho, columns(who[i])), max(widthEvent, columns(s.Event))
+	}
+	widthWho, widthEvent = min(widthWho, 16), min(widthEvent, 10)
+	for i, s := range steps {
+		if left > 0 && i == maxTimeline*2/3 {
+			p.more("    ", left, "step")
+		}
+		p.prose("    "+padLeft(moments[i], widthT)+"  "+pad(fit(who[i], widthWho), widthWho)+"  "+pad(fit(s.Event, widthEvent), widthEvent)+"  ", s.Text)
+	}
+}
+
+// moments writes the times of a timeline in seconds, with as many digits as it
+// takes to tell neighbours apart.
+func moments(steps []detectors.TimelineEvent) []string {
+	texts := make([]string, len(steps))
+	for _, digits := range []int{3, 6, 9} {
+		clear := true
+		for i, s := range steps {
+			texts[i] = fmt.Sprintf("%.*fs", digits, time.Duration(s.T).Seconds())
+			clear = clear && (i == 0 || s.T == steps[i-1].T || texts[i] != texts[i-1])
+		}
+		if clear {
+			break
+		}
+	}
+	return texts
+}
+
+// repair writes a pattern in full the first time, and refers to it later.
+func (p *page) repair(pat *detectors.Pattern, rank int, shown map[string]int) {
+	if pat.ID == "" && pat.Title == "" {
+		return
+	}
+	p.heading("Repair: " + fit(cmp.Or(pat.Title, pat.ID), p.width-12))
+	if first, ok := shown[pat.ID]; ok {
+		p.line("    ", fmt.Sprintf("as in finding %d (%s)", first, fit(pat.ID, p.width-30)))
+		return
+	}
+	shown[pat.ID] = rank
+	p.pattern(pat, "    ")
+}
+
+func severityColor(s detectors.Severity) string {
+	switch s {
+	case detectors.Critical:
+		return strong
+	case detectors.High:
+		return red
+	case detectors.Medium:
+		return yellow
+	case detectors.Low:
+		return cyan
+	}
+	return dim
+}
+
+// percent words a confidence: never more than is claimed.
+func percent(c float64) string { return fmt.Sprintf("%d%%", int(math.Floor(c*100+1e-9))) }
+
+// Units of lost time that many goroutines sum up to, lest it be taken for time
+// on the wall; the short one is for tables.
+const (
+	goroutineSeconds      = "goroutine-seconds"
+	goroutineSecondsShort = "goroutine-s"
+)
+
+// impactParts words what a defect costs, the most telling first.
+func impactParts(i detectors.Impact, unit string) []string {
+	var parts []string
+	if i.Goroutines > 0 {
+		parts = append(parts, count(int64(i.Goroutines), "goroutine"))
+	}
+	switch s := i.Blocked.Seconds(); {
+	case s <= 0:
+	case s < 1 || i.Goroutines <= 1:
+		parts = append(parts, detectors.Duration(i.Blocked)+" lost")
+	case s < 9.95:
+		parts = append(parts, fmt.Sprintf("%.1f %s", s, unit))
+	default:
+		parts = append(parts, grouped(int64(math.Round(s)))+" "+unit)
+	}
+	if i.Occurrences > 1 {
+		parts = append(parts, grouped(int64(i.Occurrences))+" times")
+	}
+	return parts
+}
+
+// shortFunc drops the path of a function's package but its last element:
+// "cache.(*Cache).Flush" for "example.com/app/cache.(*Cache).Flush".
+func shortFunc(fn string) string {
+	head, _, _ := strings.Cut(fn, "[") // type arguments hold slashes of their own
+	return fn[strings.LastIndexByte(head, '/')+1:]
+}
