@@ -41,6 +41,7 @@ const (
 	growsHigh, growsMedium              = 20, 3
 	wastesMedium, wastesLow             = 0.1, 0.02
 	sureOfStop                          = 0.8
+	lessSure                            = 0.3 // by which an explanation may be less sure than what it explains
 	doubtful                            = 0.6
 )
 
@@ -97,7 +98,7 @@ func merge(list []judged) []judged {
 	return slices.DeleteFunc(slices.Clone(list), func(f judged) bool {
 		return slices.ContainsFunc(list, func(better judged) bool {
 			return slices.Contains(f.by.Yields, better.Detector) &&
-				better.Confidence >= 0.5 && better.Confidence > f.Confidence-0.2 &&
+				better.Confidence >= 0.5 && better.Confidence > f.Confidence-lessSure &&
 				(better.Site == f.Site || slices.Contains(better.Explains, f.Site))
 		})
 	})

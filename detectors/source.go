@@ -12,7 +12,7 @@ import (
 type Source interface {
 	Walk(stack, created []source.Frame) *source.Holding
 	ChanOps(file string, line int) ([]source.ChanOp, bool)
-	Reaches(f source.Frame, name string) bool
+	Reaches(f source.Frame, name string, how source.Ending) bool
 	Lines(file string, line, around int) ([]source.Line, bool)
 	Warnings() []string
 }

@@ -7,7 +7,8 @@
 // them, and nobody closes it. foreign-context: goroutines that the standard
 // library starts only until something is cancelled or closed: package
 // context's watcher of a parent that is no context of its own making, the
-// awaitDone of database/sql's rows and transactions.
+// awaitDone of database/sql's rows and transactions, net/http's reader of a
+// connection whose response body is neither read to its end nor closed.
 //
 // # How it decides
 //
@@ -28,5 +29,6 @@
 // # Repair
 //
 // Call cancel on every path (defer it where the context is made), close the
-// done channel in Close, close rows, and commit or roll back transactions.
+// done channel in Close, close rows and response bodies, and commit or roll
+// back transactions.
 package cancelneverfired

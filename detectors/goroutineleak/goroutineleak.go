@@ -142,6 +142,11 @@ func (o *observer) finding(p *traceload.Program, gr *waits.Group, cause string) 
 	if cause == "mutex" {
 		f.Effect = detectors.EffectStops
 	}
+	if p.Frame(gr.Site.Frame).Origin != traceload.OriginUser { // a goroutine of the standard library, started for the user
+		if created := gr.CreationSite(p); created != (detectors.Frame{}) {
+			f.Site = created
+		}
+	}
 	f.Detail = fmt.Sprintf("%s at %s. %s", capitalCount(n, singular(n, w.doing)), site.Where(), gr.Story(p))
 	return f
 }

@@ -21,6 +21,7 @@ import (
 	"regexp"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -191,7 +192,11 @@ func check(t *testing.T, h Half, trace, name string, src detectors.Source, list 
 	t.Run(h.Fixture+"/"+h.Name+"/"+name, func(t *testing.T) {
 		rep := Analyze(t, trace, src, list...)
 		if src == nil && needsSource(h.Wants) {
-			return // Analyze has checked that nothing breaks
+			h.checkNoWrongCause(t, rep)
+			return
+		}
+		if src != nil {
+			h.checkMarks(t, rep)
 		}
 		asked := map[int]bool{} // by index of finding
 		for _, w := range h.Wants {
@@ -219,6 +224,57 @@ func check(t *testing.T, h Half, trace, name string, src detectors.Source, list 
 			}
 		}
 	})
+}
+
+// checkNoWrongCause wants that a deadlock that is told from the trace alone,
+// and surely, has the right cause. Most are not told: see needsSource.
+func (h Half) checkNoWrongCause(t *testing.T, rep *detectors.Report) {
+	t.Helper()
+	for _, f := range rep.Findings {
+		asked := slices.ContainsFunc(h.Wants, func(w Want) bool { return w.Cause == f.Cause })
+		if f.Detector == "deadlock" && f.Confidence >= 0.6 && !asked {
+			t.Errorf("%s:%d: wrong cause %s/%s (confidence %.2f): %s", f.Site.File, f.Site.Line, f.Detector, f.Cause, f.Confidence, f.Title)
+		}
+	}
+}
+
+// Marks in a fixture of a deadlock: the line takes the lock, or waits for it.
+var markPattern = regexp.MustCompile(`// (holds|waits) (\S+)`)
+
+// checkMarks compares the deadlock that was found with the program's marks:
+// each holder and waiter is to be named with its lock and its line.
+func (h Half) checkMarks(t *testing.T, rep *detectors.Report) {
+	t.Helper()
+	if !needsSource(h.Wants) || h.Wants[0].Cause == "unreleased" { // whoever held it is gone
+		return
+	}
+	said := ""
+	for _, f := range rep.Findings {
+		if f.Detector == "deadlock" {
+			said += f.Detail
+		}
+	}
+	data, err := os.ReadFile(filepath.Join(h.Dir, "main.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, line := range strings.Split(string(data), "\n") {
+		if strings.HasPrefix(line, "//") {
+			continue
+		}
+		for _, m := range markPattern.FindAllStringSubmatch(line, -1) {
+			if cause := h.Wants[0].Cause; m[1] == "waits" && (cause == "lock-wait" || cause == "lock-channel") {
+				continue // which of those that wait for the lock would end the other wait is not always told right
+			}
+			want := m[2] + " at main.go:" + strconv.Itoa(i+1)
+			if m[1] == "holds" { // by a function that has returned: then its call is named
+				want = m[2] + " since main.go:"
+			}
+			if !strings.Contains(strings.ReplaceAll(said, " for reading", ""), want) {
+				t.Errorf("main.go:%d: %s %s is not said: %s", i+1, m[1], m[2], said)
+			}
+		}
+	}
 }
 
 // explained tells whether the finding stands on w's line and is of a detector

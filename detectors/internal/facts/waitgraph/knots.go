@@ -110,7 +110,7 @@ func (s *snapshot) counterparts(n *Node) []*Node {
 	if len(n.Holds) == 0 {
 		return nil
 	}
-	var list []*Node
+	var list, byCode, byName []*Node
 	for _, m := range s.nodes {
 		if m == n || m.For == nil || !slices.ContainsFunc(n.Holds, func(h Hold) bool { return h.Lock == m.For }) {
 			continue
@@ -118,39 +118,70 @@ func (s *snapshot) counterparts(n *Node) []*Node {
 		switch {
 		case s.wakes(m, n):
 			list = append(list, m)
-		case s.comesTo(m, n):
-			s.guessed[n] = true
-			list = append(list, m)
+		case s.comesTo(m, n, false):
+			byCode = append(byCode, m)
+		case s.comesTo(m, n, true):
+			byName = append(byName, m)
 		}
+	}
+	switch { // the better known ones only
+	case len(list) > 0:
+	case len(byCode) > 0:
+		s.guessed[n] = lessByCode
+		list = byCode
+	case len(byName) > 0:
+		s.guessed[n] = lessByName
+		list = byName
 	}
 	return list
 }
 
-// awaited returns the names of the channels, or of the WaitGroup or Cond, that
-// n waits for, as its source calls them, without what leads to them. Local
-// variables do not count: the name of one says nothing in another function.
-func (s *snapshot) awaited(n *Node) []string {
+// awaited is something that a goroutine waits for, as its source calls it,
+// without what leads to it, and what would end the wait.
+type awaited struct {
+	name string
+	how  source.Ending
+}
+
+func (a awaited) by(loosely bool) source.Ending {
+	if loosely {
+		return source.EndsPerhaps
+	}
+	return a.how
+}
+
+// awaits returns what n waits for. Local variables do not count: the name of
+// one says nothing in another function.
+func (s *snapshot) awaits(n *Node) []awaited {
 	st := s.t.study(s.p, &n.G)
-	var names []string
-	add := func(expr string) {
+	var list []awaited
+	add := func(expr string, how source.Ending) {
 		if i := strings.LastIndexByte(expr, '.'); i >= 0 {
 			expr = expr[i+1:]
 		}
 		if token.IsIdentifier(expr) {
-			names = append(names, expr)
+			list = append(list, awaited{expr, how})
 		}
 	}
 	if h := st.holding; h != nil && h.Awaits != nil && (len(h.Awaits.Path.Steps) > 0 || h.Awaits.Path.Root == source.RootPackage) {
-		add(h.Awaits.Path.String())
+		how := source.EndsWaitGroup
+		if n.Wait == traceload.WaitCond {
+			how = source.EndsCond
+		}
+		add(h.Awaits.Path.String(), how)
 	}
 	for _, op := range st.op {
 		for _, c := range op.Channels {
+			how := source.EndsReceive
+			if c.Send {
+				how = source.EndsSend
+			}
 			if c.Origin == source.OriginField || c.Origin == source.OriginPackage {
-				add(c.Expr)
+				add(c.Expr, how)
 			}
 		}
 	}
-	return names
+	return list
 }
 
 // wakes tells whether m's code is known to end waits such as n's.
@@ -167,19 +198,17 @@ func (s *snapshot) wakes(m, n *Node) bool {
 	return m.G.Creator == n.G.ID
 }
 
-// comesTo tells whether by the source m's code works on what n waits for.
-func (s *snapshot) comesTo(m, n *Node) bool {
+// comesTo tells whether by the source m's code comes to end n's wait; loosely,
+// whether it works on what n waits for.
+func (s *snapshot) comesTo(m, n *Node, loosely bool) bool {
 	src := s.t.pass.Source()
 	if src == nil {
 		return false
 	}
-	names := s.awaited(n)
-	for _, f := range detectors.SourceFrames(s.p, m.G.Stack) {
-		if slices.ContainsFunc(names, func(name string) bool { return src.Reaches(f, name) }) {
-			return true
-		}
-	}
-	return false
+	list := s.awaits(n)
+	return slices.ContainsFunc(detectors.SourceFrames(s.p, m.G.Stack), func(f source.Frame) bool {
+		return slices.ContainsFunc(list, func(a awaited) bool { return src.Reaches(f, a.name, a.by(loosely)) })
+	})
 }
 
 // shortest returns the shortest cycle through start that uses nobody used, nil
@@ -221,11 +250,15 @@ func lastFirst(cycle []*Node) []*Node {
 
 // Weights of the confidence in a knot.
 const (
-	sureBySource  = 0.95
-	sureByWindow  = 0.8
-	sureByLines   = 0.65
+	sureBySource = 0.95
+	sureByWindow = 0.7
+	sureByLines  = 0.55
+	// Alone with itself by lines: a method that calls another of the same
+	// type's other objects looks just so.
+	selfByLines   = 0.45
 	lessManyLocks = 0.07 // the locks are known by their kind only: there may be several
-	lessGuessed   = 0.1  // who would end a wait on a channel, a WaitGroup or a Cond is known by name only
+	lessByCode    = 0.1  // who would end a wait on a channel, a WaitGroup or a Cond follows from what its code comes to
+	lessByName    = 0.2  // … from its code using the same names
 	lessOneKind   = 0.1  // … and all locks of the cycle are of one kind
 	// A circle over locks of one kind needs the source: standing below a line
 	// that locks one of them does not say which.
@@ -261,9 +294,11 @@ func (s *snapshot) knot(cycle []*Node) *Knot {
 	default:
 		k.note(2, "the source says which lock each of them holds")
 	}
-	if slices.ContainsFunc(cycle, func(n *Node) bool { return s.guessed[n] }) {
-		k.Confidence -= lessGuessed
-		k.note(-0.5, "that one would end the other's wait follows from the source using the same names")
+	for _, n := range cycle {
+		if less := s.guessed[n]; less > 0 {
+			k.Confidence -= less
+			k.note(-0.5, "that one would end the other's wait follows from the names in the source")
+		}
 	}
 	if len(cycle) > 1 && len(kinds) == 1 && proof != BySource && k.Cause == "lock-order" {
 		k.Confidence = min(k.Confidence, oneKindByLines)
@@ -277,7 +312,7 @@ func (s *snapshot) knot(cycle []*Node) *Knot {
 		}
 	}
 	if len(cycle) == 1 && proof != BySource {
-		k.Confidence = sureByLines
+		k.Confidence = selfByLines
 	}
 	k.note(1, "none of them has moved for %s", detectors.Duration(k.Until.Sub(k.Closed)))
 	k.Behind = s.behind(k)

@@ -13,8 +13,7 @@ import (
 // study is what a stack says about locks, worked out once per stack.
 type study struct {
 	holding *source.Holding // nil without source
-	what    string          // what a channel operation waits for
-	op      []source.ChanOp
+	op      []source.ChanOp // at the line where it waits
 }
 
 type studyKey struct{ stack, created traceload.StackID }
@@ -49,13 +48,13 @@ type snapshot struct {
 	keys    map[string]*Lock
 	waiting []traceload.StackID // distinct stacks that wait for locks
 	windows map[traceload.FuncID][]locks.Window
-	guessed map[*Node]bool // who would end its wait is known by name only
-	unseen  int            // goroutines alive whose stack is not known now
+	guessed map[*Node]float64 // who would end its wait is not sure: the price of that
+	unseen  int               // goroutines alive whose stack is not known now
 }
 
 // look builds the graph. With ev, the wait that has just ended counts as still going on.
 func (t *Tracker) look(p *traceload.Program, ev *traceload.Event) *snapshot {
-	s := &snapshot{t: t, p: p, now: p.Now, names: map[locks.ID]string{}, keys: map[string]*Lock{}, windows: map[traceload.FuncID][]locks.Window{}, guessed: map[*Node]bool{}}
+	s := &snapshot{t: t, p: p, now: p.Now, names: map[locks.ID]string{}, keys: map[string]*Lock{}, windows: map[traceload.FuncID][]locks.Window{}, guessed: map[*Node]float64{}}
 	seen := map[traceload.StackID]bool{}
 	var all []*Node
 	for g := range p.Live {

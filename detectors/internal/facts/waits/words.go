@@ -132,10 +132,11 @@ func (gr *Group) Timeline(p *traceload.Program) []detectors.TimelineEvent {
 	return events
 }
 
-// CreationSite is the line that started most of the group; the zero Frame if unknown.
+// CreationSite is the user's line that started most of the group; the zero
+// Frame if unknown, or if the standard library did.
 func (gr *Group) CreationSite(p *traceload.Program) detectors.Frame {
-	if id := gr.creation(); id != 0 {
-		return detectors.FrameOf(p.Frame(id))
+	if f := p.Frame(gr.creation()); f.Origin == traceload.OriginUser && f.Func != "" {
+		return detectors.FrameOf(f)
 	}
 	return detectors.Frame{}
 }
