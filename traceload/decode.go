@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,23 +27,36 @@ type record struct {
 type batch struct {
 	tables  tables
 	records []record
-	events  int64 // raw events read so far, also those that no record was made of
 	bytes   int64 // bytes of the trace read so far
 }
 
+// next adds an empty record, for which there must be room, and returns it.
+func (b *batch) next() *record {
+	n := len(b.records)
+	b.records = b.records[:n+1]
+	b.records[n] = record{}
+	return &b.records[n]
+}
+
+// A batch has as many records as there are events in a raw batch, or fewer: an
+// event gives at most one. Of either kind there are a few, which go round.
 const (
 	batchSize       = 4096
 	batchesInFlight = 4
 )
 
-// decoder reads raw events and hands on batches. It runs on a goroutine of its own.
+// decoder makes records of raw events and hands them on in batches. It runs on
+// a goroutine of its own, between the one that reads raw events, which is the
+// slowest of the three, and the walk.
 type decoder struct {
 	in      *interner
 	scanner *generationScanner
 	reader  *trace.Reader
 
-	full chan *batch // to the walk
-	free chan *batch // back from it
+	raw  chan *rawBatch // from read to run
+	done chan *rawBatch // back from it
+	full chan *batch    // to the walk
+	free chan *batch    // back from it
 	stop chan struct{}
 
 	// handles remembers the raw stacks of the present generation. It must not
@@ -59,17 +73,27 @@ type decoder struct {
 	err         error // why reading ended early; nil at the end of the trace
 }
 
+// rawBatch is a run of raw events in order.
+type rawBatch struct {
+	events []trace.Event
+	bytes  int64 // bytes of the trace read so far
+	err    error // why this is the last batch; io.EOF at the trace's end
+}
+
 func newDecoder(r io.Reader) *decoder {
 	d := &decoder{
 		in:      newInterner(),
-		scanner: &generationScanner{r: r},
+		scanner: &generationScanner{r: r, limit: maxGeneration},
+		raw:     make(chan *rawBatch, batchesInFlight),
+		done:    make(chan *rawBatch, batchesInFlight),
 		full:    make(chan *batch, batchesInFlight),
 		free:    make(chan *batch, batchesInFlight),
 		stop:    make(chan struct{}),
 		handles: map[trace.Stack]StackID{},
 	}
 	for range batchesInFlight {
-		d.free <- &batch{records: make([]record, 0, batchSize)}
+		d.done <- new(rawBatch)
+		d.free <- new(batch)
 	}
 	return d
 }
@@ -85,72 +109,109 @@ func (d *decoder) open() (err error) {
 	return err
 }
 
+// read reads raw events until the end, an error, or quit; then it closes raw.
+func (d *decoder) read(quit <-chan struct{}) {
+	defer close(d.raw)
+	for {
+		var b *rawBatch
+		select {
+		case b = <-d.done:
+		case <-quit:
+			return
+		}
+		d.fill(b)
+		b.bytes = d.scanner.offset
+		last := b.err != nil
+		d.raw <- b // never blocks: it has room for all there are
+		if last {
+			return
+		}
+	}
+}
+
+// fill reads raw events until the batch is full or there are no more.
+func (d *decoder) fill(b *rawBatch) {
+	events, n := slices.Grow(b.events[:0], batchSize)[:batchSize], 0
+	defer func() {
+		b.events = events[:n]
+		if p := recover(); p != nil {
+			b.err = &damage{p}
+		}
+	}()
+	for n < batchSize {
+		var err error
+		if events[n], err = d.reader.ReadEvent(); err != nil {
+			b.err = err
+			return
+		}
+		n++
+	}
+}
+
 // run decodes until the end, an error, or stop; then it closes full.
 func (d *decoder) run() {
 	defer close(d.full)
-	var b *batch
-	defer func() {
-		if p := recover(); p != nil {
-			d.err = fmt.Errorf("damaged at event %d: %s", d.events, firstLine(p))
-			if b != nil {
-				d.send(b)
-			}
+	quit := make(chan struct{})
+	go d.read(quit)
+	defer func() { // the reader must not be left behind
+		close(quit)
+		for range d.raw {
 		}
 	}()
-	for {
+	for raw := range d.raw {
+		var b *batch
 		select {
 		case b = <-d.free:
 		case <-d.stop:
 			return
 		}
-		b.records = b.records[:0]
-		err := d.fill(b)
-		next := b
-		b = nil
-		if !d.send(next) {
+		d.err = d.decode(b, raw)
+		b.tables, b.bytes = d.in.tables, raw.bytes
+		select {
+		case d.full <- b:
+		case <-d.stop:
 			return
 		}
-		if err != nil {
-			if !errors.Is(err, io.EOF) || d.scanner.err != nil {
-				d.err = d.readError(err)
-			}
+		if d.err != nil {
 			return
 		}
+		d.done <- raw // never blocks: it has room for all there are
 	}
 }
 
-func (d *decoder) send(b *batch) bool {
-	b.tables = d.in.tables
-	b.events = d.events
-	b.bytes = d.scanner.offset
-	select {
-	case d.full <- b:
-		return true
-	case <-d.stop:
-		return false
-	}
-}
-
-// fill reads raw events until the batch is full. io.EOF is the trace's end.
-func (d *decoder) fill(b *batch) error {
-	for len(b.records) < batchSize {
-		ev, err := d.reader.ReadEvent()
-		if err != nil {
-			return err
+// decode makes records of a raw batch. The error says in one line why there can
+// be no more; it is nil at the end of the trace.
+func (d *decoder) decode(b *batch, raw *rawBatch) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = d.readError(&damage{p})
 		}
-		d.events++
-		switch ev.Kind() {
+	}()
+	b.records = slices.Grow(b.records[:0], len(raw.events))
+	for i := range raw.events {
+		ev := &raw.events[i]
+		switch kind := ev.Kind(); kind {
 		case trace.EventStateTransition:
-			d.transition(b, &ev)
+			d.events++
+			d.transition(b, ev)
 		case trace.EventSync:
-			d.events--
-			d.sync(&ev)
+			d.sync(ev)
 		default:
-			d.other(b, &ev)
+			d.events++
+			d.other(b, ev)
 		}
 	}
-	return nil
+	// The reader's own io.EOF is bare; an error that wraps one is a batch that breaks off.
+	if raw.err == nil || raw.err == io.EOF && d.scanner.err == nil {
+		return nil
+	}
+	return d.readError(raw.err)
 }
+
+// damage is a panic of golang.org/x/exp/trace.
+type damage struct{ value any }
+
+func (e *damage) Error() string { return fmt.Sprint(e.value) }
 
 // sync marks the boundary between two generations. The reader gives one at the
 // beginning of each and one at the very end, before an error too.
@@ -170,13 +231,9 @@ func (d *decoder) transition(b *batch, ev *trace.Event) {
 		return
 	}
 	from, to := st.Goroutine()
-	r := record{
-		time: int64(ev.Time()),
-		g:    GoID(st.Resource.Goroutine()),
-		by:   GoID(ev.Goroutine()),
-		from: states[from&7],
-		to:   states[to&7],
-	}
+	r := b.next()
+	r.time, r.g, r.by = int64(ev.Time()), GoID(st.Resource.Goroutine()), NoGoroutine
+	r.from, r.to = states[from&7], states[to&7]
 	switch {
 	case r.from == StateUnknown || r.from == r.to:
 		r.kind = KindStatus
@@ -184,12 +241,12 @@ func (d *decoder) transition(b *batch, ev *trace.Event) {
 	case r.from == StateEnded:
 		r.kind = KindCreate
 		r.stack = d.stack(st.Stack)
-		r.byStack = d.stack(ev.Stack())
+		r.by, r.byStack = GoID(ev.Goroutine()), d.stack(ev.Stack())
 	case r.to == StateEnded:
 		r.kind = KindEnd
 	case r.from == StateWaiting:
 		r.kind = KindUnblock
-		r.byStack = d.stack(ev.Stack())
+		r.by, r.byStack = GoID(ev.Goroutine()), d.stack(ev.Stack())
 	case r.to == StateWaiting:
 		r.kind = KindBlock
 		r.stack = d.stack(st.Stack)
@@ -206,7 +263,6 @@ func (d *decoder) transition(b *batch, ev *trace.Event) {
 		r.stack = d.stack(st.Stack)
 		r.text = d.in.string(st.Reason)
 	}
-	b.records = append(b.records, r)
 }
 
 // states maps x/exp/trace's goroutine states; a state of tomorrow is unknown.
@@ -289,21 +345,35 @@ func (d *decoder) stack(s trace.Stack) StackID {
 	return id
 }
 
-// readError words an error of the reader in one line.
+// readError words in one line why the trace cannot be read on.
 func (d *decoder) readError(err error) error {
-	if d.scanner.err != nil {
+	var broken *damage
+	switch {
+	case errors.As(err, &broken):
+		return fmt.Errorf("damaged at event %d: %s", d.events, firstLine(err))
+	case d.scanner.err != nil: // which the reader may have mistaken for the trace's end
 		err = d.scanner.err
+	case d.scanner.gap != nil:
+		err = d.scanner.gap
 	}
-	return fmt.Errorf("broken off in generation %d after event %d: %s", max(d.whole, d.generations), d.events, firstLine(err))
+	return fmt.Errorf("broken off in generation %d after event %d: %s", d.wholeGenerations()+1, d.events, firstLine(err))
+}
+
+// wholeGenerations returns how many generations were read to their end. Before
+// Go 1.26 the reader takes one that breaks off for whole.
+func (d *decoder) wholeGenerations() int {
+	if d.scanner.version < 22 {
+		return d.whole // the whole trace is one
+	}
+	return min(d.whole, d.scanner.whole())
 }
 
 // firstLine renders v without what a damaged trace can drag into it: the
-// reader's errors hold dumps of many lines.
+// reader's errors hold dumps of many lines, and strings of the trace.
 func firstLine(v any) string {
-	s := fmt.Sprint(v)
-	s, _, _ = strings.Cut(s, "\n")
+	s := printable(fmt.Sprint(v))
 	if len(s) > 200 {
-		s = s[:200] + "…"
+		s = strings.ToValidUTF8(s[:200], "") + "…"
 	}
 	return strings.TrimRight(s, ": ")
 }

@@ -8,11 +8,12 @@
 //
 // # How the pieces fit
 //
-//	Open ──bytes──▶ generationScanner ──▶ x/exp/trace ──▶ decoder ══batches══▶ Program ──▶ observe
-//	               (where generations      (one raw event)  (interns,          (state per
-//	                begin and end)                           no pointers)       goroutine)
+//	Open ──bytes──▶ generationScanner ──▶ x/exp/trace ──raw──▶ decoder ══batches══▶ Program ──▶ observe
+//	               (where generations      (one event   events (interns,            (state per
+//	                begin and end)          at a time)          no pointers)         goroutine)
 //
-// The decoder runs on a goroutine of its own. What crosses the double line is
+// Reading raw events, which takes the longest, the decoder and the walk each run
+// on a goroutine of their own. What crosses the double line is
 // a batch of small pointer-free records, in order, together with a snapshot of
 // the append-only tables of strings, frames and stacks. Nothing behind that
 // line knows how the batches came to be: one day several generations will be

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strconv"
 )
 
@@ -12,37 +13,54 @@ import (
 const headerSize = 16
 
 // The first byte of what stands between generations and batches, from
-// internal/trace/tracev2 (EvEventBatch, EvExperimentalBatch, EvEndOfGeneration).
+// internal/trace/tracev2 (EvEventBatch, EvExperimentalBatch, EvEndOfGeneration),
+// and the first byte of a batch of strings (EvStrings).
 const (
 	tagEventBatch        = 1
+	tagStrings           = 4
 	tagExperimentalBatch = 49
 	tagEndOfGeneration   = 52
 )
 
+// maxGeneration is the length in bytes of a generation (up to Go 1.21: of a
+// trace) that is still read. x/exp/trace holds it in memory several times over.
+// A machine of 100 processors writes less than that in the second that a
+// generation lasts; a damaged or malicious file may claim more.
+const maxGeneration = 4 << 30
+
 // generationScanner passes a trace on unchanged and notes, from the headers of
-// the batches, at which byte each generation begins. The payload of a batch
-// is skipped, so this runs at the speed of memory.
+// the batches, at which byte each generation begins and whether the last one is
+// whole. The payload of a batch is skipped, so this runs at the speed of memory.
 //
-//	header │ batch(gen 1) batch(gen 1) … [end] │ batch(gen 2) … [end] │ …
-//	       └ starts[0]                         └ starts[1]            └ starts[2]
+//	header │ events(gen 1) … stacks(gen 1) strings(gen 1) [end] │ events(gen 2) …
+//	       └ starts[0]                                          └ starts[1]
+//
+// Only from Go 1.26 on does a mark tell where a generation ends. Before, it is
+// whole if its last batch is one of strings, which the runtime writes last.
 //
 // What is no batch (the formats up to Go 1.21, damage) ends the scan for good;
-// the bytes are passed on and counted all the same.
+// the bytes are passed on and counted all the same. Except where the number of
+// a generation is wrong, before Go 1.26: x/exp/trace finds that out when it has
+// read the generation before, and throws that away. So it gets an error instead,
+// as it does where a generation is longer than limit.
 type generationScanner struct {
 	r      io.Reader
-	offset int64   // bytes passed on
+	limit  int64   // of a generation, in bytes
+	offset int64   // bytes read
 	starts []int64 // the offset at which each generation begins
 	err    error   // what r failed with, other than io.EOF
+	gap    error   // why no more is passed on
 
 	header  [headerSize]byte
 	version int // 22 for "go 1.22 trace", 0 as long as unknown
 
 	state  scanState
 	skip   uint64 // payload bytes still to skip
-	fields int    // numbers of the batch header read so far
+	kind   byte   // first payload byte of the latest batch; 0 if it is empty
+	fields int    // numbers of the batch header read so far, of four
 	value  uint64 // the number being read
 	shift  uint
-	begin  int64  // the offset at which the present batch begins
+	begin  int64  // the offset at which the present batch begins, or what is none
 	gen    uint64 // the generation that we are in; 0 before the first and after an end mark
 }
 
@@ -53,18 +71,45 @@ const (
 	scanTag
 	scanExperiment
 	scanNumbers
+	scanKind
 	scanPayload
 	scanLost
 )
 
 // Read implements io.Reader.
 func (s *generationScanner) Read(p []byte) (int, error) {
+	if s.gap != nil {
+		return 0, s.gap
+	}
+	before := s.offset
 	n, err := s.r.Read(p)
 	s.scan(p[:n])
 	if err != nil && !errors.Is(err, io.EOF) && s.err == nil {
 		s.err = err
 	}
+	switch {
+	case s.gap != nil: // found in a header that shall not be passed on
+		return int(max(0, s.begin-before)), s.gap
+	case s.offset-s.latest() > s.limit:
+		s.gap = fmt.Errorf("a generation is longer than %d bytes", s.limit)
+		return n, s.gap
+	}
 	return n, err
+}
+
+// latest returns the offset at which the present generation begins.
+func (s *generationScanner) latest() int64 {
+	if len(s.starts) == 0 {
+		return 0
+	}
+	return s.starts[len(s.starts)-1]
+}
+
+// drain counts what nobody reads any more, to the end.
+func (s *generationScanner) drain() {
+	s.gap, s.limit = nil, math.MaxInt64
+	_, err := io.Copy(io.Discard, s)
+	_ = err // why reading ended is told already
 }
 
 func (s *generationScanner) scan(p []byte) {
@@ -125,26 +170,71 @@ func (s *generationScanner) step(b byte) {
 		if b&0x80 != 0 {
 			return
 		}
-		if s.fields == 0 && s.value != s.gen {
-			s.gen = s.value
-			s.starts = append(s.starts, s.begin)
+		if s.fields == 0 && !s.enter(s.value) {
+			s.state = scanLost
+			return
 		}
 		s.fields++
 		if s.fields == 4 {
-			s.skip, s.state = s.value, scanPayload
+			s.skip, s.kind, s.state = s.value, 0, scanKind
 			if s.skip == 0 {
 				s.state = scanTag
 			}
 		}
 		s.value, s.shift = 0, 0
+	case scanKind:
+		s.kind = b
+		s.skip--
+		s.state = scanPayload
+		if s.skip == 0 {
+			s.state = scanTag
+		}
 	}
 }
 
-// start returns the offset at which generation i (from 0) begins; the number
-// of bytes seen if no such generation was seen.
+// enter takes the generation number of a batch that begins at s.begin. It tells
+// whether that can be.
+func (s *generationScanner) enter(gen uint64) bool {
+	switch {
+	case gen == s.gen && gen != 0:
+		return true
+	case s.version < 26 && s.gen != 0 && gen != s.gen+1:
+		s.gap = fmt.Errorf("generation %d follows on generation %d", gen, s.gen)
+		return false
+	case gen == 0: // the runtime never writes it
+		return false
+	}
+	s.gen = gen
+	s.starts = append(s.starts, s.begin)
+	return true
+}
+
+// whole returns how many of the generations seen so far are whole: all of them,
+// or all but the last.
+func (s *generationScanner) whole() int {
+	n := len(s.starts)
+	if n == 0 {
+		return 0
+	}
+	ended := s.gen == 0
+	if s.version < 26 {
+		between := s.state == scanTag || s.fields == 0 // the generation of what comes next is not known
+		ended = between && s.kind == tagStrings
+	}
+	if !ended {
+		n--
+	}
+	return n
+}
+
+// start returns the offset at which generation i (from 0) begins; where no such
+// generation was seen, that of what follows the others.
 func (s *generationScanner) start(i int) int64 {
-	if i < len(s.starts) {
+	switch {
+	case i < len(s.starts):
 		return s.starts[i]
+	case s.state != scanTag && s.begin > 0:
+		return s.begin
 	}
 	return s.offset
 }

@@ -114,11 +114,14 @@ func (in *interner) frame(fn, file string, line int) FrameID {
 	return id
 }
 
-// stack returns the id of the stack with these frames, innermost first.
-func (in *interner) stack(frames []FrameID) StackID {
-	if len(frames) == 0 {
+// stack returns the id of the stack with these frames, innermost first. The
+// stack of a goroutine that was found parked and that of one that was seen to
+// park at the same place get the same id.
+func (in *interner) stack(whole []FrameID) StackID {
+	if len(whole) == 0 {
 		return 0
 	}
+	frames, parked := trimParking(whole, in.frames)
 	var h maphash.Hash
 	h.SetSeed(in.seed)
 	for _, f := range frames {
@@ -126,12 +129,13 @@ func (in *interner) stack(frames []FrameID) StackID {
 	}
 	sum := h.Sum64()
 	for _, id := range in.stackIDs[sum] {
-		if slices.Equal(in.stacks[id].whole, frames) {
+		s := in.stacks[id]
+		if slices.Equal(s.Frames, frames) && (parked == textNone || s.Derived == newStack(id, frames, parked, in.frames).Derived) {
 			return id
 		}
 	}
 	id := StackID(len(in.stacks))
-	in.stacks = append(in.stacks, newStack(id, slices.Clone(frames), in.frames))
+	in.stacks = append(in.stacks, newStack(id, slices.Clone(frames), parked, in.frames))
 	in.stackIDs[sum] = append(in.stackIDs[sum], id)
 	return id
 }

@@ -134,8 +134,8 @@ func (in *Input) unpack(raw io.Reader) error {
 		if err != nil {
 			return fmt.Errorf("%s: damaged gzip data: %w", in.Source, err)
 		}
-		in.closers = append(in.closers, z.Close)
-		in.r = bufio.NewReaderSize(z, 64<<10)
+		in.closers = append(in.closers, func() error { _ = z.Close(); return nil }) // its error is that of the last Read
+		in.r = bufio.NewReaderSize(&bombGuard{r: z, packed: &in.packed}, 64<<10)
 	case bytes.Equal(head, []byte{0x28, 0xb5, 0x2f, 0xfd}):
 		in.packing = "zstd"
 		// One decoder goroutine and at most 128 MB of window: a frame may ask
@@ -145,7 +145,7 @@ func (in *Input) unpack(raw io.Reader) error {
 			return fmt.Errorf("%s: damaged zstd data: %w", in.Source, err)
 		}
 		in.closers = append(in.closers, func() error { z.Close(); return nil })
-		in.r = bufio.NewReaderSize(z, 64<<10)
+		in.r = bufio.NewReaderSize(&bombGuard{r: z, packed: &in.packed}, 64<<10)
 	}
 	return nil
 }
@@ -162,18 +162,32 @@ func looksLike(head []byte) string {
 		return "this is a program (ELF)"
 	case bytes.HasPrefix(trimmed, []byte("{")), bytes.HasPrefix(trimmed, []byte("[")):
 		return "this is JSON or the like"
-	case head[0] == 0x0a && !utf8.Valid(head) || looksLikeProfile(head):
+	case looksLikeProfile(head):
 		return "this is a pprof profile"
-	case utf8.Valid(head[:len(head)-min(len(head)-1, 3)]) && !bytes.ContainsRune(head, 0):
+	case looksLikeText(head):
 		return "this is text"
 	}
 	return "this is binary data of another kind"
 }
 
 // looksLikeProfile tells whether head begins like the protocol buffer of a
-// profile: field 1 (sample_type) holding a message of two varint fields.
+// profile: field 1 (sample_type) or 11 (period_type), which runtime/pprof writes
+// first, holding a message whose own first field is a varint.
 func looksLikeProfile(head []byte) bool {
-	return len(head) > 4 && head[0] == 0x0a && head[1] < 16 && head[2] == 0x08
+	return len(head) > 4 && (head[0] == 1<<3|2 || head[0] == 11<<3|2) && head[1] < 16 && head[2] == 1<<3
+}
+
+// looksLikeText tells whether head is UTF-8, but for a last rune that may be cut.
+func looksLikeText(head []byte) bool {
+	for i := len(head) - 1; i >= 0 && i >= len(head)-utf8.UTFMax; i-- {
+		if utf8.RuneStart(head[i]) {
+			if !utf8.FullRune(head[i:]) {
+				head = head[:i]
+			}
+			break
+		}
+	}
+	return utf8.Valid(head) && !bytes.ContainsRune(head, 0)
 }
 
 // get asks a server for a trace.
@@ -196,7 +210,8 @@ func (in *Input) get(ctx context.Context, source string, opt OpenOptions) (io.Re
 	ctx, cancel := context.WithCancelCause(ctx)
 	in.closers = append(in.closers, func() error { cancel(nil); return nil })
 	silent := fmt.Errorf("the server sent nothing for %v", recording+patience)
-	// One timer watches connection, header and body alike: each sign of life resets it.
+	// One timer watches connection, header and body alike. It runs only while we
+	// wait for the server: decoding what it sent may take longer.
 	watch := time.AfterFunc(recording+patience, func() { cancel(silent) })
 	in.closers = append(in.closers, func() error { watch.Stop(); return nil })
 
@@ -212,6 +227,7 @@ func (in *Input) get(ctx context.Context, source string, opt OpenOptions) (io.Re
 	}}
 	in.closers = append(in.closers, func() error { client.CloseIdleConnections(); return nil })
 	resp, err := client.Do(req)
+	watch.Stop()
 	if err != nil {
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause
@@ -224,6 +240,7 @@ func (in *Input) get(ctx context.Context, source string, opt OpenOptions) (io.Re
 	}
 	in.closers = append(in.closers, resp.Body.Close)
 	if resp.StatusCode != http.StatusOK {
+		watch.Reset(patience)
 		body, _ := io.ReadAll(io.LimitReader(resp.Body, 200)) // best effort: it only decorates the error
 		text := printable(string(body))
 		if text != "" && !strings.HasPrefix(text, "<") {
@@ -234,7 +251,7 @@ func (in *Input) get(ctx context.Context, source string, opt OpenOptions) (io.Re
 		return nil, fmt.Errorf("%s: the server answered %s%s; expected a trace, as /debug/pprof/trace?seconds=5 serves it", source, printable(resp.Status), text)
 	}
 	in.Size = resp.ContentLength
-	return &watchedReader{r: resp.Body, ctx: ctx, alive: func() { watch.Reset(recording + patience) }}, nil
+	return &watchedReader{r: resp.Body, ctx: ctx, watch: watch, patience: recording + patience}, nil
 }
 
 // printable keeps the first line of a foreign text, without control characters.
@@ -259,18 +276,41 @@ func (c *countingReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// watchedReader resets a watchdog with each read and tells why it was cut off.
+// A few packed bytes can stand for more than anybody can wait for. Traces pack
+// to a tenth or so, to a fiftieth where the program is idle.
+const (
+	bombSize  = 16 << 20 // unpacked bytes that need no justification
+	bombRatio = 1000
+)
+
+// bombGuard ends the reading of what no trace would pack that well.
+type bombGuard struct {
+	r      io.Reader
+	packed *atomic.Int64 // bytes read for it so far
+	n      int64         // bytes unpacked
+}
+
+func (b *bombGuard) Read(p []byte) (int, error) {
+	if b.n > bombSize && b.n/bombRatio > b.packed.Load() {
+		return 0, fmt.Errorf("it unpacks to more than %d times its size", bombRatio)
+	}
+	n, err := b.r.Read(p)
+	b.n += int64(n)
+	return n, err
+}
+
+// watchedReader runs a watchdog during each read and tells why it was cut off.
 type watchedReader struct {
-	r     io.Reader
-	ctx   context.Context
-	alive func()
+	r        io.Reader
+	ctx      context.Context
+	watch    *time.Timer
+	patience time.Duration
 }
 
 func (w *watchedReader) Read(p []byte) (int, error) {
+	w.watch.Reset(w.patience)
 	n, err := w.r.Read(p)
-	if n > 0 {
-		w.alive()
-	}
+	w.watch.Stop()
 	if err != nil && !errors.Is(err, io.EOF) {
 		if cause := context.Cause(w.ctx); cause != nil {
 			err = cause

@@ -35,14 +35,15 @@ type Program struct {
 	Procs      int   // GOMAXPROCS; 0 as long as unknown
 	Goroutines int64 // goroutines seen so far, without the runtime's own
 
-	t     tables
-	live  map[GoID]*Goroutine
-	slots []*Goroutine // by slot; State is StateEnded for free ones
-	free  []*Goroutine
-	ended *Goroutine // ended with the current event; free from the next on
-	start int64      // the trace's clock at its first event
-	any   bool       // there was an event
-	event Event
+	t      tables
+	live   map[GoID]*Goroutine
+	recent [512]*Goroutine // goroutines that were looked up lately; most events are about them
+	slots  []*Goroutine    // by slot; State is StateEnded for free ones
+	free   []*Goroutine
+	ended  *Goroutine // ended with the current event; free from the next on
+	start  int64      // the trace's clock at its first event
+	any    bool       // there was an event
+	event  Event
 }
 
 func newProgram() *Program {
@@ -50,7 +51,17 @@ func newProgram() *Program {
 }
 
 // Goroutine returns the goroutine with this id if it is alive, else nil.
-func (p *Program) Goroutine(id GoID) *Goroutine { return p.live[id] }
+func (p *Program) Goroutine(id GoID) *Goroutine {
+	recent := &p.recent[uint64(id)%uint64(len(p.recent))]
+	if g := *recent; g != nil && g.ID == id && g.State != StateEnded {
+		return g
+	}
+	g := p.live[id]
+	if g != nil {
+		*recent = g
+	}
+	return g
+}
 
 // Live calls yield for every goroutine alive, the system's too, in the order
 // of their slots, until it returns false.
@@ -137,7 +148,9 @@ func (p *Program) apply(r *record) *Event {
 		p.Now = now
 	}
 	ev := &p.event
-	*ev = Event{Kind: r.kind, Time: p.Now, Text: r.text, Text2: r.text2, Value: r.value, Parent: r.parent, Stack: r.stack}
+	*ev = Event{}
+	ev.Kind, ev.Time, ev.Stack = r.kind, p.Now, r.stack
+	ev.Text, ev.Text2, ev.Value, ev.Parent = r.text, r.text2, r.value, r.parent
 
 	switch r.kind {
 	case KindMetric:
@@ -152,7 +165,7 @@ func (p *Program) apply(r *record) *Event {
 		return ev
 	}
 
-	g := p.live[r.g]
+	g := p.Goroutine(r.g)
 	known := g != nil
 	if !known {
 		g = p.occupy(r.g)
@@ -175,10 +188,7 @@ func (p *Program) apply(r *record) *Event {
 		p.identify(g)
 		ev.From = StateEnded
 		ev.Lived, ev.FromKnown = 0, true
-		ev.ByStack = r.byStack
-		if r.by != NoGoroutine {
-			ev.By = p.live[r.by]
-		}
+		ev.By, ev.ByStack = p.by(r), r.byStack
 	case KindBlock:
 		g.Stack, g.Reason = r.stack, r.text
 		g.Wait = p.t.stacks[r.stack].wait(r.text)
@@ -197,10 +207,8 @@ func (p *Program) apply(r *record) *Event {
 		ev.Reason = r.text
 		g.adopt(r.stack)
 	case KindUnblock:
-		ev.Stack, ev.ByStack = g.Stack, r.byStack
-		if r.by != NoGoroutine {
-			ev.By = p.live[r.by]
-		}
+		ev.Stack = g.Stack
+		ev.By, ev.ByStack = p.by(r), r.byStack
 		ev.Waker = p.waker(g, ev)
 	case KindSyscallEnd:
 		ev.Stack = g.Stack
@@ -215,6 +223,20 @@ func (p *Program) apply(r *record) *Event {
 	}
 	g.State, g.Since, g.SinceKnown = r.to, p.Now, true
 	return ev
+}
+
+// by returns the goroutine that did what r tells, nil if none. Where it stood
+// tells its entry function, if its creation was not seen.
+func (p *Program) by(r *record) *Goroutine {
+	if r.by == NoGoroutine {
+		return nil
+	}
+	by := p.Goroutine(r.by)
+	if by != nil && by.Entry == 0 {
+		by.adopt(r.byStack)
+		p.identify(by)
+	}
+	return by
 }
 
 // status takes a status record: the first sight of a goroutine, or what the
@@ -258,7 +280,7 @@ func (g *Goroutine) adopt(stack StackID) {
 
 // identify sets what follows from the entry function.
 func (p *Program) identify(g *Goroutine) {
-	if g.Entry != 0 && isSystemEntry(p.Entry(g).Func) && !g.System {
+	if !g.System && p.t.stacks[g.Entry].System {
 		g.System = true
 		p.Goroutines--
 	}

@@ -110,8 +110,7 @@ type Stack struct {
 	// that parked before the trace began and so have no reason of their own.
 	Derived StringID
 
-	whole []FrameID // as recorded
-	hint  Wait      // what the operation's frames say
+	hint Wait // what the operation's frames say
 	// semaphore is what a wait of reason "sync" is when hint does not tell:
 	// the runtime's own semaphores guard the collector and the tracer.
 	semaphore Wait
@@ -172,6 +171,9 @@ var parking = map[string]StringID{
 	"runtime.goschedImpl":                   textNone,
 	"runtime.morestack":                     textNone,
 	"runtime.newstack":                      textNone,
+	"syscall.Syscall":                       textNone,
+	"syscall.Syscall6":                      textNone,
+	"syscall.RawSyscall6":                   textNone,
 }
 
 // operations maps the function that a wait begins in to what it waits for and
@@ -219,21 +221,30 @@ var systemEntries = []string{
 	"internal/trace", "runtime/debug.",
 }
 
-// userEntries are entry functions in package runtime that run the user's code.
-var userEntries = map[string]bool{"runtime.main": true, "runtime.goexit": true}
+// userEntries are entry functions in package runtime that run the user's code;
+// corostart is the other side of an iter.Pull.
+var userEntries = map[string]bool{"runtime.main": true, "runtime.goexit": true, "runtime.corostart": true}
 
-func newStack(id StackID, whole []FrameID, frames []Frame) *Stack {
-	s := &Stack{ID: id, whole: whole, Frames: whole, Site: -1, Owner: -1, semaphore: WaitSemaphore}
-	for len(s.Frames) > 1 {
-		reason, ok := parking[frames[s.Frames[0]].Func]
+// trimParking cuts the parking frames off and returns the reason that they give away.
+func trimParking(whole []FrameID, frames []Frame) (rest []FrameID, reason StringID) {
+	rest = whole
+	for len(rest) > 1 {
+		r, ok := parking[frames[rest[0]].Func]
 		if !ok {
 			break
 		}
-		if reason != textNone {
-			s.Derived = reason
+		if r != textNone {
+			reason = r
 		}
-		s.Frames = s.Frames[1:]
+		rest = rest[1:]
 	}
+	return rest, reason
+}
+
+// newStack works out what follows from a stack without parking frames; parked
+// is the reason that those gave away, textNone if there were none.
+func newStack(id StackID, trimmed []FrameID, parked StringID, frames []Frame) *Stack {
+	s := &Stack{ID: id, Frames: trimmed, Derived: parked, Site: -1, Owner: -1, semaphore: WaitSemaphore}
 	// The operation: frames of runtime and sync, until other code begins. The
 	// collector may start under any of them (runtime.gcStart below mallocgc).
 	for i, f := range s.Frames {
@@ -252,7 +263,7 @@ func newStack(id StackID, whole []FrameID, frames []Frame) *Stack {
 	if s.hint == WaitUnknown {
 		switch top := frames[s.Frames[0]].Func; {
 		case strings.HasPrefix(top, "internal/poll.(*fdMutex)"), s.Derived == textSync && strings.HasPrefix(top, "internal/poll."):
-			s.hint = WaitSemaphore
+			s.hint, s.Derived = WaitSemaphore, textSync
 		case strings.HasPrefix(top, "internal/poll."):
 			s.hint = WaitNetwork
 			if s.Derived == textNone {
@@ -346,6 +357,7 @@ func newFrame(id FuncID, fn, file string, line int) Frame {
 	case strings.HasSuffix(file, "_test.go"):
 		f.Origin = OriginUser // also the tests of the standard library itself
 	case pkg == "runtime", pkg == "sync", pkg == "internal/sync", pkg == "sync/atomic", strings.HasPrefix(pkg, "internal/runtime/"),
+		strings.HasPrefix(pkg, "golang.org/x/sync/"), // errgroup and semaphore extend package sync: the line that calls them is the one to show
 		pkg == "" && fn != "":
 		f.Origin = OriginRuntime
 	case stdTrees[first]:

@@ -3,7 +3,6 @@ package traceload
 import (
 	"errors"
 	"fmt"
-	"io"
 	"time"
 )
 
@@ -68,8 +67,7 @@ func Walk(in *Input, observe func(*Program, *Event), progress Progress) (*Progra
 	}
 
 	if d.err != nil { // count what follows the break
-		_, err := io.Copy(io.Discard, d.scanner)
-		_ = err // the break is told already; a second one adds nothing
+		d.scanner.drain()
 	}
 	info.Format = formatName(d.scanner.version)
 	info.Bytes = d.scanner.offset
@@ -78,13 +76,17 @@ func Walk(in *Input, observe func(*Program, *Event), progress Progress) (*Progra
 	info.Procs = p.Procs
 	info.Duration = time.Duration(p.Now)
 	info.Start = startTime(d.snapshot, p.start)
-	info.Complete = d.err == nil
-	if d.whole == 0 || !p.any {
-		return nil, info, describe(in, d, errors.Join(d.err))
+	whole := d.wholeGenerations()
+	unread := info.Bytes - d.scanner.start(whole)
+	if d.err == nil && unread > 0 { // broken off just between two batches
+		d.err = fmt.Errorf("broken off in generation %d after event %d", whole+1, d.events)
 	}
+	if whole == 0 || !p.any {
+		return nil, info, describe(in, d, d.err)
+	}
+	info.Complete = d.err == nil
 	if d.err != nil {
-		info.Why = d.err.Error()
-		info.Unread = info.Bytes - d.scanner.start(d.whole)
+		info.Why, info.Unread = d.err.Error(), unread
 	}
 	return p, info, nil
 }

@@ -1,0 +1,245 @@
+package traceload
+
+import (
+	"bytes"
+	"iter"
+	"runtime"
+	"runtime/pprof"
+	"runtime/trace"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// TestCollectorWaits checks that waiting for the collector's own semaphores, which
+// is of reason "sync" and stands under the user's frames, is no wait for a lock.
+func TestCollectorWaits(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(4)) // one alone never finds a semaphore taken
+	data := traced(t, func() {
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				for range 10 {
+					runtime.GC()
+				}
+			})
+		}
+		wg.Wait()
+	})
+	list, p, _ := sights(t, data)
+	inside, sync := 0, 0
+	for _, s := range list {
+		collecting := slices.ContainsFunc(p.Frames(s.Stack), func(f Frame) bool { return f.Func == "runtime.GC" })
+		if s.Kind != KindBlock || !collecting {
+			continue
+		}
+		inside++
+		if s.Wait != WaitRuntime {
+			t.Errorf("%v (%s) inside runtime.GC, want the runtime:\n%v", s.Wait, p.String(s.Reason), p.Frames(s.Stack))
+		}
+		if p.String(s.Reason) == "sync" {
+			sync++
+		}
+	}
+	if inside == 0 || sync == 0 {
+		t.Errorf("%d waits inside runtime.GC, %d of reason sync: nothing was tested", inside, sync)
+	}
+}
+
+// TestCoroutines checks the hand-over between the two sides of iter.Pull, which
+// leaves neither reason nor stack.
+func TestCoroutines(t *testing.T) {
+	const rounds = 100
+	data := traced(t, func() {
+		next, stop := iter.Pull(func(yield func(int) bool) {
+			for i := range rounds {
+				if !yield(i) {
+					return
+				}
+			}
+		})
+		defer stop()
+		for _, ok := next(); ok; _, ok = next() {
+		}
+	})
+	list, _, _ := sights(t, data)
+	born := find(t, list, "coroutine", func(s sight) bool { return s.Kind == KindCreate && s.entry == "runtime.corostart" })
+	if born.To != StateWaiting || born.g.System {
+		t.Errorf("born %v, the runtime's: %v; want waiting, not the runtime's", born.To, born.g.System)
+	}
+	var resumed, yielded, ended int
+	for _, s := range list {
+		switch {
+		case s.Kind == KindUnblock && s.g.ID == born.g.ID && s.Waker == WakerGoroutine && s.by.ID == born.g.Creator:
+			resumed++
+		case s.Kind == KindUnblock && s.by.ID == born.g.ID && s.Waker == WakerGoroutine:
+			yielded++
+		case s.Kind == KindEnd && s.g.ID == born.g.ID:
+			ended++
+		}
+	}
+	if resumed < rounds || yielded < rounds || ended != 1 {
+		t.Errorf("resumed %d times, yielded %d times, ended %d times; want %d, %d, 1", resumed, yielded, ended, rounds, rounds)
+	}
+}
+
+// TestSamplesAndRanges checks what is no state of a goroutine.
+func TestSamplesAndRanges(t *testing.T) {
+	var profile bytes.Buffer
+	if err := pprof.StartCPUProfile(&profile); err != nil {
+		t.Skip(err)
+	}
+	data := traced(t, func() {
+		for begin := time.Now(); time.Since(begin) < 300*time.Millisecond; {
+			_ = spin()
+		}
+		runtime.GC()
+	})
+	pprof.StopCPUProfile()
+	list, p, _ := sights(t, data)
+	samples := 0
+	open := map[string]int{}
+	for _, s := range list {
+		switch s.Kind {
+		case KindSample:
+			if strings.Contains(s.site, "traceload.spin") && s.g.ID != 0 && s.g.State == StateRunning {
+				samples++
+			}
+		case KindRangeBegin:
+			open[p.String(s.Text)]++
+		case KindRangeEnd:
+			open[p.String(s.Text)]--
+		}
+		if text := p.String(s.Text); s.Kind == KindRangeBegin {
+			switch {
+			case strings.HasPrefix(text, "stop-the-world") && s.g.ID == 0:
+				t.Errorf("%s stopped by nobody", text)
+			case strings.HasPrefix(text, "GC concurrent") && s.g.ID != 0:
+				t.Errorf("%s is goroutine %d's, want the program's", text, s.g.ID)
+			}
+		}
+	}
+	if samples == 0 {
+		t.Error("no CPU sample of a running goroutine in spin")
+	}
+	for _, name := range []string{"GC concurrent mark phase", "stop-the-world (GC mark termination)"} {
+		if n, ok := open[name]; !ok || n != 0 {
+			t.Errorf("range %q: there %v, %d more begins than ends", name, ok, n)
+		}
+	}
+}
+
+//go:noinline
+func spin() (n int) {
+	for i := range 1_000_000 {
+		n += i * i
+	}
+	return n
+}
+
+// TestFlightRecorder checks a snapshot, in which nearly all that is seen began
+// before it did.
+func TestFlightRecorder(t *testing.T) {
+	if trace.IsEnabled() {
+		t.Skip("run it without -trace")
+	}
+	parked := make(chan int)
+	defer close(parked)
+	for range 10 {
+		go awaitWork(parked)
+	}
+	for runtime.Gosched(); parkedIn("awaitWork") < 10; {
+		time.Sleep(time.Millisecond)
+	}
+	recorder := trace.NewFlightRecorder(trace.FlightRecorderConfig{MinAge: 10 * time.Millisecond})
+	if err := recorder.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer recorder.Stop()
+	time.Sleep(50 * time.Millisecond)
+	var snapshot bytes.Buffer
+	if _, err := recorder.WriteTo(&snapshot); err != nil {
+		t.Fatal(err)
+	}
+	list, p, info := sights(t, snapshot.Bytes())
+	if !info.Complete {
+		t.Errorf("%+v", info)
+	}
+	found := 0
+	for _, s := range list {
+		if strings.HasSuffix(s.entry, "traceload.awaitWork") {
+			found++
+			if s.Kind != KindStatus || s.Wait != WaitChanReceive || p.String(s.Reason) != "chan receive" || s.g.SinceKnown || s.g.BornKnown || s.g.Ran {
+				t.Errorf("%+v", s)
+			}
+		}
+	}
+	if found != 10 {
+		t.Errorf("found %d parked goroutines, want 10", found)
+	}
+}
+
+func awaitWork(work <-chan int) {
+	for range work {
+	}
+}
+
+// parkedIn counts the goroutines that fn started and that wait for a channel.
+func parkedIn(fn string) (n int) {
+	buf := make([]byte, 1<<20)
+	for g := range strings.SplitSeq(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
+		if strings.Contains(g, fn) && strings.Contains(g, "[chan receive]") {
+			n++
+		}
+	}
+	return n
+}
+
+// TestSlotsAreReused checks that a trace of many goroutines, few of them alive at
+// a time, needs few slots and no record of the dead.
+func TestSlotsAreReused(t *testing.T) {
+	data := traced(t, func() {
+		for range 2000 {
+			done := make(chan int)
+			go close(done)
+			<-done
+		}
+	})
+	p, info, err := walkBytes(t, data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Goroutines < 2000 || p.Slots() > 200 {
+		t.Errorf("%d slots for %d goroutines", p.Slots(), info.Goroutines)
+	}
+}
+
+// TestObserverPanics checks that a panic of the observer reaches the caller, and
+// that nothing is left running.
+func TestObserverPanics(t *testing.T) {
+	data := recordings(t)[6].data
+	before := runtime.NumGoroutine()
+	for range 10 {
+		func() {
+			defer func() {
+				if p := recover(); p != "observer" {
+					t.Errorf("recovered %v", p)
+				}
+			}()
+			n := 0
+			_, _, err := Walk(input(t, data), func(*Program, *Event) {
+				if n++; n == 100 {
+					panic("observer")
+				}
+			}, nil)
+			t.Errorf("Walk returned %v", err)
+		}()
+	}
+	for wait := time.Now(); runtime.NumGoroutine() > before; time.Sleep(time.Millisecond) {
+		if time.Since(wait) > 5*time.Second {
+			t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), before)
+		}
+	}
+}
