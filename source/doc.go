@@ -1,0 +1,63 @@
+// Package source reads the Go source of a traced program: the lines around a
+// site, the channels that a statement waits on, and the locks that a function
+// holds when control is at a line.
+//
+// A trace gives stacks, exact to the line, and nothing of the data: no lock has
+// a name in it, no channel has an address. The source has the names. Everything
+// here is optional: whoever asks gets false where the source is not at hand, or
+// is not the one that was traced.
+//
+// # From a frame to an answer
+//
+//	Frame{Func, File, Line}
+//	  │ resolve.go   which file below the given folders is this? (longest tail)
+//	  ▼ read.go      read it, never leaving those folders
+//	file
+//	  │ load.go      parse its package, type-check the declarations, leniently
+//	  ▼ function.go  which function or literal is it? does the line lie in it?
+//	function
+//	  │ flow.go      walk its control flow: which locks at which point
+//	  │ call.go      what a call does to locks: Lock, Unlock, wrappers of them
+//	  ▼ ref.go       what an expression such as s.mu denotes, and its name
+//	points: calls, channel operations, returns, each with its line and its locks
+//	  │
+//	  ├─ channels.go  ChanOps: what the statement at a line waits on
+//	  ├─ locks.go     Held, Acquires, Releases, Calls: one frame
+//	  └─ walk.go      Walk: a whole stack, names flowing inward through arguments
+//
+// # Leniency
+//
+// The source need not be complete. Imports other than those of the same module
+// are not followed, except for hand-written declarations of the few packages of
+// the standard library that locks and channels are made of (std.go). Whatever
+// go/types reports is swallowed. A call x.Lock() on something of unknown type
+// counts as a lock, named by its text.
+//
+// # How locks are tracked
+//
+// Per function, forward over the control-flow graph of golang.org/x/tools/go/cfg.
+// The state maps each lock, by what its expression denotes, to the set of
+// possible counts (-1: released although the caller took it, 0, 1, 2). Where
+// paths join, sets are united: a lock is surely held where all counts are
+// positive, perhaps held ([Lock].May) where some are. Deferred calls run at
+// the returns, in reverse. Functions whose net effect is to take or release a
+// lock act as that effect on their callers.
+//
+// Two expressions denote one object if they lead from one variable over the
+// same fields. Assigning to a variable (or a field on the way) therefore ends
+// what was known under it; fields that other goroutines or other functions
+// assign meanwhile are taken as constant. Through maps, slices and calls the
+// object cannot be known: such locks are not [Path].Exact.
+//
+// # Trust
+//
+// A trace may come from anywhere, so its paths are treated as hostile: only
+// regular files named *.go that lie, after resolving symbolic links, below the
+// given folders, the module cache or GOROOT are read, up to a size. Nothing is
+// executed or fetched. The total of files and bytes read is bounded too; once it
+// is reached, further questions are answered with false ([Tree].Warnings says so).
+//
+// A file whose lines do not fit the frames (no such function there, no such
+// call at the line) is not the traced one. It is not used any more, and
+// [Tree].Warnings names it.
+package source

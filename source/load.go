@@ -1,0 +1,305 @@
+package source
+
+import (
+	"bytes"
+	"go/ast"
+	"go/build"
+	"go/parser"
+	"go/token"
+	"go/types"
+	"io"
+	"path"
+	"slices"
+	"strings"
+)
+
+// importDepth is how many imports away from the package of a frame the
+// declarations of a module are still read.
+const importDepth = 2
+
+// pkg is a package: the files of one folder that have the same package clause.
+type pkg struct {
+	tree   *Tree
+	root   *root
+	dir    string // relative to the root
+	path   string // import path; a guess where no module says it
+	depth  int    // how many imports away from a frame it was loaded
+	files  []*file
+	types  *types.Package
+	info   *types.Info
+	config *types.Config
+
+	funcs     map[token.Pos]*function // declared functions, by the position of their name
+	owners    map[token.Pos]*function // see function.owner
+	lockish   map[string]bool         // see mayLock
+	condLocks map[string]ref          // see condLock
+	chanMakes map[string][]chanMake   // see makes; by name
+}
+
+// file is a parsed source file.
+type file struct {
+	pkg   *pkg
+	rel   string // relative to the root
+	src   []byte
+	ast   *ast.File
+	pos   *token.File
+	funcs []*function
+}
+
+// line is the line of a position in the file, whatever //line comments say.
+func (f *file) line(p token.Pos) int {
+	if !p.IsValid() {
+		return 0
+	}
+	return f.pos.PositionFor(p, false).Line
+}
+
+// text is the source text of a node on one line.
+func (f *file) text(n ast.Node) string {
+	from, to := int(n.Pos())-f.pos.Base(), int(n.End())-f.pos.Base()
+	if from < 0 || to > len(f.src) || from >= to {
+		return ""
+	}
+	text := strings.Join(strings.Fields(string(f.src[from:to])), " ")
+	const long = 80
+	if len(text) > long {
+		text = strings.ToValidUTF8(text[:long], "") + "…"
+	}
+	return text
+}
+
+// file finds and loads the file that a trace names; nil if it is not at hand.
+func (t *Tree) file(recorded string) *file {
+	p := t.resolve(recorded)
+	if p.root == nil {
+		return nil
+	}
+	pk := t.load(p.root, path.Dir(p.rel), path.Base(p.rel), "", 0)
+	if pk == nil {
+		return nil
+	}
+	for _, f := range pk.files {
+		if f.rel == p.rel {
+			return f
+		}
+	}
+	return nil
+}
+
+// load reads the package in a folder: the one of the file named base, or the
+// one that is imported as importPath if base is "". nil if there is none.
+func (t *Tree) load(r *root, dir, base, importPath string, depth int) *pkg {
+	key := r.dir + "\x00" + dir + "\x00" + base
+	if p, ok := t.packages[key]; ok && (p == nil || p.depth <= depth) {
+		return p
+	}
+	var p *pkg
+	if len(t.packages) < maxPackages*4 {
+		p = t.parse(r, dir, base)
+	} else {
+		t.exhausted = true
+	}
+	if p == nil {
+		t.packages[key] = nil
+		return nil
+	}
+	p.depth = depth
+	switch m := t.moduleOf(r, dir); {
+	case importPath != "":
+		p.path = importPath
+	case m.path == "std":
+		p.path = strings.TrimPrefix(dir, m.dir+"/")
+	case m.path != "" && m.dir == dir:
+		p.path = m.path
+	case m.path != "" && m.dir == ".":
+		p.path = m.path + "/" + dir
+	case m.path != "":
+		p.path = m.path + strings.TrimPrefix(dir, m.dir)
+	default:
+		p.path = path.Base(dir)
+	}
+	keys := []string{key}
+	for _, f := range p.files { // any of its files leads here
+		keys = append(keys, r.dir+"\x00"+dir+"\x00"+path.Base(f.rel))
+	}
+	if !strings.HasSuffix(base, "_test.go") {
+		keys = append(keys, r.dir+"\x00"+dir+"\x00")
+	}
+	for _, k := range keys {
+		if old := t.packages[k]; old == nil || old.depth > depth {
+			t.packages[k] = p
+		}
+	}
+	p.check()
+	t.byTypes[p.types] = p
+	return p
+}
+
+// parse reads the files of a package, without checking types.
+func (t *Tree) parse(r *root, dir, base string) *pkg {
+	names, err := r.list(dir)
+	if err != nil {
+		return nil
+	}
+	p := &pkg{tree: t, root: r, dir: dir, funcs: map[token.Pos]*function{}, owners: map[token.Pos]*function{}}
+	if base != "" { // its package clause decides which files belong together
+		if !slices.Contains(names, base) {
+			names = append(names, base)
+		}
+	}
+	test := strings.HasSuffix(base, "_test.go")
+	slices.SortStableFunc(names, func(a, b string) int { // if not all can be read, rather the tests are left out
+		rank := func(name string) int {
+			switch {
+			case name == base:
+				return 0
+			case strings.HasSuffix(name, "_test.go"):
+				return 2
+			}
+			return 1
+		}
+		return rank(a) - rank(b)
+	})
+	size := 0
+	ctx := build.Default
+	ctx.CgoEnabled = true
+	for _, name := range names {
+		if !test && strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		// The build constraints in the name are looked at before the file is.
+		var src []byte
+		ctx.OpenFile = func(string) (io.ReadCloser, error) {
+			var err error
+			src, err = t.read(r, path.Join(dir, name))
+			return io.NopCloser(bytes.NewReader(src)), err
+		}
+		if name == base {
+			if _, err := ctx.OpenFile(name); err != nil {
+				return nil
+			}
+		} else if match, err := ctx.MatchFile(dir, name); err != nil || !match || src == nil {
+			continue
+		}
+		if len(src) > maxParsedSize {
+			if name == base {
+				return nil
+			}
+			continue
+		}
+		if size += len(src); size > maxPackageSize {
+			t.exhausted = true
+			break
+		}
+		p.add(path.Join(dir, name), src)
+	}
+	if len(p.files) == 0 || base != "" && p.files[0].rel != path.Join(dir, base) {
+		return nil
+	}
+	return p
+}
+
+// add parses a file, if it belongs to the package.
+func (p *pkg) add(rel string, src []byte) {
+	tree, _ := parser.ParseFile(p.tree.fset, rel, src, parser.SkipObjectResolution)
+	if tree == nil || tree.Name == nil || !tree.Name.Pos().IsValid() {
+		return
+	}
+	if len(p.files) > 0 && p.files[0].ast.Name.Name != tree.Name.Name {
+		return
+	}
+	f := &file{pkg: p, rel: rel, src: src, ast: tree, pos: p.tree.fset.File(tree.Name.Pos())}
+	p.files = append(p.files, f)
+	f.collect()
+}
+
+// check type-checks the declarations; bodies follow when needed, see function.check.
+func (p *pkg) check() {
+	p.info = &types.Info{
+		Types: map[ast.Expr]types.TypeAndValue{}, Defs: map[*ast.Ident]types.Object{}, Uses: map[*ast.Ident]types.Object{},
+		Selections: map[*ast.SelectorExpr]*types.Selection{}, Implicits: map[ast.Node]types.Object{},
+	}
+	p.config = &types.Config{FakeImportC: true, IgnoreFuncBodies: true, Importer: importer{p}, Error: func(error) {}}
+	p.types = types.NewPackage(p.path, p.files[0].ast.Name.Name)
+	var files []*ast.File
+	for _, f := range p.files {
+		files = append(files, f.ast)
+	}
+	p.checkFiles(files)
+	p.config.IgnoreFuncBodies = false
+}
+
+// checkFiles adds what is known of some files' types. Errors are of no
+// interest, and a panic of the type checker on odd source only leaves more
+// types unknown.
+func (p *pkg) checkFiles(files []*ast.File) {
+	defer func() { _ = recover() }()
+	_ = types.NewChecker(p.config, p.tree.fset, p.types, p.info).Files(files)
+}
+
+// importer follows imports within modules whose source is at hand. All other
+// packages are empty.
+type importer struct{ p *pkg }
+
+// Import implements types.Importer.
+func (im importer) Import(importPath string) (*types.Package, error) {
+	t := im.p.tree
+	if p := t.stdPackage(importPath); p != nil {
+		return p, nil
+	}
+	if im.p.depth >= importDepth || len(t.packages) > maxPackages {
+		return t.emptyPackage(importPath), nil
+	}
+	try := func(r *root, m module) *types.Package {
+		rest, ok := strings.CutPrefix(importPath, m.path)
+		if m.path == "" || m.path == "std" || !ok || rest != "" && rest[0] != '/' {
+			return nil
+		}
+		if q := t.load(r, path.Join(m.dir, rest), "", importPath, im.p.depth+1); q != nil && q != im.p {
+			return q.types
+		}
+		return nil
+	}
+	if q := try(im.p.root, t.moduleOf(im.p.root, im.p.dir)); q != nil {
+		return q, nil
+	}
+	for _, r := range t.roots {
+		if r.kind != kindCache && r.kind != kindGo && r != im.p.root {
+			if q := try(r, module{dir: ".", path: r.module}); q != nil {
+				return q, nil
+			}
+		}
+	}
+	return t.emptyPackage(importPath), nil
+}
+
+// emptyPackage stands for a package that is not read.
+func (t *Tree) emptyPackage(importPath string) *types.Package {
+	p := t.empty[importPath]
+	if p == nil {
+		p = types.NewPackage(importPath, guessName(importPath))
+		p.MarkComplete()
+		t.empty[importPath] = p
+	}
+	return p
+}
+
+// guessName guesses the name in a package's clause from its import path, by
+// the habits of naming modules: ".../go-redis/v9", "gopkg.in/yaml.v3".
+func guessName(importPath string) string {
+	dir, name := path.Split(importPath)
+	if v, ok := strings.CutPrefix(name, "v"); ok && isNumber(v) && dir != "" {
+		name = path.Base(dir)
+	}
+	if i := strings.LastIndex(name, ".v"); i > 0 && isNumber(name[i+2:]) {
+		name = name[:i]
+	}
+	name = strings.TrimPrefix(name, "go-")
+	name = strings.TrimSuffix(strings.TrimSuffix(name, ".go"), "-go")
+	return strings.Map(func(c rune) rune {
+		if c == '_' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' {
+			return c
+		}
+		return -1
+	}, name)
+}
