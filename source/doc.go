@@ -20,10 +20,12 @@
 //	  │ call.go      what a call does to locks: Lock, Unlock, wrappers of them
 //	  ▼ ref.go       what an expression such as s.mu denotes, and its name
 //	points: calls, channel operations, returns, each with its line and its locks
-//	  │
-//	  ├─ channels.go  ChanOps: what the statement at a line waits on
-//	  ├─ locks.go     Held, Acquires, Releases, Calls: one frame
-//	  └─ walk.go      Walk: a whole stack, names flowing inward through arguments
+//	  │ match.go     which of them can the frame stand at?
+//	  ├─ locks.go    Held, Acquires, Releases, Calls: one frame
+//	  └─ walk.go     Walk: a whole stack, names flowing inward through arguments
+//
+// ChanOps (channels.go: what the statement at a line waits on), Reaches
+// (reach.go: who may end that wait) and Lines (lines.go) go straight to the file.
 //
 // # Leniency
 //
@@ -57,7 +59,19 @@
 // executed or fetched. The total of files and bytes read is bounded too; once it
 // is reached, further questions are answered with false ([Tree].Warnings says so).
 //
-// A file whose lines do not fit the frames (no such function there, no such
-// call at the line) is not the traced one. It is not used any more, and
-// [Tree].Warnings names it.
+// A frame that its file does not fit (no such function there, no such call at
+// the line) is [StatusMismatch]. A file that more frames misfit than fit is not
+// the traced one: it is not used any more, and [Tree].Warnings names it. One
+// misfit alone proves little, for the compiler gets a line wrong now and then.
+//
+// # What it cannot see
+//
+//   - Whether two branches on the same condition go the same way: a lock taken
+//     under one if and released under another is held perhaps.
+//   - What an interface's method does, other than sync.Locker's. A type of the
+//     program's own that has Lock and Unlock counts as a lock.
+//   - Locks made of channels or atomics.
+//   - Which element of a map or slice a varying index means, and whether two
+//     pointers are equal: Relate then answers Unknown.
+//   - Generated files of more than a megabyte: they are shown, not parsed.
 package source

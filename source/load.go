@@ -94,7 +94,8 @@ func (t *Tree) load(r *root, dir, base, importPath string, depth int) *pkg {
 		return p
 	}
 	var p *pkg
-	if len(t.packages) < maxPackages*4 {
+	if t.loaded < maxPackages {
+		t.loaded++
 		p = t.parse(r, dir, base)
 	} else {
 		t.exhausted = true
@@ -247,7 +248,7 @@ func (im importer) Import(importPath string) (*types.Package, error) {
 	if p := t.stdPackage(importPath); p != nil {
 		return p, nil
 	}
-	if im.p.depth >= importDepth || len(t.packages) > maxPackages {
+	if im.p.depth >= importDepth || t.loaded >= maxPackages/2 { // the rest is for frames
 		return t.emptyPackage(importPath), nil
 	}
 	try := func(r *root, m module) *types.Package {

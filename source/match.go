@@ -34,17 +34,17 @@ func (fn *function) at(f Frame) ([]point, bool) {
 		return fl.on(f.Line, func(p point) bool { return p.kind == pointGo || p.kind == pointDefer })
 	}
 	if name, ok := strings.CutPrefix(f.Callee, goStatement); ok {
-		if list, ok := fl.fitting(parseCallee(name), func(p point) int { return p.line }, f.Line); ok {
+		if list, ok := fl.fitting(parseCallee(name), pointGo, func(p point) bool { return p.line == f.Line }); ok {
 			return list, true
 		}
 		return fl.on(f.Line, func(p point) bool { return p.kind == pointGo })
 	}
 	want := parseCallee(f.Callee)
 	if want.kind != calleeUnknown {
-		if list, ok := fl.fitting(want, func(p point) int { return p.line }, f.Line); ok {
+		if list, ok := fl.fitting(want, pointCall, func(p point) bool { return p.line == f.Line }); ok {
 			return list, true
 		}
-		if list, ok := fl.fitting(want, func(p point) int { return p.alt }, f.Line); ok {
+		if list, ok := fl.fitting(want, pointCall, func(p point) bool { return p.alt == f.Line }); ok {
 			return list, true
 		}
 		// A deferred call runs at the line that panics, too.
@@ -66,12 +66,12 @@ func (fn *function) at(f Frame) ([]point, bool) {
 	return fl.statement(f.Line)
 }
 
-// fitting returns the points of a line that a callee fits best.
-func (fl *flow) fitting(want callee, lineOf func(point) int, line int) ([]point, bool) {
+// fitting returns the points that a callee fits best: go statements, or all others.
+func (fl *flow) fitting(want callee, kind pointKind, here func(point) bool) ([]point, bool) {
 	best := fitSome
 	var list []point
 	for _, p := range fl.points {
-		if lineOf(p) != line {
+		if !here(p) || (p.kind == pointGo) != (kind == pointGo) {
 			continue
 		}
 		switch got := want.fits(fl.fn, p); {

@@ -72,6 +72,15 @@ func newRecorded(file string) (recorded, bool) {
 	return r, len(r.elems) > 0 && len(r.elems) < 64
 }
 
+// least is how many elements must agree: the file and its folder; of a file in
+// a module cache, all from the module on.
+func (r recorded) least() int {
+	if i := slices.IndexFunc(r.elems, func(e string) bool { return strings.Contains(e, "@") }); i >= 0 {
+		return len(r.elems) - i
+	}
+	return min(2, len(r.elems))
+}
+
 // exact outdoes every number of elements that can match.
 const exact = 1 << 20
 
@@ -162,7 +171,7 @@ func (r *root) candidates(rec recorded) []candidate {
 		for i := range rec.elems {
 			tail := rec.elems[i:]
 			score := len(tail) + commonSuffix(rec.elems[:i], own)
-			if score < 2 && len(rec.elems) > 1 {
+			if score < rec.least() {
 				break
 			}
 			add(score, tail...)
@@ -263,7 +272,7 @@ func (r *root) search(rec recorded) []candidate {
 		}
 	}
 	for _, rel := range x.byName[rec.elems[len(rec.elems)-1]] {
-		if n := commonSuffix(rec.elems, append(slices.Clone(own), strings.Split(rel, "/")...)); n >= 2 {
+		if n := commonSuffix(rec.elems, append(slices.Clone(own), strings.Split(rel, "/")...)); n >= rec.least() {
 			list = append(list, candidate{place{r, rel}, n})
 		}
 	}

@@ -38,6 +38,7 @@ type Tree struct {
 	std      map[string]*stdPackage
 	empty    map[string]*types.Package // see emptyPackage
 
+	loaded       int // packages so far
 	files, bytes int // read so far
 	exhausted    bool
 	depth        int          // of nested function.net

@@ -63,7 +63,10 @@ type decoder struct {
 	// outlive it: a raw Stack keeps its generation's tables alive, and the
 	// same number means another stack in the next one.
 	handles map[trace.Stack]StackID
-	frames  []FrameID
+	// latest is a shortcut to it, by goroutine and habit: a goroutine mostly
+	// waits, and wakes others, where it did so the last time.
+	latest [2048]handle
+	frames []FrameID
 
 	// What the walk reads after full is closed.
 	events      int64
@@ -71,6 +74,12 @@ type decoder struct {
 	whole       int // read to their end
 	snapshot    *trace.ClockSnapshot
 	err         error // why reading ended early; nil at the end of the trace
+}
+
+// handle is a raw stack and its id.
+type handle struct {
+	raw trace.Stack
+	id  StackID
 }
 
 // rawBatch is a run of raw events in order.
@@ -218,6 +227,7 @@ func (e *damage) Error() string { return fmt.Sprint(e.value) }
 func (d *decoder) sync(ev *trace.Event) {
 	d.whole = d.generations
 	clear(d.handles)
+	d.latest = [len(d.latest)]handle{}
 	s := ev.Sync()
 	if d.snapshot == nil && s.ClockSnapshot != nil {
 		d.snapshot = s.ClockSnapshot
@@ -240,16 +250,17 @@ func (d *decoder) transition(b *batch, ev *trace.Event) {
 		r.stack = d.stack(st.Stack)
 	case r.from == StateEnded:
 		r.kind = KindCreate
-		r.stack = d.stack(st.Stack)
-		r.by, r.byStack = GoID(ev.Goroutine()), d.stack(ev.Stack())
+		r.by = GoID(ev.Goroutine())
+		r.stack, r.byStack = d.stackOf(r.by, started, st.Stack), d.stackOf(r.by, starting, ev.Stack())
 	case r.to == StateEnded:
 		r.kind = KindEnd
 	case r.from == StateWaiting:
 		r.kind = KindUnblock
-		r.by, r.byStack = GoID(ev.Goroutine()), d.stack(ev.Stack())
+		r.by = GoID(ev.Goroutine())
+		r.byStack = d.stackOf(r.by, waking, ev.Stack())
 	case r.to == StateWaiting:
 		r.kind = KindBlock
-		r.stack = d.stack(st.Stack)
+		r.stack = d.stackOf(r.g, waiting, st.Stack)
 		r.text = d.in.string(st.Reason)
 	case r.from == StateSyscall:
 		r.kind = KindSyscallEnd
@@ -326,6 +337,26 @@ func (d *decoder) other(b *batch, ev *trace.Event) {
 		return
 	}
 	b.records = append(b.records, r)
+}
+
+// What goroutines do all the time, and where.
+type habit uint64
+
+const (
+	waiting habit = iota
+	waking
+	starting // a goroutine
+	started  // the entry of that goroutine
+	habits
+)
+
+// stackOf is stack for a habit of goroutine g.
+func (d *decoder) stackOf(g GoID, h habit, s trace.Stack) StackID {
+	latest := &d.latest[(uint64(g)*uint64(habits)+uint64(h))%uint64(len(d.latest))]
+	if latest.raw != s {
+		*latest = handle{s, d.stack(s)}
+	}
+	return latest.id
 }
 
 // stack interns a raw stack.

@@ -11,6 +11,11 @@ import (
 	"time"
 )
 
+// To fuzz, keep go test from spending a minute on shortening each input that it
+// finds interesting:
+//
+//	go test ./traceload -run '^$' -fuzz FuzzWalk -fuzztime 5m -fuzzminimizetime 10x -parallel 2
+
 // fuzzSeeds returns whole traces and short pieces of them: of each format, and of
 // the programs in fixtures.
 func fuzzSeeds(f *testing.F) [][]byte {

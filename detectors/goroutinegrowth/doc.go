@@ -14,8 +14,8 @@
 // trace's time. unbounded wants at least 30 more alive at the end than ever
 // before the climb, a climb in each quarter of the time since it began, with
 // the last quarter no flatter than a third of the mean, and births that go on
-// until the end: a warm-up that levels off is no growth, and a sawtooth is none
-// either. What the goroutines do then decides the confidence. That they stand
+// until the end: a warm-up that levels off is no growth, and a sawtooth, which
+// falls to less than half in between, is none either. What the goroutines do then decides the confidence. That they stand
 // in a queue (before a lock, in a send, or handing a turn on to each other),
 // that each lives longer than the ones before it, that others of their kind
 // ended soon, or that each starts more of its kind, speaks for it. That they
@@ -23,7 +23,7 @@
 // trace, speaks against it. Goroutines that are stuck for good are left to
 // goroutine-leak and cancel-never-fired.
 //
-// A burst wants 500 alive at once, started within two slices of time by one
+// A burst wants 500 alive at once, started within four slices of time by one
 // goroutine, of whose lives at least half passed in a queue that moves: before
 // a lock, in a send, or in a receive, select or Cond where they are served one
 // after the other. Sleeping, waiting for the network, and a thousand questions

@@ -20,21 +20,23 @@ const (
 	flattestLast = 3 // … and the last one this much
 	onsets       = 8 // a climb may begin at each of these parts of the trace, but not in the last two
 
-	climbPrior     = -1.0
-	weightClimbs   = 1.5
-	weightMany     = 0.5   // a hundred and more
-	weightFewEnd   = 0.5   // less than half of those born
-	weightLater    = -0.5  // it did not climb from the first birth on
-	weightQueue    = 1.5   // they stand in a queue of the program's own
-	weightLonger   = 1.5   // each waits longer than the ones before
-	weightOutlived = 1.5   // others ended soon, these do not
-	weightOwn      = 1.5   // each starts more of its kind
-	weightNetwork  = -3.0  // they serve connections, or are such
-	weightLong     = -2.0  // those that end have lived for long: the number had no time to level off
-	weightSessions = -0.75 // nothing of this: perhaps they come to stay
-	weightInTouch  = -1.0  // … and are at work: they wake others, or are woken
+	climbPrior       = -1.0
+	weightClimbs     = 1.5
+	weightMany       = 0.5   // a hundred and more
+	weightFewEnd     = 0.5   // less than half of those born
+	weightLater      = -0.5  // it did not climb from the first birth on
+	weightQueue      = 1.5   // they stand in a queue of the program's own
+	weightStandstill = -2.0  // … that does not move at all
+	weightLonger     = 1.5   // each waits longer than the ones before
+	weightOutlived   = 1.5   // others ended soon, these do not
+	weightOwn        = 1.5   // each starts more of its kind
+	weightNetwork    = -3.0  // they serve connections, or are such
+	weightLong       = -2.0  // those that end have lived for long: the number had no time to level off
+	weightSessions   = -0.75 // nothing of this: perhaps they come to stay
+	weightInTouch    = -1.0  // … and are at work: they wake others, or are woken
 
-	burstAtLeast = 500 // alive at once, and born within two slices of time: a sixteenth of the trace at most
+	burstAtLeast = 500 // alive at once, and born within a rush
+	rush         = 4   // slices of time: an eighth of the trace at most
 	burstShare   = 0.5 // of all births of the place must be in the rush
 	burstQueued  = 0.5 // of their lives must pass in a queue
 	burstServed  = 50  // one in so many must have had its turn
@@ -57,6 +59,20 @@ type Climb struct {
 	Born, Ended int           // since
 	Rate        float64       // how many more each second
 	Queued      bool          // they stand in a queue
+}
+
+// falls tells whether the number alive fell to less than half of what it had
+// been in the slices from up to to: a sawtooth.
+func (h *history) falls(from, to int) bool {
+	alive, _ := h.sum(0, from)
+	peak := 0
+	for i := from; i < to; i++ {
+		alive += int(h.born[i] - h.ended[i])
+		if peak = max(peak, alive); peak >= climbAtLeast && 2*alive < peak {
+			return true
+		}
+	}
+	return false
 }
 
 // Climb judges whether the number of goroutines started at s rises without an
@@ -112,7 +128,7 @@ func (t *Table) climbFrom(s *Site, from, to int) *Climb {
 	peak := s.peak(from)
 	// Those that ended and may have been born here before the trace make room for new ones.
 	more := before + grown - peak - s.lost
-	if more < climbAtLeast || float64(more) < climbShare*float64(born) || before+grown < climbTwice*peak {
+	if more < climbAtLeast || float64(more) < climbShare*float64(born) || before+grown < climbTwice*peak || s.falls(from, to) {
 		return nil
 	}
 	mean := float64(grown) / 4
@@ -151,6 +167,8 @@ func (c *Climb) judgeLives(s *Site, backlog bool, window time.Duration) {
 	c.Queued = queue || backlog && 2*(s.Spent[Queueing]+s.Spent[Turn]) > lived
 	known := true
 	switch {
+	case queue && c.Ended+s.lost == 0:
+		c.Note(weightStandstill, "none of them has got through: it is a standstill, and may end")
 	case queue:
 		c.Note(weightQueue, "they spend most of their lives in a queue")
 	case backlog:
@@ -226,9 +244,10 @@ func (t *Table) Burst(s *Site, procs int) *Burst {
 	if s.Peak < burstAtLeast || s.Creators > max(1, s.Born/100) { // many that start one each are a crowd of callers
 		return nil
 	}
-	b := &Burst{Within: min(2*t.width, time.Duration(t.now))}
-	for i := range span - 1 {
-		b.Born = max(b.Born, int(s.born[i]+s.born[i+1]))
+	b := &Burst{Within: min(rush*t.width, time.Duration(t.now))}
+	for i := range span - rush + 1 {
+		_, born := s.sum(i, i+rush)
+		b.Born = max(b.Born, born)
 	}
 	if b.Born < burstAtLeast || float64(b.Born) < burstShare*float64(s.Born) {
 		return nil

@@ -115,6 +115,7 @@ func TestClimb(t *testing.T) {
 		{"a lock that is too slow", time.Second, Queueing, slow(10*ms, time.Second), nil, 0.9},
 		{"a queue of receives that grows", 2 * time.Second, Turn, queue(15*ms, each(10*ms, 0, 2*time.Second, always(0))), nil, 0.8},
 		{"tokens that are handed on", time.Second, Turn, slow(10*ms, time.Second), func(s *Site) { s.turns, s.relayed = 15, 15 }, 0.9},
+		{"a queue whose head was born before the trace", time.Second, Queueing, each(5*ms, 0, time.Second, always(noEnd)), func(s *Site) { s.lost = 17 }, 0.8},
 		{"a lock that is fast enough", time.Second, Queueing, queue(9*ms, each(10*ms, 0, time.Second, always(0))), nil, 0},
 		{"those who never end", 2 * time.Second, Sleeping, each(10*ms, 0, 2*time.Second, always(noEnd)), nil, 0.5},
 		{"few who never end", 2 * time.Second, Sleeping, each(100*ms, 0, 2*time.Second, always(noEnd)), nil, 0},
@@ -134,6 +135,10 @@ func TestClimb(t *testing.T) {
 			queue(3*ms, each(ms, 0, 100*ms, always(0))), queue(3*ms, each(ms, 400*ms, 500*ms, always(0))),
 			queue(3*ms, each(ms, 800*ms, 900*ms, always(0))), queue(3*ms, each(ms, 1200*ms, 1300*ms, always(0))),
 			queue(3*ms, each(ms, 1900*ms, 2*time.Second, always(0)))), nil, 0},
+		{"a sawtooth that looks like a climb at each quarter's end", 1600 * ms, Queueing, slices.Concat([]life{{0, ms}},
+			later(each(4*ms, 0, 100*ms, always(200*ms)), 300*ms), later(each(2*ms, 0, 100*ms, always(200*ms)), 700*ms),
+			later(each(ms, 0, 100*ms, always(200*ms)), 1100*ms), later(each(500*time.Microsecond, 0, 100*ms, always(200*ms)), 1500*ms)), nil, 0},
+		{"a standstill", time.Second, Queueing, each(5*ms, 0, time.Second, always(noEnd)), nil, 0},
 		{"hardly more than before", 2 * time.Second, Queueing, slices.Concat(
 			each(4*ms, 0, 500*ms, always(600*ms)), later(slow(5*ms, 880*ms), 1120*ms)), nil, 0},
 		{"a crowd at once", 2 * time.Second, Queueing, each(20*time.Microsecond, time.Second, 1010*ms, always(noEnd)), nil, 0},

@@ -43,14 +43,17 @@ func (gr *Group) add(p *traceload.Program, g *traceload.Goroutine, o *occupant) 
 }
 
 // came is when a goroutine that was born in the trace came to stay: at its
-// birth if it has been woken here since, and so has come back. Nobody comes
-// back to a lock in order to rest.
-func (pk *parked) came(lock bool) time.Duration {
-	if pk.here.woken > 0 && !lock {
+// birth if it has been woken here since, and so has come back to rest.
+func (pk *parked) came(w traceload.Wait) time.Duration {
+	if pk.here.woken > 0 && restful(w) {
 		return time.Duration(pk.g.Born)
 	}
 	return time.Duration(pk.g.Since)
 }
+
+// restful tells whether goroutines may wait in this way because they have
+// nothing to do. Nobody rests before a lock or on a WaitGroup.
+func restful(w traceload.Wait) bool { return !w.IsLock() && w != traceload.WaitWaitGroup }
 
 // Patience is how long a goroutine must have waited at a site to be stuck: by
 // far longer than the others did, and a good part of the trace.
@@ -132,7 +135,6 @@ func timerAmong(ops []source.ChanOp) string {
 // scene gathers what is known of the group.
 func (t *Table) scene(p *traceload.Program, gr *Group, stuck []parked) *scene {
 	s := gr.Site
-	lock := s.Wait.IsLock()
 	sc := &scene{
 		wait: s.Wait, length: time.Duration(p.Now), stuck: len(stuck), found: gr.Found,
 		oldest: gr.Oldest, median: stuck[len(stuck)/2].age,
@@ -147,7 +149,7 @@ func (t *Table) scene(p *traceload.Program, gr *Group, stuck []parked) *scene {
 	for i := range stuck {
 		pk, g := &stuck[i], stuck[i].g
 		if g.BornKnown {
-			sc.arrivals = append(sc.arrivals, pk.came(lock))
+			sc.arrivals = append(sc.arrivals, pk.came(s.Wait))
 		}
 		if pk.here.woken > 0 {
 			sc.wokenBefore++
@@ -165,10 +167,10 @@ func (t *Table) scene(p *traceload.Program, gr *Group, stuck []parked) *scene {
 		sc.childrenGone += btoi(started > 0 && alive == 0)
 	}
 	for _, pk := range gr.all {
-		sc.last = max(sc.last, pk.came(lock))
+		sc.last = max(sc.last, pk.came(s.Wait))
 	}
 	slices.Sort(sc.arrivals)
-	if lock {
+	if s.Wait.IsLock() {
 		sc.holder, sc.holderSure = t.holder(p, gr)
 	}
 	sc.ahead, sc.aheadSure = t.ahead(p, gr)

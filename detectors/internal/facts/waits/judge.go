@@ -173,7 +173,7 @@ func (sc *scene) judgeArrival(sum *odds.Sum) (gathers bool) {
 		sum.Note(weightLately, "all came in the last %s", detectors.Duration(sc.oldest))
 	case sc.arrivals[n-1]-sc.arrivals[0] < sc.length/20 && !lock:
 		sum.Note(weightTogether, "they came together within %s, as a pool does", detectors.Duration(sc.arrivals[n-1]-sc.arrivals[0]))
-	case sc.levelledOff() && !lock && sc.wait != traceload.WaitWaitGroup:
+	case sc.levelledOff() && restful(sc.wait):
 		sum.Note(weightLevelsOff, "no new ones came after %s: it may be a warm-up", detectors.Duration(sc.last))
 	case sc.allAlong() && !lock: // before a lock they gather as long as it is held, be it for good or not
 		sum.Note(weightGathers, "they gathered all through the trace, %d of them, and none has left", n)
@@ -214,8 +214,8 @@ func (sc *scene) allAlong() bool {
 const enoughHistory = 5
 
 func (sc *scene) judgeHistory(sum *odds.Sum, gathers bool) {
-	send, lock := sc.wait == traceload.WaitChanSend, sc.wait.IsLock()
-	back := 2*sc.wokenBefore > sc.stuck && !lock
+	send := sc.wait == traceload.WaitChanSend
+	back := 2*sc.wokenBefore > sc.stuck && restful(sc.wait)
 	switch {
 	case send && sc.serversGone:
 		sum.Note(weightServersGone, "the goroutines that received from all who sent here have ended")
@@ -269,10 +269,10 @@ func (sc *scene) judgeFamily(sum *odds.Sum) {
 	if sc.main && n == 1 && !lock {
 		sum.Note(weightMain, "main waits here, perhaps for the end of the program")
 	}
-	rest := sc.wait == traceload.WaitChanReceive || sc.wait == traceload.WaitSelect || sc.wait == traceload.WaitCond
+	told := sc.wait == traceload.WaitChanReceive || sc.wait == traceload.WaitSelect || sc.wait == traceload.WaitCond
 	if sc.forgotten != "" && 2*sc.inUse > n {
 		sum.Note(weightInUse, "the functions that made %d of them are still at work", sc.inUse)
-	} else if rest && 2*sc.online > n {
+	} else if told && 2*sc.online > n {
 		sum.Note(weightOnline, "%d of them serve connections that are open", sc.online)
 	} else if 2*sc.creatorsEnded > n {
 		sum.Note(weightCreatorEnded, "the goroutines that started %d of them have ended", sc.creatorsEnded)

@@ -45,6 +45,7 @@ func TestJudge(t *testing.T) {
 		{"receivers that their one sender has left", scene{wait: receive, arrivals: throughout, wokenBefore: 20, orphans: 20, ended: 80, usual: ms, longest: ms}, true},
 		{"a select nobody listens to", scene{wait: sel, arrivals: throughout}, true},
 		{"WaitGroups whose goroutines have ended", scene{wait: group, arrivals: all(3, 0, 940*ms), childrenGone: 3, ended: 20, usual: 9 * ms, longest: 9 * ms}, true},
+		{"handlers of connections, one page in eight is never done", scene{wait: group, arrivals: all(4, 0, 940*ms), wokenBefore: 4, childrenGone: 4, ended: 20, usual: 9 * ms, longest: 9 * ms}, true},
 		{"one of many signals was missed", scene{wait: cond, arrivals: throughout, ended: 40, usual: 5 * ms, longest: 5 * ms}, true},
 		{"a lock that was left behind at 40%", scene{wait: mutex, arrivals: all(50, 400*ms, 950*ms), oldest: 600 * ms, median: 300 * ms}, true},
 		{"workers behind a lock that was left behind", scene{wait: mutex, arrivals: all(20, 400*ms, 402*ms), last: 402 * ms, oldest: 600 * ms, median: 599 * ms, wokenBefore: 20, ended: 300, usual: ms, longest: 2 * ms}, true},
