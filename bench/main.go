@@ -103,11 +103,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		results = append(results, costs)
 	}
 	for i := 1; i < len(sizes); i++ {
-		fmt.Fprintf(stdout, "\npeak memory, %s beside %s:", sizes[i], sizes[0])
+		fmt.Fprintf(stdout, "\npeak memory for %s, beside that for %s:\n", sizes[i], sizes[0])
 		for j, c := range contenders {
-			fmt.Fprintf(stdout, "  %s %.2f×", c.name, ratio(results[i][j].memory, results[0][j].memory))
+			if results[i][j].memory > 0 {
+				fmt.Fprintf(stdout, "%26s  %.2f ×\n", c.name, ratio(results[i][j].memory, results[0][j].memory))
+			}
 		}
-		fmt.Fprintln(stdout)
 	}
 	return nil
 }
@@ -122,7 +123,12 @@ const (
 type contender struct {
 	name    string
 	command func(file string) []string
+	limit   int64 // length in bytes of the longest trace that it is to read; 0 for any
 }
+
+// gotraceLimit is where go tool trace is left out: it takes 50 to 80 times the
+// length of the trace in memory.
+const gotraceLimit = 100e6
 
 // prepare builds what will be measured. The bare loop is the first.
 func prepare(ctx context.Context, temp string, stderr io.Writer) ([]contender, error) {
@@ -131,15 +137,15 @@ func prepare(ctx context.Context, temp string, stderr io.Writer) ([]contender, e
 		return nil, err
 	}
 	contenders := []contender{
-		{"x/exp/trace, bare loop", func(file string) []string { return []string{self, "-read=bare", file} }},
-		{"traceload, no detectors", func(file string) []string { return []string{self, "-read=load", file} }},
+		{name: "x/exp/trace, bare loop", command: func(file string) []string { return []string{self, "-read=bare", file} }},
+		{name: "traceload, no detectors", command: func(file string) []string { return []string{self, "-read=load", file} }},
 	}
 	tool := filepath.Join(temp, "tracedoc")
 	if _, err := output(ctx, "go", "build", "-o", tool, toolPackage); err != nil {
 		fmt.Fprintf(stderr, "left out: tracedoc analyze: %v\n", err)
 	} else {
 		report := filepath.Join(temp, "report.json")
-		contenders = append(contenders, contender{"tracedoc analyze", func(file string) []string {
+		contenders = append(contenders, contender{name: "tracedoc analyze", command: func(file string) []string {
 			return []string{tool, "analyze", "-f", "json", "-o", report, file}
 		}})
 	}
@@ -147,7 +153,7 @@ func prepare(ctx context.Context, temp string, stderr io.Writer) ([]contender, e
 	if gotrace, err := output(ctx, "go", "tool", "-n", "trace"); err != nil {
 		fmt.Fprintf(stderr, "left out: go tool trace: %v\n", err)
 	} else {
-		contenders = append(contenders, contender{"go tool trace -pprof=sync", func(file string) []string {
+		contenders = append(contenders, contender{name: "go tool trace -pprof=sync", limit: gotraceLimit, command: func(file string) []string {
 			return []string{gotrace, "-pprof=sync", file}
 		}})
 	}
@@ -173,7 +179,7 @@ type cost struct {
 }
 
 // compare lets the contenders read the file in turn, prints the table and
-// returns the medians in the contenders' order.
+// returns the medians in the contenders' order, zero for those left out.
 func compare(ctx context.Context, contenders []contender, file string, opt options, stdout, stderr io.Writer) ([]cost, error) {
 	info, err := os.Stat(file)
 	if err != nil {
@@ -182,6 +188,9 @@ func compare(ctx context.Context, contenders []contender, file string, opt optio
 	runs := make([][]cost, len(contenders))
 	for i := range opt.runs {
 		for j, c := range contenders {
+			if c.limit > 0 && info.Size() > c.limit {
+				continue
+			}
 			fmt.Fprintf(stderr, "run %d of %d: %s\n", i+1, opt.runs, c.name)
 			spent, err := measure(ctx, c.command(file), opt.procs)
 			if err != nil {
@@ -193,6 +202,9 @@ func compare(ctx context.Context, contenders []contender, file string, opt optio
 
 	medians := make([]cost, len(contenders))
 	for j, r := range runs {
+		if len(r) == 0 {
+			continue
+		}
 		medians[j] = cost{
 			wall:   median(r, func(c cost) time.Duration { return c.wall }),
 			cpu:    median(r, func(c cost) time.Duration { return c.cpu }),
@@ -206,6 +218,10 @@ func compare(ctx context.Context, contenders []contender, file string, opt optio
 	bare := medians[0]
 	for j, c := range contenders {
 		m := medians[j]
+		if m == (cost{}) {
+			fmt.Fprintf(w, "%s\tleft out\t\t\t\t\t\t\n", c.name)
+			continue
+		}
 		fmt.Fprintf(w, "%s\t%.2f s\t%.2f\t%.2f s\t%.2f\t%.0f MB\t%.2f\t\n", c.name,
 			m.wall.Seconds(), ratio(m.wall, bare.wall), m.cpu.Seconds(), ratio(m.cpu, bare.cpu),
 			float64(m.memory)/1e6, ratio(m.memory, bare.memory))

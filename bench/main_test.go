@@ -51,25 +51,26 @@ func TestCompare(t *testing.T) {
 	}
 	var contenders []contender
 	for _, how := range []string{"bare", "load"} {
-		contenders = append(contenders, contender{how, func(file string) []string { return []string{self, "-read=" + how, file} }})
+		contenders = append(contenders, contender{name: how, command: func(file string) []string { return []string{self, "-read=" + how, file} }})
 	}
+	contenders = append(contenders, contender{name: "huge", limit: 1000, command: func(string) []string { return []string{"/nowhere"} }})
 	var out bytes.Buffer
 	costs, err := compare(context.Background(), contenders, file, options{runs: 3, procs: 2}, &out, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, c := range costs {
+	for i, c := range costs[:2] {
 		if c.wall <= 0 || c.cpu <= 0 || c.memory < 1<<20 {
 			t.Errorf("%s took %+v", contenders[i].name, c)
 		}
 	}
-	for _, row := range []string{`bare +\S+ s +1\.00 +\S+ s +1\.00 +\d+ MB +1\.00`, `load +\S+ s +\S+ +\S+ s +\S+ +\d+ MB +\S+`} {
+	for _, row := range []string{`huge +left out`, `bare +\S+ s +1\.00 +\S+ s +1\.00 +\d+ MB +1\.00`, `load +\S+ s +\S+ +\S+ s +\S+ +\d+ MB +\S+`} {
 		if !regexp.MustCompile(row).Match(out.Bytes()) {
 			t.Errorf("no row %s in\n%s", row, &out)
 		}
 	}
 
-	broken := contender{"broken", func(string) []string { return []string{self, "-read=upside down", file} }}
+	broken := contender{name: "broken", command: func(string) []string { return []string{self, "-read=upside down", file} }}
 	if _, err := compare(context.Background(), []contender{broken}, file, options{runs: 1, procs: 2}, io.Discard, io.Discard); err == nil || !strings.Contains(err.Error(), "-read=upside down: unknown") {
 		t.Errorf("a contender that fails gives %v", err)
 	}
