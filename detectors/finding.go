@@ -55,6 +55,9 @@ type Finding struct {
 	// Active is how long the defect was at work, for one that comes in bursts
 	// (EffectWastes only); 0 means throughout the trace.
 	Active time.Duration `json:"-"`
+	// OutlivesTest says that a test started the goroutines and has ended
+	// without them: however short the trace, nothing more is to be waited for.
+	OutlivesTest bool `json:"-"`
 	// Explains lists further lines whose trouble this finding accounts for: a
 	// finding of a detector that yields to this one is dropped if it stands there.
 	Explains []Frame `json:"-"`

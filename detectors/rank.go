@@ -22,7 +22,7 @@ import (
 //
 //	delays   2 and more: high; 0.2: medium; 0.02: low; less: info
 //	stops    critical; high while the detector is not sure (confidence below 0.8)
-//	grows    20 goroutines and more: high; 3: medium; fewer: low
+//	grows    20 goroutines and more: high; 3, or what a test left behind: medium; fewer: low
 //	wastes   a tenth of a processor and more: medium; a fiftieth: low; less: info
 //
 // Waste that comes in bursts (Finding.Active) is measured against the bursts:
@@ -108,7 +108,7 @@ func merge(list []judged) []judged {
 func (j judged) finish(t *Trace) Finding {
 	f := j.Finding
 	cause, _ := j.by.Cause(f.Cause) // Report has checked it
-	if f.Effect == EffectGrows || f.Effect == EffectStops {
+	if (f.Effect == EffectGrows || f.Effect == EffectStops) && !f.OutlivesTest {
 		for _, c := range confidenceCaps {
 			if t.Duration < c.below {
 				f.Confidence = min(f.Confidence, c.cap)
@@ -139,7 +139,7 @@ func severity(f *Finding, length time.Duration) Severity {
 		switch n := f.Impact.Goroutines; {
 		case n >= growsHigh:
 			return High
-		case n >= growsMedium:
+		case n >= growsMedium, f.OutlivesTest:
 			return Medium
 		}
 		return Low

@@ -35,6 +35,7 @@ func TestSeverity(t *testing.T) {
 		{"grows", Finding{Effect: EffectGrows, Impact: Impact{Goroutines: 20}}, length, High},
 		{"grows a little", Finding{Effect: EffectGrows, Impact: Impact{Goroutines: 3}}, length, Medium},
 		{"one", Finding{Effect: EffectGrows, Impact: Impact{Goroutines: 1}}, length, Low},
+		{"one, left by a test", Finding{Effect: EffectGrows, OutlivesTest: true, Impact: Impact{Goroutines: 1}}, length, Medium},
 		{"wastes", Finding{Effect: EffectWastes, Impact: Impact{Blocked: length / 10}}, length, Medium},
 		{"wastes little", Finding{Effect: EffectWastes, Impact: Impact{Blocked: length / 50}}, length, Low},
 		{"wastes much of its bursts", Finding{Effect: EffectWastes, Active: length / 1000, Impact: Impact{Blocked: length / 5000}}, length, Medium},
@@ -66,6 +67,10 @@ func TestShortTraceCapsConfidence(t *testing.T) {
 	short := &Trace{Duration: 50 * time.Millisecond}
 	if got := leak.finish(short).Confidence; got != 0.6 {
 		t.Errorf("a leak in 50ms: confidence %v, want 0.6", got)
+	}
+	left := judgedBy(testDetector, Finding{Cause: "c", Effect: EffectGrows, Confidence: 0.99, OutlivesTest: true})
+	if got := left.finish(short).Confidence; got != 0.99 {
+		t.Errorf("left by a test of 50ms: confidence %v, want 0.99", got)
 	}
 	if got := delay.finish(short).Confidence; got != 0.99 {
 		t.Errorf("a delay in 50ms: confidence %v, want 0.99", got)
