@@ -43,8 +43,9 @@ type Finding struct {
 	Picture  []string        `json:"picture"` // the finding drawn in text, a line each; mostly empty
 	Evidence []Evidence      `json:"evidence"`
 	Impact   Impact          `json:"impact"`
-	Site     Frame           `json:"site"`   // the user's line to look at
-	Source   []SourceLine    `json:"source"` // the lines around it, where the source is at hand; set by run.go
+	Estimate *Estimate       `json:"estimate,omitempty"` // nil where none is made
+	Site     Frame           `json:"site"`               // the user's line to look at
+	Source   []SourceLine    `json:"source"`             // the lines around it, where the source is at hand; set by run.go
 	Groups   []Group         `json:"groups"`
 	Timeline []TimelineEvent `json:"timeline"`
 	WrongIf  string          `json:"wrong_if"` // one sentence: when this is no defect
@@ -86,6 +87,18 @@ type Impact struct {
 	Goroutines  int           `json:"goroutines"`  // how many suffer
 	Blocked     time.Duration `json:"blocked_ns"`  // the time they lost to this cause, summed
 	Occurrences int           `json:"occurrences"` // how often it happened
+}
+
+// Estimate says what the repair would save of what this trace shows. It is
+// reckoned from the trace's own numbers and was not measured; a number of zero
+// claims nothing.
+type Estimate struct {
+	Text       string        `json:"text"`       // what would be saved, and how that was reckoned: one or two sentences
+	Time       time.Duration `json:"time_ns"`    // that goroutines would no longer lose, summed over them, as Impact.Blocked is
+	CPU        time.Duration `json:"cpu_ns"`     // that would no longer be used
+	Wakeups    int           `json:"wakeups"`    // of goroutines that would not happen
+	Syscalls   int           `json:"syscalls"`   // that would not be made
+	Goroutines int           `json:"goroutines"` // that would not be started
 }
 
 // Evidence is one observation behind a judgement.

@@ -48,6 +48,13 @@ func (p *page) finding(r *detectors.Report, f *detectors.Finding, shown map[stri
 	if parts := impactParts(f.Impact, goroutineSeconds); len(parts) > 0 {
 		p.prose("  costs   ", strings.Join(parts, ", "))
 	}
+	if e := f.Estimate; e != nil {
+		text := e.Text
+		if parts := estimateParts(e); len(parts) > 0 {
+			text = strings.Join(parts, ", ") + ". " + text
+		}
+		p.prose("  saves   ", "an estimate: "+text)
+	}
 	if len(r.Traces) > 1 && f.Trace >= 0 && f.Trace < len(r.Traces) {
 		p.line("  trace   ", fitPath(r.Traces[f.Trace].Source, p.width-10))
 	}
@@ -332,6 +339,26 @@ func impactParts(i detectors.Impact, unit string) []string {
 	}
 	if i.Occurrences > 1 {
 		parts = append(parts, grouped(int64(i.Occurrences))+" times")
+	}
+	return parts
+}
+
+// estimateParts words the numbers of an estimate.
+func estimateParts(e *detectors.Estimate) []string {
+	var parts []string
+	if e.Time > 0 {
+		parts = append(parts, detectors.Duration(e.Time)+" of waiting")
+	}
+	if e.CPU > 0 {
+		parts = append(parts, detectors.Duration(e.CPU)+" of processor time")
+	}
+	for _, n := range []struct {
+		n     int
+		thing string
+	}{{e.Wakeups, "wake-up"}, {e.Syscalls, "system call"}, {e.Goroutines, "goroutine"}} {
+		if n.n > 0 {
+			parts = append(parts, count(int64(n.n), n.thing))
+		}
 	}
 	return parts
 }

@@ -48,15 +48,16 @@ func TestSchemaAccepts(t *testing.T) {
 	if err := s.Validate(decode(t, write(t, Formats()[1], r, Options{}))); err != nil {
 		t.Error(err)
 	}
-	var early map[string]any // as it was before there was source
+	var early map[string]any // as it was before there were source and estimates
 	if err := json.Unmarshal(raw, &early); err != nil {
 		t.Fatal(err)
 	}
 	for _, f := range early["findings"].([]any) {
 		delete(f.(map[string]any), "source")
+		delete(f.(map[string]any), "estimate")
 	}
 	if err := s.Validate(early); err != nil {
-		t.Errorf("findings without source: %v", err)
+		t.Errorf("findings without source and estimate: %v", err)
 	}
 	empty := detectors.NewReport(nil, detectors.Options{Version: "v1.2.3"})
 	empty.Traces = r.Traces
@@ -68,6 +69,11 @@ func TestSchemaAccepts(t *testing.T) {
 // What the schema promises, it must also insist on.
 func TestSchemaRejects(t *testing.T) {
 	s := compileSchema(t)
+	estimate := func(key string, value any) map[string]any {
+		e := map[string]any{"text": "all", "time_ns": 1, "cpu_ns": 1, "wakeups": 1, "syscalls": 1, "goroutines": 1}
+		e[key] = value
+		return e
+	}
 	tests := []struct {
 		name   string
 		change func(report, trace, finding, group map[string]any)
@@ -93,6 +99,8 @@ func TestSchemaRejects(t *testing.T) {
 		{"source line 0", func(_, _, f, _ map[string]any) { f["source"].([]any)[0].(map[string]any)["line"] = 0 }},
 		{"no pattern", func(_, _, f, _ map[string]any) { delete(f, "pattern") }},
 		{"a time as text", func(_, _, f, _ map[string]any) { f["impact"].(map[string]any)["blocked_ns"] = "2s" }},
+		{"an estimate without words", func(_, _, f, _ map[string]any) { f["estimate"] = estimate("text", "") }},
+		{"an estimate below zero", func(_, _, f, _ map[string]any) { f["estimate"] = estimate("cpu_ns", -1) }},
 		{"role", func(_, _, _, g map[string]any) { g["role"] = "boss" }},
 		{"state", func(_, _, _, g map[string]any) { g["state"] = "asleep" }},
 		{"too many ids", func(_, _, _, g map[string]any) { g["goroutines"] = slices.Repeat([]any{1}, 17) }},
