@@ -71,6 +71,8 @@ func (g *Group) Add(id traceload.GoID) {
 	g.Count++
 	if len(g.Goroutines) < MaxGroupIDs {
 		g.Goroutines = append(g.Goroutines, int64(id))
+	} else {
+		g.Rest = append(g.Rest, int64(id))
 	}
 }
 

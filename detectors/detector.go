@@ -36,8 +36,12 @@ type Detector struct {
 type Cause struct {
 	Name    string
 	Pattern string   // id of the repair in internal/patterns
+	Others  []string // ids of further repairs, of which a finding may choose one (Finding.Repair)
 	Cap     Severity // the worst that a finding of this cause can be
 }
+
+// Patterns returns the ids of all repairs that findings of the cause may suggest.
+func (c *Cause) Patterns() []string { return append([]string{c.Pattern}, c.Others...) }
 
 // Observer is the state of a detector, or of a fact, during one walk.
 type Observer interface {
@@ -91,8 +95,10 @@ func Validate(list []*Detector) error {
 			if !namePattern.MatchString(c.Name) {
 				return fmt.Errorf("detector %s: cause %q: the name must be lower-case words joined by dashes", d.Name, c.Name)
 			}
-			if _, ok := PatternByID(c.Pattern); !ok {
-				return fmt.Errorf("detector %s: cause %s: no pattern %q", d.Name, c.Name, c.Pattern)
+			for _, id := range c.Patterns() {
+				if _, ok := PatternByID(id); !ok {
+					return fmt.Errorf("detector %s: cause %s: no pattern %q", d.Name, c.Name, id)
+				}
 			}
 		}
 	}

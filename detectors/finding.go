@@ -47,6 +47,7 @@ type Finding struct {
 	Site     Frame           `json:"site"`               // the user's line to look at
 	Source   []SourceLine    `json:"source"`             // the lines around it, where the source is at hand; set by run.go
 	Groups   []Group         `json:"groups"`
+	Tests    []string        `json:"tests"` // that the goroutines of Groups belong to, sorted, at most MaxTests; empty where unknown; set by run.go
 	Timeline []TimelineEvent `json:"timeline"`
 	WrongIf  string          `json:"wrong_if"` // one sentence: when this is no defect
 	Pattern  Pattern         `json:"pattern"`
@@ -62,6 +63,9 @@ type Finding struct {
 	// Explains lists further lines whose trouble this finding accounts for: a
 	// finding of a detector that yields to this one is dropped if it stands there.
 	Explains []Frame `json:"-"`
+	// Repair is the id of the repair that fits this finding, one of its cause's;
+	// "" for Cause.Pattern.
+	Repair string `json:"-"`
 	// Key holds functions beside Site.Func that tell this problem from others
 	// of the same cause in the same function; they enter the fingerprint.
 	Key []string `json:"-"`
@@ -134,6 +138,9 @@ const (
 // MaxGroupIDs is how many goroutine ids a group lists at most.
 const MaxGroupIDs = 16
 
+// MaxTests is how many tests a finding lists at most.
+const MaxTests = 16
+
 // Group is a set of goroutines that play one role, share a stack and a wait reason.
 type Group struct {
 	Role       Role    `json:"role"`
@@ -144,6 +151,9 @@ type Group struct {
 	Reason     string  `json:"reason"`     // the runtime's own word for the wait
 	Stack      []Frame `json:"stack"`      // innermost first, whole
 	CreatedBy  Frame   `json:"created_by"` // zero if unknown
+
+	// Rest holds the ids beyond MaxGroupIDs, for Finding.Tests; nil in a report.
+	Rest []int64 `json:"-"`
 }
 
 // TimelineEvent is one step of the story that a finding tells.

@@ -122,7 +122,7 @@ func (j judged) finish(t *Trace) Finding {
 	}
 	f.Score = score(&f)
 	f.Fingerprint = fingerprint(&f)
-	f.Pattern, _ = PatternByID(cause.Pattern) // Validate has checked it
+	f.Pattern, _ = PatternByID(cmp.Or(f.Repair, cause.Pattern)) // Validate and Report have checked it
 	return f
 }
 

@@ -91,6 +91,7 @@ func (r *Report) normalize() {
 	for i := range r.Findings {
 		f := &r.Findings[i]
 		f.Source, f.Picture, f.Evidence, f.Groups, f.Timeline, f.Pattern.Links = nonNil(f.Source), nonNil(f.Picture), nonNil(f.Evidence), nonNil(f.Groups), nonNil(f.Timeline), nonNil(f.Pattern.Links)
+		f.Tests = nonNil(f.Tests)
 		for j := range f.Groups {
 			f.Groups[j].Goroutines, f.Groups[j].Stack = nonNil(f.Groups[j].Goroutines), nonNil(f.Groups[j].Stack)
 		}

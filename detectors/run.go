@@ -2,8 +2,10 @@ package detectors
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
+	"github.com/tracedoc/tracedoc/detectors/internal/facts/tests"
 	"github.com/tracedoc/tracedoc/traceload"
 )
 
@@ -40,8 +42,12 @@ type Pass struct {
 // site, groups and wording; detector and family are filled in here.
 func (p *Pass) Report(f Finding) {
 	d := p.entry.detector
-	if _, ok := d.Cause(f.Cause); !ok {
+	cause, ok := d.Cause(f.Cause)
+	if !ok {
 		panic(fmt.Sprintf("cause %q is not declared", f.Cause))
+	}
+	if f.Repair != "" && !slices.Contains(cause.Patterns(), f.Repair) {
+		panic(fmt.Sprintf("the repair %q is not declared for the cause %s", f.Repair, f.Cause))
 	}
 	f.Detector, f.Family = d.Name, d.Family
 	p.walk.findings = append(p.walk.findings, judged{f, d})
@@ -64,6 +70,10 @@ func (p *Pass) Info() *traceload.Info { return &p.walk.info }
 // Source answers questions about the traced program's source; nil if it is
 // not to be read.
 func (p *Pass) Source() Source { return p.walk.source }
+
+// Tests knows which test each goroutine belongs to. It is as of the current
+// event, which it has seen before anybody else.
+func (p *Pass) Tests() *tests.Table { return &p.walk.tests }
 
 // entry is one observer in the order in which it is fed.
 type entry struct {
@@ -90,6 +100,7 @@ type walk struct {
 	idle     []IdleSite
 	info     traceload.Info
 	facets   facets
+	tests    tests.Table
 	source   Source
 	told     []string // what source warned of before this walk
 }
@@ -135,6 +146,7 @@ func Analyze(in *traceload.Input, list []*Detector, cfg Config) (*Result, error)
 			w.finish(e, prog)
 		}
 	}
+	w.attribute(prog)
 	w.quote()
 	return &Result{trace: w.describe(), findings: w.findings}, nil
 }
@@ -148,6 +160,9 @@ func (w *walk) add(d *Detector) {
 
 func (w *walk) observe(p *traceload.Program, ev *traceload.Event) {
 	w.facets.note(ev)
+	if tests.Watches.Has(ev.Kind) {
+		w.tests.Observe(p, ev)
+	}
 	list := w.byKind[ev.Kind]
 	for i := 0; i < len(list); {
 		i = w.feed(list, i, p, ev)

@@ -186,3 +186,58 @@ func TestLeaveInPeace(t *testing.T) {
 		t.Errorf("idle: %+v", idle)
 	}
 }
+
+// TestFindingsTellTheirTests: a finding belongs to the tests of its goroutines,
+// of those too that have ended or that do not fit into a group, and of nobody
+// who only started them.
+func TestFindingsTellTheirTests(t *testing.T) {
+	if trace.IsEnabled() {
+		t.Skip("the test binary is being traced itself")
+	}
+	var buf bytes.Buffer
+	if err := trace.Start(&buf); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"one", "two"} {
+		t.Run(name, func(t *testing.T) {
+			trace.Log(context.Background(), "tracedoc/test", "begin "+t.Name())
+			var wg sync.WaitGroup
+			for range 20 {
+				wg.Add(1)
+				go func() { defer wg.Done() }()
+			}
+			wg.Wait()
+		})
+	}
+	trace.Stop()
+
+	d := detector("whose", func(p *detectors.Pass) detectors.Observer {
+		var ended detectors.Group
+		return funcs{
+			observe: func(_ *traceload.Program, ev *traceload.Event) {
+				if ev.Kind == traceload.KindEnd && ev.G.BornKnown && !ev.G.System {
+					ended.Add(ev.G.ID)
+				}
+			},
+			finish: func(prog *traceload.Program) {
+				p.Report(detectors.Finding{Cause: "c", Title: "all", Groups: []detectors.Group{ended}})
+				ended.Role = detectors.Creator
+				p.Report(detectors.Finding{Cause: "c", Title: "creators", Groups: []detectors.Group{ended}})
+			},
+		}
+	})
+	d.Watches = traceload.KindSet(traceload.KindEnd)
+	rep := analyze(t, buf.Bytes(), d)
+	for _, f := range rep.Findings {
+		want := []string{}
+		if f.Title == "all" {
+			want = []string{"TestFindingsTellTheirTests/one", "TestFindingsTellTheirTests/two"}
+		}
+		if !slices.Equal(f.Tests, want) {
+			t.Errorf("%s: tests %q, want %q", f.Title, f.Tests, want)
+		}
+	}
+	if len(rep.Findings) != 2 {
+		t.Errorf("%d findings, want 2", len(rep.Findings))
+	}
+}

@@ -19,19 +19,21 @@ func Explain(w io.Writer, d *detectors.Detector, opt Options) error {
 	p.line(p.paint(bold, "Causes and their repairs"))
 	shown := map[string]string{} // pattern → cause that showed it
 	for _, c := range d.Causes {
-		pat, ok := detectors.PatternByID(c.Pattern)
-		if !ok {
-			return fmt.Errorf("detector %s, cause %s: no pattern %q", d.Name, c.Name, c.Pattern)
+		for _, id := range c.Patterns() {
+			pat, ok := detectors.PatternByID(id)
+			if !ok {
+				return fmt.Errorf("detector %s, cause %s: no pattern %q", d.Name, c.Name, id)
+			}
+			p.line()
+			p.line("  ", p.paint(bold, c.Name), ": ", pat.Title, " ", p.paint(dim, "("+pat.ID+")"))
+			if first, ok := shown[id]; ok {
+				p.line("    as for ", first)
+				continue
+			}
+			shown[id] = c.Name
+			pat.Before, pat.After = printableLines(pat.Before), printableLines(pat.After)
+			p.pattern(&pat, "    ")
 		}
-		p.line()
-		p.line("  ", p.paint(bold, c.Name), ": ", pat.Title, " ", p.paint(dim, "("+pat.ID+")"))
-		if first, ok := shown[c.Pattern]; ok {
-			p.line("    as for ", first)
-			continue
-		}
-		shown[c.Pattern] = c.Name
-		pat.Before, pat.After = printableLines(pat.Before), printableLines(pat.After)
-		p.pattern(&pat, "    ")
 	}
 	_, err := io.WriteString(w, p.String())
 	return err

@@ -21,6 +21,7 @@ const (
 	maxIDs      = 5  // goroutine ids of one group
 	maxEvidence = 10 // observations of one finding
 	maxTimeline = 12 // steps of one timeline
+	maxTests    = 4  // that a finding belongs to
 )
 
 // finding writes one finding in full. A pattern that another finding has shown
@@ -54,6 +55,14 @@ func (p *page) finding(r *detectors.Report, f *detectors.Finding, shown map[stri
 			text = strings.Join(parts, ", ") + ". " + text
 		}
 		p.prose("  saves   ", "an estimate: "+text)
+	}
+	if len(f.Tests) > 0 {
+		shown := f.Tests[:min(len(f.Tests), maxTests)]
+		text := strings.Join(shown, ", ")
+		if n := len(f.Tests) - len(shown); n > 0 {
+			text += fmt.Sprintf(" and %d more", n)
+		}
+		p.prose("  test    ", text)
 	}
 	if len(r.Traces) > 1 && f.Trace >= 0 && f.Trace < len(r.Traces) {
 		p.line("  trace   ", fitPath(r.Traces[f.Trace].Source, p.width-10))

@@ -48,13 +48,14 @@ func TestSchemaAccepts(t *testing.T) {
 	if err := s.Validate(decode(t, write(t, Formats()[1], r, Options{}))); err != nil {
 		t.Error(err)
 	}
-	var early map[string]any // as it was before there were source and estimates
+	var early map[string]any // as it was before there were source, estimates and tests
 	if err := json.Unmarshal(raw, &early); err != nil {
 		t.Fatal(err)
 	}
 	for _, f := range early["findings"].([]any) {
 		delete(f.(map[string]any), "source")
 		delete(f.(map[string]any), "estimate")
+		delete(f.(map[string]any), "tests")
 	}
 	if err := s.Validate(early); err != nil {
 		t.Errorf("findings without source and estimate: %v", err)
@@ -97,6 +98,8 @@ func TestSchemaRejects(t *testing.T) {
 		{"source is null", func(_, _, f, _ map[string]any) { f["source"] = nil }},
 		{"a source line without its number", func(_, _, f, _ map[string]any) { delete(f["source"].([]any)[0].(map[string]any), "line") }},
 		{"source line 0", func(_, _, f, _ map[string]any) { f["source"].([]any)[0].(map[string]any)["line"] = 0 }},
+		{"tests are null", func(_, _, f, _ map[string]any) { f["tests"] = nil }},
+		{"a test without a name", func(_, _, f, _ map[string]any) { f["tests"] = []any{""} }},
 		{"no pattern", func(_, _, f, _ map[string]any) { delete(f, "pattern") }},
 		{"a time as text", func(_, _, f, _ map[string]any) { f["impact"].(map[string]any)["blocked_ns"] = "2s" }},
 		{"an estimate without words", func(_, _, f, _ map[string]any) { f["estimate"] = estimate("text", "") }},

@@ -3,6 +3,7 @@ package cancelneverfired
 import (
 	_ "embed"
 	"fmt"
+	"strings"
 
 	"github.com/tracedoc/tracedoc/detectors"
 	"github.com/tracedoc/tracedoc/detectors/internal/facts/waits"
@@ -24,9 +25,10 @@ var Detector = &detectors.Detector{
 	Family: detectors.Cancellation,
 	Doc:    doc,
 	Causes: []detectors.Cause{
-		{Name: "context", Pattern: "defer-cancel", Cap: detectors.High},
+		{Name: "context", Pattern: "defer-cancel", Others: []string{"cancel-in-close"}, Cap: detectors.High},
 		{Name: "done-channel", Pattern: "close-done-channel", Cap: detectors.High},
-		{Name: "foreign-context", Pattern: "context-afterfunc", Cap: detectors.High},
+		{Name: "foreign-context", Pattern: "context-afterfunc", Cap: detectors.High,
+			Others: []string{"close-rows", "rollback-deferred", "drain-and-close-body"}},
 	},
 	New: func(p *detectors.Pass) detectors.Observer {
 		return &observer{pass: p, waits: detectors.Need(p, waits.Fact)}
@@ -44,7 +46,7 @@ func (o *observer) Observe(*traceload.Program, *traceload.Event) {}
 // Finish implements detectors.Observer.
 func (o *observer) Finish(p *traceload.Program) {
 	for _, gr := range o.waits.Groups {
-		if len(gr.Stuck) < gatherings || gr.Confidence < reportable || gr.Site.Wait == traceload.WaitNilChan {
+		if len(gr.Stuck) < gatherings && !o.outlivesTest(gr) || gr.Confidence < reportable || gr.Site.Wait == traceload.WaitNilChan {
 			continue
 		}
 		purpose, how := o.waits.Purpose(p, gr, o.pass.Source())
@@ -52,6 +54,17 @@ func (o *observer) Finish(p *traceload.Program) {
 			o.pass.Report(o.finding(p, gr, c, how))
 		}
 	}
+}
+
+// outlivesTest tells whether the tests that started the group's goroutines have
+// all ended: then nobody is left to cancel them.
+func (o *observer) outlivesTest(gr *waits.Group) bool {
+	for _, g := range gr.Stuck {
+		if _, over := o.pass.Tests().Of(g).Ended(); !over {
+			return false
+		}
+	}
+	return len(gr.Stuck) > 0
 }
 
 type cause struct{ name, lacks, wrongIf string }
@@ -63,6 +76,26 @@ var causes = map[waits.Purpose]cause{
 		"whoever owns the channels still closes them, or the goroutines are meant to live as long as the program"},
 	waits.PurposeForeign: {"foreign-context", "because %s",
 		"the work that these contexts, rows or transactions belong to is still going on"},
+}
+
+// repairs says, by the beginning of the entry function of a goroutine that the
+// standard library started, what the user has to do.
+var repairs = []struct{ entry, pattern string }{
+	{"database/sql.(*Rows).", "close-rows"},
+	{"database/sql.(*Tx).", "rollback-deferred"},
+	{"database/sql.(*DB).beginDC", "rollback-deferred"}, // the wrapper of its go statement
+	{"net/http.(*persistConn).", "drain-and-close-body"},
+}
+
+// repair chooses the repair for a group, "" for that of its cause.
+func repair(p *traceload.Program, gr *waits.Group) string {
+	e := detectors.EntryName(p, gr.Stuck[0])
+	for _, r := range repairs {
+		if strings.HasPrefix(e, r.entry) {
+			return r.pattern
+		}
+	}
+	return ""
 }
 
 func (o *observer) finding(p *traceload.Program, gr *waits.Group, c cause, how string) detectors.Finding {
@@ -78,6 +111,7 @@ func (o *observer) finding(p *traceload.Program, gr *waits.Group, c cause, how s
 	evidence := append([]detectors.Evidence{{Text: how, Weight: 0}}, gr.Evidence...)
 	return detectors.Finding{
 		Cause:      c.name,
+		Repair:     repair(p, gr),
 		Effect:     detectors.EffectGrows,
 		Confidence: gr.Confidence,
 		Evidence:   evidence,
@@ -90,5 +124,7 @@ func (o *observer) finding(p *traceload.Program, gr *waits.Group, c cause, how s
 		WrongIf:    c.wrongIf,
 		Explains:   gr.Explains(p),
 		Key:        gr.Key(p),
+
+		OutlivesTest: o.outlivesTest(gr),
 	}
 }
