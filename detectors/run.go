@@ -75,6 +75,9 @@ func (p *Pass) Source() Source { return p.walk.source }
 // event, which it has seen before anybody else.
 func (p *Pass) Tests() *tests.Table { return &p.walk.tests }
 
+// KnownWaits are the rows that the user adds to the table of well-known waits.
+func (p *Pass) KnownWaits() []KnownWait { return p.walk.known }
+
 // entry is one observer in the order in which it is fed.
 type entry struct {
 	name     string
@@ -102,6 +105,7 @@ type walk struct {
 	facets   facets
 	tests    tests.Table
 	source   Source
+	known    []KnownWait
 	told     []string // what source warned of before this walk
 }
 
@@ -121,7 +125,12 @@ func Analyze(in *traceload.Input, list []*Detector, cfg Config) (*Result, error)
 	if err := Validate(list); err != nil {
 		return nil, err
 	}
-	w := &walk{facts: map[any]*entry{}, source: cfg.Source}
+	for _, k := range cfg.KnownWaits {
+		if err := k.Validate(); err != nil {
+			return nil, err
+		}
+	}
+	w := &walk{facts: map[any]*entry{}, source: cfg.Source, known: cfg.KnownWaits}
 	if w.source != nil {
 		w.told = w.source.Warnings()
 	}

@@ -21,6 +21,9 @@ type Source interface {
 type Config struct {
 	Progress traceload.Progress // may be nil
 	Source   Source             // nil where no source is to be read
+	// KnownWaits are rows for the table of well-known waits; they win over those
+	// that are built in.
+	KnownWaits []KnownWait
 }
 
 // SourceLine is a line around the site of a finding.

@@ -29,6 +29,11 @@
 // weights stand in one place, internal/facts/waits/judge.go. The confidence is
 // bounded by the length of the trace.
 //
+// Goroutines of the standard library and of many modules that are meant to wait
+// (accept loops, flushers of logs, exporters of metrics, …) stand in a table,
+// internal/facts/waits/known.txt, with the reason; so do those that exist only
+// until something is closed. Programs can add rows for their own.
+//
 // # What it cannot see
 //
 // A trace holds no values: which channel it is, and who else could send, it

@@ -26,9 +26,9 @@ type Group struct {
 	Found      int           // of Stuck: parked already when the trace began
 
 	// origins is where each of Stuck was started, 0 where the trace does not show it.
-	origins   []traceload.FrameID
-	all       []parked
-	forgotten *forgotten // what their very existence says was forgotten; nil for most
+	origins []traceload.FrameID
+	all     []parked
+	known   *detectors.KnownWait // what is known of such goroutines anywhere; nil for most
 }
 
 // parked is what the judgement needs to know of one goroutine.
@@ -37,6 +37,9 @@ type parked struct {
 	age  time.Duration
 	here visit // what it has experienced at this very site before
 }
+
+// forgotten tells whether the goroutines' very existence says that something was forgotten.
+func (gr *Group) forgotten() bool { return gr.known != nil && gr.known.Forgot != "" }
 
 func (gr *Group) add(p *traceload.Program, g *traceload.Goroutine, o *occupant) {
 	gr.all = append(gr.all, parked{g: g, age: p.InState(g), here: o.at(gr.Site)})
@@ -142,9 +145,12 @@ func (t *Table) scene(p *traceload.Program, gr *Group, stuck []parked) *scene {
 		timers:      s.Woken[traceload.WakerTimer] + s.Woken[traceload.WakerDeadline],
 		serversGone: s.serversGone(p), code: t.code(p, gr),
 	}
-	if gr.forgotten != nil {
-		sc.forgotten, sc.inUse = gr.forgotten.why, gr.forgotten.users(p)
-		sc.unused = gr.forgotten.user != "" && sc.inUse == 0
+	switch {
+	case gr.forgotten():
+		sc.forgotten, sc.inUse = gr.known.Why, users(p, gr.known)
+		sc.unused = gr.known.InUse != "" && sc.inUse == 0
+	case gr.known != nil:
+		sc.atRest = gr.known.Why
 	}
 	for i := range stuck {
 		pk, g := &stuck[i], stuck[i].g

@@ -67,8 +67,9 @@ const (
 	weightStdOnly = -4.0 // … and so is the whole goroutine
 	weightTesting = -6.0 // package testing waits for tests
 
-	// Goroutines that the standard library starts only until something is
-	// closed or cancelled, see forgotten.go.
+	// What is known of such goroutines anywhere, see known.txt: they are meant to
+	// wait, or exist only until something is closed or cancelled.
+	weightAtRest    = -6.0
 	weightForgotten = 1.5
 	weightInUse     = -3.0 // whoever will close it may still be at it
 	weightUnused    = 1.0  // nobody is
@@ -107,6 +108,7 @@ type scene struct {
 	childrenAlive int
 
 	code      code
+	atRest    string // why they are known to be at rest, "" for most
 	forgotten string // why the goroutines' very existence is suspicious, "" for most
 	unused    bool   // … and nobody is at work with what they wait for
 }
@@ -290,6 +292,8 @@ func (sc *scene) judgeFamily(sum *odds.Sum) {
 
 func (sc *scene) judgeCode(sum *odds.Sum) {
 	switch {
+	case sc.atRest != "":
+		sum.Note(weightAtRest, "such a goroutine is meant to wait: it %s", sc.atRest)
 	case sc.forgotten != "":
 		sum.Note(weightForgotten, "%s", sc.forgotten)
 		if sc.unused {

@@ -73,6 +73,7 @@ func TestJudge(t *testing.T) {
 		{"a lock held since shortly before the end", scene{wait: mutex, arrivals: all(50, 850*ms, 950*ms), oldest: 150 * ms, median: 100 * ms, ended: 40, usual: ms, longest: ms}, false},
 		{"a lock that others got from before the trace", scene{wait: mutex, arrivals: throughout, found: 40, stuck: 60, ahead: 17, aheadSure: true}, false},
 		{"a client's requests", scene{wait: sel, arrivals: throughout, code: codeNetwork}, false},
+		{"goroutines that are known to rest", scene{wait: send, arrivals: throughout, atRest: "waits for work"}, false},
 		{"package testing", scene{wait: receive, arrivals: throughout, code: codeTesting}, false},
 		{"bodies found unread", scene{wait: sel, found: 12, length: 3 * time.Second, forgotten: "body", unused: true}, true},
 		{"bodies that are being read", scene{wait: sel, arrivals: throughout, forgotten: "body", inUse: 20}, false},

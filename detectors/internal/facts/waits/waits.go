@@ -80,6 +80,7 @@ type Table struct {
 	Groups []*Group // who is parked at the end, by site
 
 	births  *births.Table
+	catalog *catalog
 	source  detectors.Source // nil if it is not to be read
 	sites   map[siteKey]*Site
 	byStack map[stackKey]*Site
@@ -98,6 +99,7 @@ type siteKey struct {
 
 type groupKey struct {
 	site    *Site
+	known   *detectors.KnownWait
 	created traceload.FrameID // for forgotten ones only
 }
 
@@ -142,7 +144,7 @@ const (
 
 func newTable(p *detectors.Pass) *Table {
 	return &Table{
-		births: detectors.Need(p, births.Fact), source: p.Source(), sites: map[siteKey]*Site{}, byStack: map[stackKey]*Site{}, wakes: map[traceload.StackID]wake{},
+		births: detectors.Need(p, births.Fact), catalog: newCatalog(p.KnownWaits()), source: p.Source(), sites: map[siteKey]*Site{}, byStack: map[stackKey]*Site{}, wakes: map[traceload.StackID]wake{},
 		strangers: map[traceload.StackID]served{}, stuck: map[traceload.GoID]bool{},
 	}
 }
@@ -334,14 +336,13 @@ func (t *Table) Finish(p *traceload.Program) {
 			continue
 		}
 		s := t.site(p, g) // by the stack known now: one of an earlier generation may have been missing
-		key := groupKey{site: s}
-		forgotten := forgottenBy(p, g)
-		if forgotten != nil { // all of these wait at one line of the standard library: tell them apart by who made them
+		key := groupKey{site: s, known: t.catalog.of(p, g)}
+		if key.known != nil && key.known.Forgot != "" { // all of these wait at one line of the standard library: tell them apart by who made them
 			key.created = p.SiteID(t.births.Origin(g))
 		}
 		gr, ok := bySite[key]
 		if !ok {
-			gr = &Group{Site: s, forgotten: forgotten}
+			gr = &Group{Site: s, known: key.known}
 			bySite[key] = gr
 			t.Groups = append(t.Groups, gr)
 		}
@@ -370,12 +371,12 @@ const stuckFrom = 0.5
 func (t *Table) adopt(bySite map[groupKey]*Group) {
 	known := map[*Site][]*Group{}
 	for k, gr := range bySite {
-		if k.created != 0 {
+		if k.created != 0 && gr.forgotten() {
 			known[k.site] = append(known[k.site], gr)
 		}
 	}
 	for k, orphans := range bySite {
-		if k.created != 0 || orphans.forgotten == nil || len(known[k.site]) != 1 {
+		if k.created != 0 || !orphans.forgotten() || len(known[k.site]) != 1 {
 			continue
 		}
 		parent := known[k.site][0]

@@ -12,6 +12,9 @@ import (
 // Rest says in a few words why the group is taken to be at rest: the piece of
 // evidence that speaks strongest against a defect.
 func (gr *Group) Rest() string {
+	if gr.known != nil && !gr.forgotten() {
+		return gr.known.Why
+	}
 	if len(gr.Stuck) == 0 {
 		switch gr.Site.Wait {
 		case traceload.WaitSleep:

@@ -9,72 +9,6 @@ import (
 	"github.com/tracedoc/tracedoc/traceload"
 )
 
-// forgotten is a goroutine of the standard library that lives only until the
-// user closes or cancels something.
-type forgotten struct {
-	entry string // prefix of its entry function
-	What  string // what was forgotten, completing "nobody ..."
-	why   string // the evidence
-	// wait is what it waits for then, if it waits for other things at other times.
-	wait traceload.Wait
-	// user is a function in which whoever will close it may be at work.
-	user string
-}
-
-// forgottenTable, with where the rule comes from in the Go source.
-var forgottenTable = []*forgotten{
-	// context/context.go, propagateCancel: the last case, for a parent that is
-	// no cancelCtx and has no AfterFunc.
-	{entry: "context.(*cancelCtx).propagateCancel.func", What: "cancels the context that was made from a foreign parent",
-		why: "package context starts this goroutine for a child of a foreign context; it lives until either is cancelled"},
-	// database/sql/sql.go, initContextClose: ends with Rows.Close or the context.
-	{entry: "database/sql.(*Rows).awaitDone", What: "closes the rows",
-		why: "database/sql starts this goroutine for a query's rows; it lives until they are closed or the query's context ends"},
-	// database/sql/sql.go, beginDC: ends with Commit, Rollback or the context.
-	{entry: "database/sql.(*Tx).awaitDone", What: "commits or rolls back the transaction",
-		why: "database/sql starts this goroutine for a transaction; it lives until it is committed or rolled back, or its context ends"},
-	// net/http/transport.go, persistConn.readLoop: the select after a response with a body.
-	{entry: "net/http.(*persistConn).readLoop", What: "reads the response's body to its end or closes it",
-		why:  "net/http's reader of a connection waits here until the response's body has been read or is closed",
-		wait: traceload.WaitSelect, user: "net/http.(*bodyEOFSignal).Read"},
-}
-
-func forgottenBy(p *traceload.Program, g *traceload.Goroutine) *forgotten {
-	e := p.Entry(g)
-	if e == nil {
-		return nil
-	}
-	for _, f := range forgottenTable {
-		// A go statement with a method and arguments starts a wrapper: (*DB).beginDC.gowrap1.
-		if strings.HasPrefix(e.Func, f.entry) && f.fits(g) {
-			return f
-		}
-	}
-	for _, id := range p.Stack(g.Stack).Frames {
-		for _, f := range forgottenTable {
-			if strings.HasPrefix(p.Frame(id).Func, f.entry) && f.fits(g) {
-				return f
-			}
-		}
-	}
-	return nil
-}
-
-func (f *forgotten) fits(g *traceload.Goroutine) bool {
-	return f.wait == traceload.WaitUnknown || f.wait == g.Wait
-}
-
-// users counts the goroutines that are at work in f.user.
-func (f *forgotten) users(p *traceload.Program) (n int) {
-	if f.user == "" {
-		return 0
-	}
-	for g := range p.Live {
-		n += btoi(slices.ContainsFunc(p.Stack(g.Stack).Frames, func(id traceload.FrameID) bool { return p.Frame(id).Func == f.user }))
-	}
-	return n
-}
-
 // Purpose is what a group waits to be told.
 type Purpose uint8
 
@@ -88,8 +22,8 @@ const (
 // Purpose tells what the group waits for, from how others at the same place
 // were woken, or from the source if src is not nil. how is evidence in words.
 func (t *Table) Purpose(p *traceload.Program, gr *Group, src detectors.Source) (purpose Purpose, how string) {
-	if gr.forgotten != nil {
-		return PurposeForeign, "nobody " + gr.forgotten.What
+	if gr.forgotten() {
+		return PurposeForeign, "nobody " + gr.known.Forgot
 	}
 	s := gr.Site
 	if w := s.Wait; w != traceload.WaitChanReceive && w != traceload.WaitSelect && w != traceload.WaitNilChan {
