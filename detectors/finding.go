@@ -29,7 +29,7 @@ func Families() []Family {
 // line; rank.go does the rest, so that severities compare across rooms.
 type Finding struct {
 	Rank        int      `json:"rank"`  // from 1; set by rank.go
-	Trace       int      `json:"trace"` // index in Report.Traces
+	Trace       int      `json:"trace"` // index in Report.Traces; of the worst if it is in several
 	Fingerprint string   `json:"fingerprint"`
 	Detector    string   `json:"detector"`
 	Family      Family   `json:"family"`
@@ -51,6 +51,10 @@ type Finding struct {
 	Timeline []TimelineEvent `json:"timeline"`
 	WrongIf  string          `json:"wrong_if"` // one sentence: when this is no defect
 	Pattern  Pattern         `json:"pattern"`
+
+	// Seen says in which traces the problem was found, in their order, and how
+	// it stood there. Everything else is from the worst of them. Set by rank.go.
+	Seen []Sighting `json:"seen"`
 
 	// Effect is what the defect does to the program; severity follows from it.
 	Effect Effect `json:"-"`
@@ -91,6 +95,14 @@ type Impact struct {
 	Goroutines  int           `json:"goroutines"`  // how many suffer
 	Blocked     time.Duration `json:"blocked_ns"`  // the time they lost to this cause, summed
 	Occurrences int           `json:"occurrences"` // how often it happened
+}
+
+// Sighting is how a problem stood in one trace.
+type Sighting struct {
+	Trace      int      `json:"trace"` // index in Report.Traces
+	Severity   Severity `json:"severity"`
+	Confidence float64  `json:"confidence"`
+	Impact     Impact   `json:"impact"`
 }
 
 // Estimate says what the repair would save of what this trace shows. It is

@@ -2,11 +2,8 @@ package detectors
 
 import (
 	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"math"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -64,33 +61,64 @@ type Options struct {
 	Top           int // 0 for all
 }
 
-// NewReport merges, ranks and filters what the traces gave.
+// NewReport merges, ranks and filters what the traces gave: Collect and Filter.
 func NewReport(results []*Result, opt Options) *Report {
-	rep := &Report{Schema: Schema, Tool: Tool{Name: "tracedoc", Version: opt.Version}}
+	rep := Collect(results, opt.Version)
+	rep.Filter(opt)
+	return rep
+}
+
+// Collect merges and ranks all that the traces gave, and filters nothing.
+func Collect(results []*Result, version string) *Report {
+	rep := &Report{Schema: Schema, Tool: Tool{Name: "tracedoc", Version: version}}
+	var lists [][]Finding
 	for i, res := range results {
 		rep.Traces = append(rep.Traces, res.trace)
+		for _, d := range res.ran {
+			if !slices.ContainsFunc(rep.Detectors, func(r Ran) bool { return r.Name == d.Name }) {
+				rep.Detectors = append(rep.Detectors, Ran{Name: d.Name, Family: d.Family, About: d.Synopsis()})
+			}
+		}
+		var list []Finding
 		for _, f := range merge(res.findings) {
 			f.Trace = i
-			rep.Findings = append(rep.Findings, f.finish(&res.trace))
+			list = append(list, f.finish(res))
 		}
+		slices.SortStableFunc(list, compare)
+		lists = append(lists, list)
 	}
-	slices.SortStableFunc(rep.Findings, func(a, b Finding) int {
-		return cmp.Or(cmp.Compare(b.Score, a.Score), strings.Compare(a.Detector, b.Detector), cmp.Compare(a.Trace, b.Trace),
-			strings.Compare(a.Site.Func, b.Site.Func), cmp.Compare(a.Site.Line, b.Site.Line), strings.Compare(a.Cause, b.Cause))
-	})
-	all := len(rep.Findings)
-	rep.Findings = slices.DeleteFunc(rep.Findings, func(f Finding) bool {
-		return f.Severity < opt.MinSeverity || f.Confidence < opt.MinConfidence
-	})
-	if opt.Top > 0 && len(rep.Findings) > opt.Top {
-		rep.Findings = rep.Findings[:opt.Top]
-	}
-	rep.Omitted = all - len(rep.Findings)
-	for i := range rep.Findings {
-		rep.Findings[i].Rank = i + 1
-	}
+	rep.Findings = across(lists)
+	rep.order()
 	rep.normalize()
 	return rep
+}
+
+// Filter leaves out what opt does not ask for, counts it in Omitted, and ranks
+// the rest anew.
+func (r *Report) Filter(opt Options) {
+	all := len(r.Findings)
+	r.order()
+	r.Findings = slices.DeleteFunc(r.Findings, func(f Finding) bool {
+		return f.Severity < opt.MinSeverity || f.Confidence < opt.MinConfidence
+	})
+	if opt.Top > 0 && len(r.Findings) > opt.Top {
+		r.Findings = r.Findings[:opt.Top]
+	}
+	r.Omitted += all - len(r.Findings)
+}
+
+// order sorts the findings and gives them their ranks.
+func (r *Report) order() {
+	slices.SortStableFunc(r.Findings, compare)
+	for i := range r.Findings {
+		r.Findings[i].Rank = i + 1
+	}
+}
+
+// compare puts the worse of two findings first.
+func compare(a, b Finding) int {
+	return cmp.Or(cmp.Compare(b.Score, a.Score), strings.Compare(a.Detector, b.Detector), cmp.Compare(a.Trace, b.Trace),
+		strings.Compare(a.Site.Func, b.Site.Func), cmp.Compare(a.Site.Line, b.Site.Line), strings.Compare(a.Cause, b.Cause))
 }
 
 // merge drops findings that another detector's finding explains better.
@@ -105,23 +133,25 @@ func merge(list []judged) []judged {
 }
 
 // finish fills in what follows from the rest.
-func (j judged) finish(t *Trace) Finding {
+func (j judged) finish(res *Result) Finding {
+	length := res.trace.Duration
 	f := j.Finding
 	cause, _ := j.by.Cause(f.Cause) // Report has checked it
 	if (f.Effect == EffectGrows || f.Effect == EffectStops) && !f.OutlivesTest {
 		for _, c := range confidenceCaps {
-			if t.Duration < c.below {
+			if length < c.below {
 				f.Confidence = min(f.Confidence, c.cap)
 			}
 		}
 	}
 	f.Confidence = math.Round(100*min(1, max(0, f.Confidence))) / 100
-	f.Severity = min(severity(&f, t.Duration), cause.Cap)
+	f.Severity = min(severity(&f, length), cause.Cap)
 	if f.Confidence < doubtful {
 		f.Severity = min(f.Severity, Medium)
 	}
 	f.Score = score(&f)
-	f.Fingerprint = fingerprint(&f)
+	f.Fingerprint = fingerprint(&f, res.packages)
+	f.Seen = []Sighting{{Trace: f.Trace, Severity: f.Severity, Confidence: f.Confidence, Impact: f.Impact}}
 	f.Pattern, _ = PatternByID(cmp.Or(f.Repair, cause.Pattern)) // Validate and Report have checked it
 	return f
 }
@@ -169,28 +199,6 @@ func severity(f *Finding, length time.Duration) Severity {
 func score(f *Finding) float64 {
 	lost := min(1, math.Log10(1+10*f.Impact.Blocked.Seconds())/4)
 	return math.Round(10*f.Confidence*(20*float64(f.Severity)+20*lost)) / 10
-}
-
-// fingerprint names a problem so that it is found again in another trace of
-// the same program: no line numbers, ids, times or counts, no closure ordinals.
-func fingerprint(f *Finding) string {
-	parts := []string{f.Detector, f.Cause, stableName(f.Site.Func)}
-	for _, k := range f.Key {
-		parts = append(parts, stableName(k))
-	}
-	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
-	return hex.EncodeToString(sum[:8])
-}
-
-var (
-	ordinals = regexp.MustCompile(`(\.(func|gowrap|deferwrap)\d+|\.\d+|-range\d+|-fm)+$`)
-	typeArgs = regexp.MustCompile(`\[[^\]]*\]`)
-)
-
-// stableName strips from a function's name what changes when code around it
-// does: the ordinals of closures and wrappers, and type arguments.
-func stableName(fn string) string {
-	return ordinals.ReplaceAllString(typeArgs.ReplaceAllString(fn, ""), "")
 }
 
 // PatternByID returns the repair of that id as findings show it.

@@ -50,7 +50,7 @@ func TestSeverity(t *testing.T) {
 			if tt.f.Confidence == 0 {
 				tt.f.Confidence = 0.95
 			}
-			got := judgedBy(testDetector, tt.f).finish(&Trace{Duration: tt.length})
+			got := judgedBy(testDetector, tt.f).finish(&Result{trace: Trace{Duration: tt.length}})
 			if got.Severity != tt.want {
 				t.Errorf("severity %v, want %v", got.Severity, tt.want)
 			}
@@ -64,7 +64,7 @@ func TestSeverity(t *testing.T) {
 func TestShortTraceCapsConfidence(t *testing.T) {
 	leak := judgedBy(testDetector, Finding{Cause: "c", Effect: EffectGrows, Confidence: 0.99})
 	delay := judgedBy(testDetector, Finding{Cause: "c", Effect: EffectDelays, Confidence: 0.99})
-	short := &Trace{Duration: 50 * time.Millisecond}
+	short := &Result{trace: Trace{Duration: 50 * time.Millisecond}}
 	if got := leak.finish(short).Confidence; got != 0.6 {
 		t.Errorf("a leak in 50ms: confidence %v, want 0.6", got)
 	}
@@ -142,43 +142,6 @@ func TestNewReport(t *testing.T) {
 			}
 		} else if !reflect.DeepEqual(got, tt.want) {
 			t.Errorf("%+v: %q, want %q", tt.opt, got, tt.want)
-		}
-	}
-}
-
-func TestStableName(t *testing.T) {
-	tests := map[string]string{
-		"main.f":                             "main.f",
-		"main.f.func1":                       "main.f",
-		"main.f.func12.3":                    "main.f",
-		"main.f.gowrap1":                     "main.f",
-		"main.f.func2.deferwrap1":            "main.f",
-		"main.(*T).Run.func1":                "main.(*T).Run",
-		"main.(*T).Run-fm":                   "main.(*T).Run",
-		"main.f-range1":                      "main.f",
-		"main.Map[...].Get":                  "main.Map.Get",
-		"example.com/v2.F[go.shape.int]":     "example.com/v2.F",
-		"example.com/x/v2.(*C[...]).f.func1": "example.com/x/v2.(*C).f",
-	}
-	for in, want := range tests {
-		if got := stableName(in); got != want {
-			t.Errorf("stableName(%q) = %q, want %q", in, got, want)
-		}
-	}
-}
-
-func TestFingerprint(t *testing.T) {
-	a := Finding{Detector: "d", Cause: "c", Site: Frame{"main.f.func1", "/a/f.go", 3}, Key: []string{"main.g.gowrap2"}}
-	same := Finding{Detector: "d", Cause: "c", Site: Frame{"main.f.func7", "/b/renamed.go", 30}, Key: []string{"main.g.gowrap9"}, Impact: Impact{Goroutines: 7}}
-	if fingerprint(&a) != fingerprint(&same) {
-		t.Error("lines, files, ordinals and counts must not change the fingerprint")
-	}
-	for _, f := range []Finding{
-		{Detector: "e", Cause: "c", Site: a.Site, Key: a.Key}, {Detector: "d", Cause: "x", Site: a.Site, Key: a.Key},
-		{Detector: "d", Cause: "c", Site: Frame{Func: "main.h"}, Key: a.Key}, {Detector: "d", Cause: "c", Site: a.Site},
-	} {
-		if fingerprint(&a) == fingerprint(&f) {
-			t.Errorf("another problem has the same fingerprint: %+v", f)
 		}
 	}
 }

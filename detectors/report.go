@@ -17,10 +17,35 @@ type Report struct {
 	Schema   string    `json:"schema"`
 	Tool     Tool      `json:"tool"`
 	Traces   []Trace   `json:"traces"`
-	Findings []Finding `json:"findings"`
+	// Detectors lists who looked at the traces: what is not in Findings was not
+	// found by these. Empty in reports of earlier versions.
+	Detectors []Ran     `json:"detectors"`
+	Findings  []Finding `json:"findings"`
+	// Suppressed lists what was found and is left out because somebody decided
+	// so: it is known (a baseline), or to be ignored.
+	Suppressed []Suppressed `json:"suppressed"`
 	// Omitted counts the findings that filters left out (Options.MinSeverity,
 	// MinConfidence, Top), so that an empty list is not mistaken for a clean bill.
 	Omitted int `json:"omitted"`
+}
+
+// Ran says which detector looked at the traces.
+type Ran struct {
+	Name   string `json:"name"`
+	Family Family `json:"family"`
+	About  string `json:"about"` // what it finds, in half a sentence
+}
+
+// Suppressed is a finding that was left out by decision.
+type Suppressed struct {
+	Fingerprint string   `json:"fingerprint"`
+	Detector    string   `json:"detector"`
+	Cause       string   `json:"cause"`
+	Severity    Severity `json:"severity"`
+	Title       string   `json:"title"`
+	Site        Frame    `json:"site"`
+	By          string   `json:"by"`     // "baseline" or "ignore"
+	Reason      string   `json:"reason"` // what was given as the reason; "" if nothing was
 }
 
 // Tool says who made a report.
@@ -43,10 +68,18 @@ type Trace struct {
 	// Warnings says what went wrong with reading, and which detectors could
 	// not judge this trace and why: neither a finding nor silence.
 	Warnings []string `json:"warnings"`
+	// NotJudged lists the detectors that had no answer; Warnings says it too.
+	NotJudged []NotJudged `json:"not_judged"`
 	// Idle is what was looked at and left in peace.
 	Idle Idle `json:"idle"`
 	// CannotShow lists what this trace cannot show, each with the recording that would.
 	CannotShow []string `json:"cannot_show"`
+}
+
+// NotJudged is a detector that had no answer for a trace, and why.
+type NotJudged struct {
+	Detector string `json:"detector"`
+	Reason   string `json:"reason"`
 }
 
 // Idle counts goroutines that waited at the end and were judged to be at rest.
@@ -86,10 +119,15 @@ func (r *Report) normalize() {
 	for i := range r.Traces {
 		t := &r.Traces[i]
 		t.Warnings, t.CannotShow, t.Idle.Sites = nonNil(t.Warnings), nonNil(t.CannotShow), nonNil(t.Idle.Sites)
+		t.NotJudged = nonNil(t.NotJudged)
 	}
+	r.Detectors, r.Suppressed = nonNil(r.Detectors), nonNil(r.Suppressed)
 	r.Findings = nonNil(r.Findings)
 	for i := range r.Findings {
 		f := &r.Findings[i]
+		if f.Seen == nil { // in a report of an earlier version
+			f.Seen = []Sighting{{Trace: f.Trace, Severity: f.Severity, Confidence: f.Confidence, Impact: f.Impact}}
+		}
 		f.Source, f.Picture, f.Evidence, f.Groups, f.Timeline, f.Pattern.Links = nonNil(f.Source), nonNil(f.Picture), nonNil(f.Evidence), nonNil(f.Groups), nonNil(f.Timeline), nonNil(f.Pattern.Links)
 		f.Tests = nonNil(f.Tests)
 		for j := range f.Groups {

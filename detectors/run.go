@@ -56,7 +56,7 @@ func (p *Pass) Report(f Finding) {
 // CannotJudge says that the detector has no answer for this trace, and why
 // ("the trace holds no stacks"): a warning of the trace, neither a finding nor silence.
 func (p *Pass) CannotJudge(reason string) {
-	p.walk.warn("%s could not judge this trace: %s", p.entry.name, reason)
+	p.walk.notJudged(p.entry, reason)
 }
 
 // LeaveInPeace says that n goroutines waiting at site are at rest, and why.
@@ -100,6 +100,7 @@ type walk struct {
 	byKind   [traceload.NumKinds][]*entry
 	findings []judged
 	warnings []string
+	unjudged []NotJudged
 	idle     []IdleSite
 	info     traceload.Info
 	facets   facets
@@ -107,6 +108,14 @@ type walk struct {
 	source   Source
 	known    []KnownWait
 	told     []string // what source warned of before this walk
+}
+
+// notJudged notes that e has no answer for this trace.
+func (w *walk) notJudged(e *entry, reason string) {
+	w.warn("%s could not judge this trace: %s", e.name, reason)
+	if e.detector != nil {
+		w.unjudged = append(w.unjudged, NotJudged{e.name, reason})
+	}
 }
 
 func (w *walk) warn(format string, args ...any) {
@@ -117,6 +126,8 @@ func (w *walk) warn(format string, args ...any) {
 type Result struct {
 	trace    Trace
 	findings []judged
+	ran      []*Detector
+	packages packages
 }
 
 // Analyze walks one trace with the given detectors. The error says in one line
@@ -157,7 +168,7 @@ func Analyze(in *traceload.Input, list []*Detector, cfg Config) (*Result, error)
 	}
 	w.attribute(prog)
 	w.quote()
-	return &Result{trace: w.describe(), findings: w.findings}, nil
+	return &Result{trace: w.describe(), findings: w.findings, ran: list, packages: packagesOf(prog)}, nil
 }
 
 func (w *walk) add(d *Detector) {
@@ -213,6 +224,7 @@ func (w *walk) fail(e *entry, v any) {
 	text, _, _ := strings.Cut(fmt.Sprint(v), "\n")
 	if e.detector != nil {
 		w.warn("internal error in detector %s: %s; this is a bug of tracedoc, not of the trace", e.name, text)
+		w.unjudged = append(w.unjudged, NotJudged{e.name, "internal error: " + text})
 	} else {
 		w.warn("internal error in the fact %s: %s; this is a bug of tracedoc, not of the trace", e.name, text)
 	}
@@ -226,7 +238,7 @@ func (w *walk) orphan(e *entry) {
 		}
 		u.dead = true
 		if u.detector != nil {
-			w.warn("%s could not judge this trace: it builds on %s, which failed", u.name, e.name)
+			w.notJudged(u, "it builds on "+e.name+", which failed")
 		}
 		w.orphan(u)
 	}

@@ -40,7 +40,7 @@ func (f *facets) end(p *traceload.Program) {
 func (w *walk) describe() Trace {
 	t := Trace{
 		Source: w.info.Source, Format: w.info.Format, Duration: w.info.Duration, Bytes: w.info.Bytes, Events: w.info.Events,
-		Goroutines: w.info.Goroutines, Complete: w.info.Complete, UnreadBytes: w.info.Unread, Warnings: w.warnings,
+		Goroutines: w.info.Goroutines, Complete: w.info.Complete, UnreadBytes: w.info.Unread, Warnings: w.warnings, NotJudged: w.unjudged,
 	}
 	if !w.info.Start.IsZero() {
 		t.StartTime = &w.info.Start

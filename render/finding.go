@@ -64,8 +64,12 @@ func (p *page) finding(r *detectors.Report, f *detectors.Finding, shown map[stri
 		}
 		p.prose("  test    ", text)
 	}
-	if len(r.Traces) > 1 && f.Trace >= 0 && f.Trace < len(r.Traces) {
-		p.line("  trace   ", fitPath(r.Traces[f.Trace].Source, p.width-10))
+	if worst := sourceOf(r, f); len(r.Traces) > 1 && worst != "" {
+		where := ""
+		if n := len(f.Seen); n > 1 {
+			where = fmt.Sprintf("%d of %d, worst in ", n, len(r.Traces))
+		}
+		p.line("  trace   ", where, fitPath(worst, p.width-10-columns(where)))
 	}
 	if f.Detail != "" {
 		p.line()
@@ -85,6 +89,14 @@ func (p *page) finding(r *detectors.Report, f *detectors.Finding, shown map[stri
 		p.prose("  No defect if ", f.WrongIf)
 	}
 	p.repair(&f.Pattern, f.Rank, shown)
+}
+
+// sourceOf names the trace that a finding is about; "" if there is none.
+func sourceOf(r *detectors.Report, f *detectors.Finding) string {
+	if f.Trace < 0 || f.Trace >= len(r.Traces) {
+		return ""
+	}
+	return r.Traces[f.Trace].Source
 }
 
 // source writes the lines around the site, the guilty one marked. What all of

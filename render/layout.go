@@ -257,8 +257,8 @@ func count(n int64, thing string) string {
 	return grouped(n) + " " + thing + "s"
 }
 
-// list joins words with commas and a last "and".
-func list(words []string) string {
+// enumerate joins words with commas and a last "and".
+func enumerate(words []string) string {
 	if len(words) < 2 {
 		return strings.Join(words, "")
 	}

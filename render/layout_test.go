@@ -53,9 +53,9 @@ func TestFit(t *testing.T) {
 		{percent(0.999), "99%"},
 		{percent(0.29), "29%"},
 		{percent(1), "100%"},
-		{list([]string{"1 high"}), "1 high"},
-		{list([]string{"1 high", "2 low"}), "1 high and 2 low"},
-		{list([]string{"1 critical", "1 high", "2 low"}), "1 critical, 1 high and 2 low"},
+		{enumerate([]string{"1 high"}), "1 high"},
+		{enumerate([]string{"1 high", "2 low"}), "1 high and 2 low"},
+		{enumerate([]string{"1 critical", "1 high", "2 low"}), "1 critical, 1 high and 2 low"},
 	}
 	for _, test := range tests {
 		if test.got != test.want {

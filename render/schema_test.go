@@ -95,6 +95,14 @@ func TestSchemaRejects(t *testing.T) {
 		{"family", func(_, _, f, _ map[string]any) { f["family"] = "weather" }},
 		{"detector", func(_, _, f, _ map[string]any) { f["detector"] = "Goroutine Leak" }},
 		{"fingerprint", func(_, _, f, _ map[string]any) { f["fingerprint"] = "main.go:12" }},
+		{"seen nowhere", func(_, _, f, _ map[string]any) { f["seen"] = []any{} }},
+		{"a detector that ran has no name", func(r, _, _, _ map[string]any) { r["detectors"] = []any{map[string]any{"family": "locks", "about": ""}} }},
+		{"suppressed by nobody", func(r, _, _, _ map[string]any) {
+			f := r["findings"].([]any)[0].(map[string]any)
+			r["suppressed"] = []any{map[string]any{"fingerprint": f["fingerprint"], "detector": f["detector"], "cause": f["cause"],
+				"severity": f["severity"], "title": f["title"], "site": f["site"], "by": "me", "reason": ""}}
+		}},
+		{"a detector could not judge without a reason", func(_, t, _, _ map[string]any) { t["not_judged"] = []any{map[string]any{"detector": "x"}} }},
 		{"source is null", func(_, _, f, _ map[string]any) { f["source"] = nil }},
 		{"a source line without its number", func(_, _, f, _ map[string]any) { delete(f["source"].([]any)[0].(map[string]any), "line") }},
 		{"source line 0", func(_, _, f, _ map[string]any) { f["source"].([]any)[0].(map[string]any)["line"] = 0 }},
@@ -131,11 +139,7 @@ func TestSchemaRejects(t *testing.T) {
 // The schema's lists of words are those of the code.
 func TestSchemaWords(t *testing.T) {
 	var doc struct {
-		Defs struct {
-			Finding struct {
-				Properties struct{ Family, Severity struct{ Enum []string } }
-			}
-		} `json:"$defs"`
+		Defs struct{ Family, Severity struct{ Enum []string } } `json:"$defs"`
 	}
 	data, err := os.ReadFile(schemaFile)
 	if err != nil {
@@ -155,6 +159,6 @@ func TestSchemaWords(t *testing.T) {
 			t.Errorf("%s: the schema has %q, the code %q", what, schema, code)
 		}
 	}
-	same("families", doc.Defs.Finding.Properties.Family.Enum, families)
-	same("severities", doc.Defs.Finding.Properties.Severity.Enum, detectors.Severities())
+	same("families", doc.Defs.Family.Enum, families)
+	same("severities", doc.Defs.Severity.Enum, detectors.Severities())
 }

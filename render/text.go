@@ -27,6 +27,7 @@ func Text(w io.Writer, r *detectors.Report, opt Options) error {
 	}
 	p.line()
 	p.verdict(r)
+	p.suppressed(r.Suppressed)
 	if len(r.Findings) > 0 {
 		p.line()
 		if err := p.summary(r.Findings); err != nil {
@@ -104,11 +105,37 @@ func (p *page) verdict(r *detectors.Report) {
 	if len(r.Findings) == 1 {
 		words = []string{r.Findings[0].Severity.String()}
 	}
-	text := count(int64(len(r.Findings)), "finding") + part + " (" + list(words) + "); look at this first: " + strings.TrimSuffix(r.Findings[0].Title, ".") + "."
+	text := count(int64(len(r.Findings)), "finding") + part + " (" + enumerate(words) + "); look at this first: " + strings.TrimSuffix(r.Findings[0].Title, ".") + "."
 	p.painted(bold, "", text)
 	if r.Omitted > 0 {
 		p.prose("", count(int64(r.Omitted), "more finding")+" left out (--min-severity, --min-confidence, --top).")
 	}
+}
+
+// suppressed says what was left out because somebody decided so.
+func (p *page) suppressed(list []detectors.Suppressed) {
+	if text := suppressedText(list); text != "" {
+		p.prose("", text)
+	}
+}
+
+// suppressedText words how much was left out by decision; "" if nothing was.
+func suppressedText(list []detectors.Suppressed) string {
+	counts := map[string]int64{}
+	for _, s := range list {
+		counts[s.By]++
+	}
+	var parts []string
+	if n := counts["baseline"]; n > 0 {
+		parts = append(parts, count(n, "finding")+" known from the baseline")
+	}
+	if n := counts["ignore"]; n > 0 {
+		parts = append(parts, count(n, "finding")+" ignored by the configuration")
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return "Left out: " + enumerate(parts) + "."
 }
 
 // summary writes the table of all findings: one line each where the page is

@@ -83,6 +83,15 @@ func (p *Program) String(id StringID) string { return p.t.strings[id] }
 // Frame returns a frame by its id.
 func (p *Program) Frame(id FrameID) *Frame { return &p.t.frames[id] }
 
+// AllFrames yields every frame that occurred in a stack so far.
+func (p *Program) AllFrames(yield func(*Frame) bool) {
+	for i := 1; i < len(p.t.frames); i++ { // 0 is none
+		if !yield(&p.t.frames[i]) {
+			return
+		}
+	}
+}
+
 // Stack returns a stack by its id, never nil; id 0 gives one without frames.
 func (p *Program) Stack(id StackID) *Stack { return p.t.stacks[id] }
 

@@ -1,0 +1,61 @@
+package detectors
+
+import "slices"
+
+// across makes one list of what several traces gave, each sorted, worst first.
+// A problem that is in several traces becomes one finding: the worst of them,
+// with all of them in Seen.
+//
+// Problems are the same if their fingerprints are. One function can hold two
+// problems of one fingerprint; then those at the same line belong together, and
+// what is left (the traces are of different builds) is paired in its order.
+func across(lists [][]Finding) []Finding {
+	var all []Finding
+	known := map[string][]int{} // fingerprint → indexes in all
+	for _, list := range lists {
+		taken := map[int]bool{} // indexes in all that are in this trace too
+		add := func(f Finding, fits func(known *Finding) bool) bool {
+			for _, i := range known[f.Fingerprint] {
+				if !taken[i] && fits(&all[i]) {
+					taken[i] = true
+					all[i] = join(all[i], f)
+					return true
+				}
+			}
+			return false
+		}
+		rest := slices.DeleteFunc(slices.Clone(list), func(f Finding) bool {
+			return add(f, func(known *Finding) bool { return known.Site == f.Site })
+		})
+		for _, f := range rest {
+			if add(f, func(*Finding) bool { return true }) {
+				continue
+			}
+			taken[len(all)] = true
+			known[f.Fingerprint] = append(known[f.Fingerprint], len(all))
+			all = append(all, f)
+		}
+	}
+	return all
+}
+
+// join makes one finding of a problem as it stood in earlier traces and in a later one.
+func join(earlier, later Finding) Finding {
+	seen := append(slices.Clip(earlier.Seen), later.Seen...)
+	worst := earlier
+	if later.Score > earlier.Score {
+		worst = later
+	}
+	worst.Seen = seen
+	return worst
+}
+
+// Regrade gives a finding another severity than its own, because somebody
+// decided so, in all traces.
+func (f *Finding) Regrade(s Severity) {
+	f.Severity = s
+	f.Score = score(f)
+	for i := range f.Seen {
+		f.Seen[i].Severity = s
+	}
+}
