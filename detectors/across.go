@@ -4,7 +4,7 @@ import "slices"
 
 // across makes one list of what several traces gave, each sorted, worst first.
 // A problem that is in several traces becomes one finding: the worst of them,
-// with all of them in Seen.
+// with all of them in Seen and the tests of all.
 //
 // Problems are the same if their fingerprints are. One function can hold two
 // problems of one fingerprint; then those at the same line belong together, and
@@ -47,6 +47,8 @@ func join(earlier, later Finding) Finding {
 		worst = later
 	}
 	worst.Seen = seen
+	worst.Tests = slices.Compact(slices.Sorted(slices.Values(slices.Concat(earlier.Tests, later.Tests))))
+	worst.Tests = worst.Tests[:min(len(worst.Tests), MaxTests)]
 	return worst
 }
 
