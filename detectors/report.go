@@ -14,9 +14,9 @@ const Schema = "tracedoc/report/v1"
 // Report is all that was read and found, ranked. It is the only thing that an
 // output format sees, and it encodes to JSON and back without loss.
 type Report struct {
-	Schema   string    `json:"schema"`
-	Tool     Tool      `json:"tool"`
-	Traces   []Trace   `json:"traces"`
+	Schema string  `json:"schema"`
+	Tool   Tool    `json:"tool"`
+	Traces []Trace `json:"traces"`
 	// Detectors lists who looked at the traces: what is not in Findings was not
 	// found by these. Empty in reports of earlier versions.
 	Detectors []Ran     `json:"detectors"`

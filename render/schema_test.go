@@ -96,7 +96,9 @@ func TestSchemaRejects(t *testing.T) {
 		{"detector", func(_, _, f, _ map[string]any) { f["detector"] = "Goroutine Leak" }},
 		{"fingerprint", func(_, _, f, _ map[string]any) { f["fingerprint"] = "main.go:12" }},
 		{"seen nowhere", func(_, _, f, _ map[string]any) { f["seen"] = []any{} }},
-		{"a detector that ran has no name", func(r, _, _, _ map[string]any) { r["detectors"] = []any{map[string]any{"family": "locks", "about": ""}} }},
+		{"a detector that ran has no name", func(r, _, _, _ map[string]any) {
+			r["detectors"] = []any{map[string]any{"family": "locks", "about": ""}}
+		}},
 		{"suppressed by nobody", func(r, _, _, _ map[string]any) {
 			f := r["findings"].([]any)[0].(map[string]any)
 			r["suppressed"] = []any{map[string]any{"fingerprint": f["fingerprint"], "detector": f["detector"], "cause": f["cause"],
