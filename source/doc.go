@@ -24,7 +24,8 @@
 //	  ├─ locks.go    Held, Acquires, Releases, Calls: one frame
 //	  └─ walk.go     Walk: a whole stack, names flowing inward through arguments
 //
-// ChanOps (channels.go: what the statement at a line waits on), Reaches
+// ChanOps (channels.go: what the statement at a line waits on), ChanUses and
+// Ends (uses.go: all that can happen to a channel, and from where), Reaches
 // (reach.go: who may end that wait) and Lines (lines.go) go straight to the file.
 //
 // # Leniency

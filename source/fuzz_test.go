@@ -84,6 +84,9 @@ func fuzzOne(t *testing.T, dir, name string) {
 				}
 			}
 			tree.ChanOps(name, line)
+			if uses, ok := tree.ChanUses([]Frame{{Func: "p.F", File: name, Line: line}}, []Frame{{Func: "p.G", File: name, Line: line + 1}}); ok {
+				tree.Ends(uses[0], Frame{Func: "p.F", File: name, Line: line})
+			}
 		}
 	}
 	tree.Warnings()

@@ -29,6 +29,14 @@
 // weights stand in one place, internal/facts/waits/judge.go. The confidence is
 // bounded by the length of the trace.
 //
+// Where the source is at hand it is asked what else happens to the channel: who
+// sends on it, receives from it, closes it, in functions that it is passed to as
+// well. If that is all that can happen to it (it is stored nowhere), and no
+// goroutine alive that could know the channel stands where such a line can still
+// be reached, nobody is left to end the wait. So a single goroutine may be told.
+// The end of the test that started a goroutine is taken likewise: whatever still
+// waits then is left behind, however short the trace.
+//
 // Goroutines of the standard library and of many modules that are meant to wait
 // (accept loops, flushers of logs, exporters of metrics, …) stand in a table,
 // internal/facts/waits/known.txt, with the reason; so do those that exist only
@@ -39,9 +47,11 @@
 // A trace holds no values: which channel it is, and who else could send, it
 // does not say. Goroutines parked before the trace began have no history; on a
 // lock or a send they are still suspicious, on a receive or a select they are
-// taken to be at rest. A single stuck goroutine is not told from a patient one
-// unless the wait is for ever by its nature, and a long poll or a timer that
-// outlasts the trace not from a wait without end. Before Go 1.23 goroutines parked
+// taken to be at rest. Without the source a single stuck goroutine is not told
+// from a patient one unless the wait is for ever by its nature or its test is
+// over; with the source, channels that are kept in fields, maps and package
+// variables are not followed. A long poll or a timer that
+// outlasts the trace is not told from a wait without end. Before Go 1.23 goroutines parked
 // before the trace have no stack at all.
 //
 // # Repair

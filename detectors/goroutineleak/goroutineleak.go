@@ -138,6 +138,8 @@ func (o *observer) finding(p *traceload.Program, gr *waits.Group, cause string) 
 		Key:        gr.Key(p),
 		Timeline:   gr.Timeline(p),
 		WrongIf:    w.wrongIf,
+
+		OutlivesTest: gr.OutlivesTest,
 	}
 	if cause == "mutex" {
 		f.Effect = detectors.EffectStops

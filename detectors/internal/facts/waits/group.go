@@ -24,6 +24,11 @@ type Group struct {
 	Oldest     time.Duration // how long the first of Stuck has waited, as far as the trace shows
 	Blocked    time.Duration // summed over Stuck
 	Found      int           // of Stuck: parked already when the trace began
+	Why        string        // what would have ended the waits and why it did not, a sentence; "" if unknown
+	// Test is a test that started most of Stuck and is over; "" for none, or
+	// if its name is unknown (OutlivesTest tells).
+	Test         string
+	OutlivesTest bool
 
 	// origins is where each of Stuck was started, 0 where the trace does not show it.
 	origins []traceload.FrameID
@@ -78,7 +83,11 @@ func (gr *Group) judge(p *traceload.Program, t *Table) {
 	forEver := s.Wait == traceload.WaitNilChan || s.Wait == traceload.WaitEmptySelect
 	var stuck []parked
 	for _, pk := range gr.all {
-		if pk.age >= patience || forEver || pk.age >= length { // parked since before the trace: no history can excuse it
+		_, over := t.tests.Of(pk.g).Ended()
+		switch {
+		case pk.age >= patience, forEver,
+			pk.age >= length,                  // parked since before the trace: no history can excuse it
+			over && pk.age >= patienceAtLeast: // nothing that happened before its test ended can
 			stuck = append(stuck, pk)
 		}
 	}
@@ -98,7 +107,12 @@ func (gr *Group) judge(p *traceload.Program, t *Table) {
 	}
 	sc := t.scene(p, gr, stuck)
 	sc.window = max(length-patience, 1)
+	r := t.reach(p, gr, stuck)
+	sc.reach = r
 	gr.Sum = sc.judge()
+	gr.OutlivesTest = 2*sc.testsOver > len(stuck)
+	gr.Test = sc.test
+	gr.Why = t.why(p, gr, &r)
 	if gr.Confidence = gr.Sum.Confidence(prior); gr.Confidence >= worthReading {
 		if timer := t.timer(p, s); timer != "" {
 			gr.Note(weightTimerSource, "the source waits for %s as well, which ends the wait", timer)
@@ -157,7 +171,8 @@ func (t *Table) scene(p *traceload.Program, gr *Group, stuck []parked) *scene {
 		if g.BornKnown {
 			sc.arrivals = append(sc.arrivals, pk.came(s.Wait))
 		}
-		if pk.here.woken > 0 {
+		// Who serves a request is not back to rest: each request is a call of its own.
+		if pk.here.woken > 0 && !inRequest(p, g.Stack) {
 			sc.wokenBefore++
 			sc.orphans += btoi(!pk.here.others && (p.Goroutine(pk.here.by) == nil || t.stuck[pk.here.by]))
 		}
@@ -167,6 +182,13 @@ func (t *Table) scene(p *traceload.Program, gr *Group, stuck []parked) *scene {
 		if site := p.SiteID(g.CreatedAt); creator != nil && site != 0 {
 			sc.inUse += btoi(onStack(p, creator.Stack, p.Frame(site).FuncID))
 		}
+		if test := t.tests.Of(g); test != nil {
+			if _, over := test.Ended(); over {
+				sc.testsOver++
+				sc.test = test.Name()
+			}
+		}
+		sc.requestsOver += btoi(requestOver(p, g, creator))
 		sc.online += btoi(t.births.Serves(p, g))
 		started, alive := t.births.Children(g)
 		sc.childrenAlive += btoi(alive > 0)
@@ -181,6 +203,37 @@ func (t *Table) scene(p *traceload.Program, gr *Group, stuck []parked) *scene {
 	}
 	sc.ahead, sc.aheadSure = t.ahead(p, gr)
 	return sc
+}
+
+// requestOver tells whether g was started on behalf of a request that has been
+// answered since: by a handler of net/http or grpc that its goroutine has left.
+func requestOver(p *traceload.Program, g *traceload.Goroutine, creator *traceload.Goroutine) bool {
+	frames := p.Stack(g.CreatedAt).Frames
+	for i, id := range frames {
+		f := p.Frame(id)
+		if !slices.Contains(requestFuncs, f.Func) {
+			continue
+		}
+		// What this called is the handler; it is over if the creator no longer stands in it.
+		for _, inner := range slices.Backward(frames[:i]) {
+			if h := p.Frame(inner); h.Origin == traceload.OriginUser {
+				return creator == nil || !onStack(p, creator.Stack, h.FuncID)
+			}
+		}
+		return false
+	}
+	return false
+}
+
+// inRequest tells whether a stack serves a request.
+func inRequest(p *traceload.Program, stack traceload.StackID) bool {
+	return slices.ContainsFunc(p.Stack(stack).Frames, func(id traceload.FrameID) bool { return slices.Contains(requestFuncs, p.Frame(id).Func) })
+}
+
+// requestFuncs call a user's handler for each request.
+var requestFuncs = []string{
+	"net/http.HandlerFunc.ServeHTTP", "net/http.serverHandler.ServeHTTP", "net/http.(*conn).serve",
+	"google.golang.org/grpc.(*Server).processUnaryRPC", "google.golang.org/grpc.(*Server).processStreamingRPC",
 }
 
 // mainGoroutine is the goroutine that runs main.main: the runtime's first.

@@ -61,6 +61,15 @@ const (
 	weightChildrenAlive = -5.0
 	weightMain          = -4.0 // main waits for the end of the program
 
+	weightTestOver    = 5.0 // the test that started them is over: what they did before is no excuse
+	weightRequestOver = 1.5 // the request on whose behalf they were started has been answered
+
+	// What the source says of the channel.
+	weightNobodyLeft = 5.0  // all that can happen to it is known, and nobody is left who could end the wait
+	weightMostLeft   = 2.5  // … for most of them
+	weightSomebody   = -0.5 // somebody is
+	weightSignal     = -4.0 // signals come in over it
+
 	// Whose code it is.
 	weightStd     = -0.5 // the wait is inside the standard library
 	weightNetwork = -2.5 // … for somebody over the network
@@ -100,6 +109,11 @@ type scene struct {
 	holder         string        // where a goroutine works that may hold the lock, "" if none
 	holderSure     bool
 
+	test         string // a test that is over, and started some of them
+	testsOver    int    // how many were started by tests that are over
+	requestsOver int    // … by handlers of requests that are
+	reach        reach
+
 	main          bool // main is among them
 	creatorsEnded int
 	inUse         int // their creators are still in the function that made them
@@ -129,8 +143,13 @@ const (
 func (sc *scene) judge() odds.Sum {
 	var sum odds.Sum
 	sc.judgeKind(&sum)
-	gathers := sc.judgeArrival(&sum)
-	sc.judgeHistory(&sum, gathers)
+	if 2*sc.testsOver > sc.stuck {
+		sc.judgeTest(&sum)
+	} else {
+		gathers := sc.judgeArrival(&sum)
+		sc.judgeHistory(&sum, gathers)
+	}
+	sc.judgeReach(&sum)
 	sc.judgeQueue(&sum)
 	sc.judgeFamily(&sum)
 	sc.judgeCode(&sum)
@@ -153,6 +172,34 @@ func (sc *scene) judgeKind(sum *odds.Sum) {
 		sum.Note(weightCond, "they wait for a signal; so do idle workers")
 	default:
 		sum.Note(weightReceive, "they wait to be told something; so do idle workers")
+	}
+}
+
+// judgeTest takes the end of the test that started them for what it is.
+func (sc *scene) judgeTest(sum *odds.Sum) {
+	name := sc.test
+	if name == "" {
+		name = "the test"
+	}
+	sum.Note(weightTestOver, "%s, which started %d of them, is over", name, sc.testsOver)
+	if sc.stuck >= 10 {
+		sum.Note(weightMany, "there are %d of them", sc.stuck)
+	}
+	sc.judgeTimers(sum)
+}
+
+// judgeReach asks the source who could still end the waits.
+func (sc *scene) judgeReach(sum *odds.Sum) {
+	r := &sc.reach
+	switch {
+	case r.notified:
+		sum.Note(weightSignal, "the channel is for signals of the operating system")
+	case r.gone == sc.stuck || r.gone > 5 && 10*r.gone >= 9*sc.stuck:
+		sum.Note(weightNobodyLeft, "by the source, nobody is left who could end the wait: all that know the channel are past it or have ended")
+	case 2*r.gone > sc.stuck:
+		sum.Note(weightMostLeft, "by the source, nobody is left who could end the waits of %d of them", r.gone)
+	case r.able != "" && r.open == "":
+		sum.Note(weightSomebody, "by the source, a goroutine at %s could still end the waits of some", r.able)
 	}
 }
 
@@ -240,6 +287,10 @@ func (sc *scene) judgeHistory(sum *odds.Sum, gathers bool) {
 	case sc.ended == 0 && sc.stuck > 1:
 		sum.Note(weightNobodyWoken, "nobody has been woken here during the trace")
 	}
+	sc.judgeTimers(sum)
+}
+
+func (sc *scene) judgeTimers(sum *odds.Sum) {
 	if sc.wait == traceload.WaitSelect || sc.wait == traceload.WaitChanReceive {
 		switch {
 		case 2*sc.timers > sc.ended:
@@ -276,6 +327,8 @@ func (sc *scene) judgeFamily(sum *odds.Sum) {
 		sum.Note(weightInUse, "the functions that made %d of them are still at work", sc.inUse)
 	} else if told && 2*sc.online > n {
 		sum.Note(weightOnline, "%d of them serve connections that are open", sc.online)
+	} else if 2*sc.requestsOver > n {
+		sum.Note(weightRequestOver, "the requests for which %d of them were started have been answered", sc.requestsOver)
 	} else if 2*sc.creatorsEnded > n {
 		sum.Note(weightCreatorEnded, "the goroutines that started %d of them have ended", sc.creatorsEnded)
 	}

@@ -53,7 +53,18 @@ func TestJudge(t *testing.T) {
 		{"rows that nobody closes", scene{wait: sel, arrivals: all(5, 0, 940*ms), forgotten: "rows"}, true},
 		{"senders found parked", scene{wait: send, found: 20, length: 2 * time.Second}, true},
 
+		{"one sender that the source says is forlorn", scene{wait: send, arrivals: all(1, 0, 0), reach: reach{gone: 1}}, true},
+		{"three receivers that the source says are forlorn", scene{wait: receive, arrivals: all(3, 0, 900*ms), reach: reach{gone: 3}}, true},
+		{"one receiver whose test is over, in a short trace", scene{wait: receive, length: 60 * ms, arrivals: all(1, 0, 0), testsOver: 1, test: "TestX"}, true},
+		{"workers of a test that is over", scene{wait: receive, arrivals: all(50, 0, ms), last: ms, wokenBefore: 50, ended: 400, usual: 20 * ms, longest: 30 * ms, testsOver: 50}, true},
+		{"receivers that requests left behind", scene{wait: receive, arrivals: all(5, 0, 940*ms), requestsOver: 5}, true},
+
 		// At rest.
+		{"a pool that the source says somebody serves", scene{wait: receive, arrivals: all(50, 0, ms), last: ms, reach: reach{able: "main.go:1"}}, false},
+		{"who waits for signals", scene{wait: receive, arrivals: all(1, 0, 0), reach: reach{notified: true, gone: 1}}, false},
+		{"main, on a channel that nobody else knows", scene{wait: receive, arrivals: all(1, 0, 0), main: true, reach: reach{gone: 1}}, false},
+		{"a timer in a test that is over", scene{wait: sel, arrivals: all(1, 0, 0), ended: 5, timers: 5, testsOver: 1}, false},
+		{"a known goroutine of a test that is over", scene{wait: sel, arrivals: all(1, 0, 0), atRest: "flushes", testsOver: 1}, false},
 		{"a pool of workers", scene{wait: receive, arrivals: all(50, 0, ms), last: ms}, false},
 		{"a pool that has worked", scene{wait: receive, arrivals: all(50, 0, ms), last: ms, wokenBefore: 50, ended: 400, usual: 20 * ms, longest: 30 * ms}, false},
 		{"a pool found parked", scene{wait: sel, found: 50}, false},

@@ -10,7 +10,9 @@ import (
 
 	"github.com/tracedoc/tracedoc/detectors"
 	"github.com/tracedoc/tracedoc/detectors/internal/facts/births"
+	"github.com/tracedoc/tracedoc/detectors/internal/facts/tests"
 	"github.com/tracedoc/tracedoc/detectors/internal/histogram"
+	"github.com/tracedoc/tracedoc/source"
 	"github.com/tracedoc/tracedoc/traceload"
 )
 
@@ -89,6 +91,10 @@ type Table struct {
 	// parked before the trace began at a place that it does not tell.
 	strangers map[traceload.StackID]served
 	stuck     map[traceload.GoID]bool // see Finish
+	tests     *tests.Table
+	wakers    map[wakerKey]int32 // how often a stack woke somebody at a site; at most maxWakers
+	uses      map[origin][]*source.Uses
+	endersOf  map[*source.Uses][]*traceload.Goroutine
 	slots     []occupant
 }
 
@@ -101,6 +107,14 @@ type groupKey struct {
 	site    *Site
 	known   *detectors.KnownWait
 	created traceload.FrameID // for forgotten ones only
+}
+
+// maxWakers bounds the pairs of a site and a waker's stack that are counted.
+const maxWakers = 1 << 14
+
+type wakerKey struct {
+	site *Site
+	by   traceload.StackID
 }
 
 type stackKey struct {
@@ -145,7 +159,8 @@ const (
 func newTable(p *detectors.Pass) *Table {
 	return &Table{
 		births: detectors.Need(p, births.Fact), catalog: newCatalog(p.KnownWaits()), source: p.Source(), sites: map[siteKey]*Site{}, byStack: map[stackKey]*Site{}, wakes: map[traceload.StackID]wake{},
-		strangers: map[traceload.StackID]served{}, stuck: map[traceload.GoID]bool{},
+		strangers: map[traceload.StackID]served{}, stuck: map[traceload.GoID]bool{}, tests: p.Tests(),
+		wakers: map[wakerKey]int32{}, uses: map[origin][]*source.Uses{}, endersOf: map[*source.Uses][]*traceload.Goroutine{},
 	}
 }
 
@@ -222,6 +237,11 @@ func (t *Table) woken(p *traceload.Program, o *occupant, ev *traceload.Event) {
 	s.Woken[ev.Waker]++
 	s.Longest = max(s.Longest, ev.Lived)
 	s.lengths.Add(ev.Lived)
+	if k := (wakerKey{s, ev.ByStack}); ev.Waker == traceload.WakerGoroutine {
+		if n, ok := t.wakers[k]; ok || len(t.wakers) < maxWakers {
+			t.wakers[k] = n + 1
+		}
+	}
 	how := t.wake(p, ev.ByStack)
 	s.servers.add(ev.By, how)
 	switch how {

@@ -67,6 +67,9 @@ func (gr *Group) Story(p *traceload.Program) string {
 	if s := gr.Site; s.Ended > 0 {
 		story += fmt.Sprintf(" %s at the same line ended, the longest after %s.", detectors.Count(s.Ended, "other wait"), detectors.Duration(s.Longest))
 	}
+	if gr.Why != "" {
+		story += " " + gr.Why
+	}
 	return story
 }
 
