@@ -111,7 +111,7 @@ func BenchmarkApply(b *testing.B) {
 // rawEvents reads at most n batches of raw events.
 func rawEvents(t testing.TB, data []byte, n int) (*decoder, []*rawBatch) {
 	t.Helper()
-	d := newDecoder(bytes.NewReader(data))
+	d := newTestDecoder(bytes.NewReader(data), maxGeneration)
 	if err := d.open(); err != nil {
 		t.Fatal(err)
 	}

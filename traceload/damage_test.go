@@ -170,14 +170,14 @@ func TestPanics(t *testing.T) {
 		// A batch of an experiment that does not exist makes Event.Sync panic.
 		batch := []byte{tagExperimentalBatch, 200, 2, 1, 1, 0}
 		data := slices.Insert(bytes.Clone(rec.data), starts[1], batch...)
-		_, info, err := walkBytes(t, data)
+		_, info, err := WalkWith(input(t, data), discard, nil, Limits{reference: true})
 		want := fmt.Sprintf("damaged at event %d: runtime error: index out of range", counts[0])
 		if err != nil || !strings.HasPrefix(info.Why, want) || info.Events != counts[0] || info.Unread != int64(len(data)-starts[1]) {
 			t.Errorf("%v, %+v, want %s", err, info, want)
 		}
 	})
 	t.Run("reader", func(t *testing.T) {
-		d := newDecoder(bytes.NewReader(rec.data))
+		d := newTestDecoder(bytes.NewReader(rec.data), maxGeneration)
 		if err := d.open(); err != nil {
 			t.Fatal(err)
 		}

@@ -2,6 +2,7 @@ package traceload
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -72,7 +73,7 @@ type decoder struct {
 	events      int64
 	generations int // begun
 	whole       int // read to their end
-	snapshot    *trace.ClockSnapshot
+	snapshot    *snapshot
 	err         error // why reading ended early; nil at the end of the trace
 }
 
@@ -89,10 +90,11 @@ type rawBatch struct {
 	err    error // why this is the last batch; io.EOF at the trace's end
 }
 
-func newDecoder(r io.Reader) *decoder {
+// newDecoder returns a decoder of what s, whose header was read, passes on.
+func newDecoder(s *generationScanner) *decoder {
 	d := &decoder{
 		in:      newInterner(),
-		scanner: &generationScanner{r: r, limit: maxGeneration},
+		scanner: s,
 		raw:     make(chan *rawBatch, batchesInFlight),
 		done:    make(chan *rawBatch, batchesInFlight),
 		full:    make(chan *batch, batchesInFlight),
@@ -114,7 +116,8 @@ func (d *decoder) open() (err error) {
 			err = fmt.Errorf("damaged: %s", firstLine(p))
 		}
 	}()
-	d.reader, err = trace.NewReader(bufio.NewReaderSize(d.scanner, 256<<10))
+	header := d.scanner.header[:min(d.scanner.offset, headerSize)]
+	d.reader, err = trace.NewReader(bufio.NewReaderSize(io.MultiReader(bytes.NewReader(header), d.scanner), 256<<10))
 	return err
 }
 
@@ -230,7 +233,7 @@ func (d *decoder) sync(ev *trace.Event) {
 	d.latest = [len(d.latest)]handle{}
 	s := ev.Sync()
 	if d.snapshot == nil && s.ClockSnapshot != nil {
-		d.snapshot = s.ClockSnapshot
+		d.snapshot = &snapshot{int64(s.ClockSnapshot.Trace), s.ClockSnapshot.Wall}
 	}
 	d.generations++
 }
@@ -387,7 +390,7 @@ func (d *decoder) readError(err error) error {
 	case d.scanner.gap != nil:
 		err = d.scanner.gap
 	}
-	return fmt.Errorf("broken off in generation %d after event %d: %s", d.wholeGenerations()+1, d.events, firstLine(err))
+	return brokenOff(d.wholeGenerations(), d.events, err)
 }
 
 // wholeGenerations returns how many generations were read to their end. Before
@@ -411,9 +414,9 @@ func firstLine(v any) string {
 
 // startTime is the wall clock at the trace's first event; zero where the trace
 // carries none.
-func startTime(s *trace.ClockSnapshot, first int64) time.Time {
-	if s == nil || s.Wall.IsZero() {
+func startTime(s *snapshot, first int64) time.Time {
+	if s == nil || s.wall.IsZero() {
 		return time.Time{}
 	}
-	return s.Wall.Add(time.Duration(first - int64(s.Trace))).UTC()
+	return s.wall.Add(time.Duration(first - s.trace)).UTC()
 }

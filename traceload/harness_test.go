@@ -160,3 +160,10 @@ func discard(*Program, *Event) {}
 
 // onlyReader hides whatever else a reader can do.
 type onlyReader struct{ io.Reader }
+
+// newTestDecoder returns a decoder as Walk makes it for formats that are not ours.
+func newTestDecoder(r io.Reader, limit int64) *decoder {
+	s := &generationScanner{r: r, limit: limit}
+	s.readHeader()
+	return newDecoder(s)
+}

@@ -1,8 +1,10 @@
 package traceload
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"runtime"
 	"time"
 )
 
@@ -40,19 +42,102 @@ var ErrNoEvidence = errors.New("not one whole generation of the trace could be r
 //
 // A panic of observe passes through to the caller: it is no damage of the trace.
 func Walk(in *Input, observe func(*Program, *Event), progress Progress) (*Program, Info, error) {
+	return WalkWith(in, observe, progress, Limits{})
+}
+
+// Limits bounds what reading a trace takes. The zero value sets no bounds but
+// those of the machine.
+type Limits struct {
+	// Jobs is how many generations are decoded at a time, at most; 0 means as
+	// many as there are processors. The events and their order do not depend on it.
+	Jobs int
+	// Memory is how many bytes of the unpacked trace are held at a time, about; 0
+	// means defaultMemory. A single generation is held whole in any case.
+	Memory int64
+
+	reference bool // have golang.org/x/exp/trace read it, for tests
+}
+
+// WalkWith is Walk within limits.
+func WalkWith(in *Input, observe func(*Program, *Event), progress Progress, limits Limits) (*Program, Info, error) {
 	info := Info{Source: in.Source}
-	d := newDecoder(in)
-	if err := d.open(); err != nil {
-		return nil, info, describe(in, d, err)
+	if progress == nil {
+		progress = func(int64) {}
 	}
+	s := &generationScanner{r: in, limit: maxGeneration}
+	s.readHeader()
+	p := newProgram()
+	var o outcome
+	if ownFormat(s.version) && !limits.reference {
+		o = p.walkGenerations(s, observe, progress, limits)
+	} else {
+		d := newDecoder(s)
+		if err := d.open(); err != nil {
+			return nil, info, describe(in, s, false, err)
+		}
+		o = p.walkReader(d, observe, progress)
+	}
+	if o.err != nil { // count what follows the break
+		s.drain()
+	}
+	info.Format = formatName(s.version)
+	info.Bytes = s.offset
+	info.Events = o.events
+	info.Goroutines = p.Goroutines
+	info.Procs = p.Procs
+	info.Duration = time.Duration(p.Now)
+	info.Start = startTime(o.snapshot, p.start)
+	unread := info.Bytes - s.start(o.whole)
+	if o.err == nil && unread > 0 { // broken off just between two batches
+		o.err = fmt.Errorf("broken off in generation %d after event %d", o.whole+1, o.events)
+	}
+	if o.whole == 0 || !p.any {
+		return nil, info, describe(in, s, true, o.err)
+	}
+	info.Complete = o.err == nil
+	if o.err != nil {
+		info.Why, info.Unread = o.err.Error(), unread
+	}
+	return p, info, nil
+}
+
+// ownFormat tells whether traces of this version are decoded here. Older ones, and
+// those to come, are left to golang.org/x/exp/trace.
+func ownFormat(version int) bool {
+	switch version {
+	case 22, 23, 25, 26: // Go 1.24 writes format 1.23
+		return true
+	}
+	return false
+}
+
+// defaultMemory holds some generations of a busy program: they are about a second
+// long, and a processor writes some 20 MB in that time.
+const defaultMemory = 256 << 20
+
+func (l Limits) jobs() int {
+	if l.Jobs > 0 {
+		return l.Jobs
+	}
+	return runtime.GOMAXPROCS(0)
+}
+
+// outcome is what became of reading a trace.
+type outcome struct {
+	events   int64
+	whole    int // generations read to their end
+	snapshot *snapshot
+	err      error // why reading ended early; nil at the end of the trace
+}
+
+// walkReader walks over what golang.org/x/exp/trace reads.
+func (p *Program) walkReader(d *decoder, observe func(*Program, *Event), progress Progress) outcome {
 	go d.run()
 	defer func() { // also when observe panics: the decoder must not be left behind
 		close(d.stop)
 		for range d.full {
 		}
 	}()
-
-	p := newProgram()
 	for b := range d.full {
 		p.t = b.tables
 		for i := range b.records {
@@ -60,48 +145,64 @@ func Walk(in *Input, observe func(*Program, *Event), progress Progress) (*Progra
 				observe(p, ev)
 			}
 		}
-		if progress != nil {
-			progress(b.bytes)
-		}
+		progress(b.bytes)
 		d.free <- b
 	}
+	return outcome{d.events, d.wholeGenerations(), d.snapshot, d.err}
+}
 
-	if d.err != nil { // count what follows the break
-		d.scanner.drain()
+// walkGenerations walks over what we decode ourselves.
+func (p *Program) walkGenerations(s *generationScanner, observe func(*Program, *Event), progress Progress, limits Limits) (o outcome) {
+	pipe := startPipeline(s, limits.jobs(), cmp.Or(limits.Memory, defaultMemory))
+	defer pipe.close() // also when observe panics
+	t := newTranslator()
+	for d := range pipe.order {
+		begun := false
+		for batch := range d.out {
+			if !begun { // its tables are complete as soon as there are records
+				t.begin(d.generation)
+				begun = true
+			}
+			for i := range batch {
+				t.record(&batch[i])
+				p.t = t.in.tables
+				if ev := p.apply(&batch[i]); ev != nil {
+					observe(p, ev)
+				}
+			}
+			pipe.done(batch)
+			progress(d.end)
+		}
+		o.events += d.events
+		if o.err = d.failure(o.events); o.err != nil {
+			return o
+		}
+		pipe.finished(d)
+		if o.whole++; o.snapshot == nil {
+			o.snapshot = d.snapshot
+		}
 	}
-	info.Format = formatName(d.scanner.version)
-	info.Bytes = d.scanner.offset
-	info.Events = d.events
-	info.Goroutines = p.Goroutines
-	info.Procs = p.Procs
-	info.Duration = time.Duration(p.Now)
-	info.Start = startTime(d.snapshot, p.start)
-	whole := d.wholeGenerations()
-	unread := info.Bytes - d.scanner.start(whole)
-	if d.err == nil && unread > 0 { // broken off just between two batches
-		d.err = fmt.Errorf("broken off in generation %d after event %d", whole+1, d.events)
+	if pipe.err != nil {
+		o.err = brokenOff(o.whole, o.events, pipe.err)
 	}
-	if whole == 0 || !p.any {
-		return nil, info, describe(in, d, d.err)
-	}
-	info.Complete = d.err == nil
-	if d.err != nil {
-		info.Why, info.Unread = d.err.Error(), unread
-	}
-	return p, info, nil
+	return o
+}
+
+func brokenOff(whole int, events int64, why error) error {
+	return fmt.Errorf("broken off in generation %d after event %d: %s", whole+1, events, firstLine(why))
 }
 
 // describe says in one line why nothing could be read.
-func describe(in *Input, d *decoder, err error) error {
+func describe(in *Input, s *generationScanner, opened bool, err error) error {
 	switch {
-	case d.scanner.offset == 0 && d.scanner.err == nil:
+	case s.offset == 0 && s.err == nil:
 		return fmt.Errorf("%s: empty: expected a Go execution trace", in.Source)
-	case d.scanner.err != nil:
-		return fmt.Errorf("%s: %w (%s)", in.Source, ErrNoEvidence, firstLine(d.scanner.err))
-	case d.scanner.version == 0 && d.reader == nil:
+	case s.err != nil:
+		return fmt.Errorf("%s: %w (%s)", in.Source, ErrNoEvidence, firstLine(s.err))
+	case s.version == 0 && !opened:
 		return fmt.Errorf("%s: %s, not a Go execution trace; record one with go test -trace or /debug/pprof/trace", in.Source, looksLike(in.head))
-	case d.reader == nil:
-		return fmt.Errorf("%s: a trace of format %s cannot be read: %s", in.Source, formatName(d.scanner.version), firstLine(err))
+	case !opened:
+		return fmt.Errorf("%s: a trace of format %s cannot be read: %s", in.Source, formatName(s.version), firstLine(err))
 	case err == nil:
 		return fmt.Errorf("%s: %w: it holds a header and no events", in.Source, ErrNoEvidence)
 	}

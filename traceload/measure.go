@@ -1,0 +1,142 @@
+package traceload
+
+import "errors"
+
+// collector takes the beginning and the end of the mark phase. Both are numbered
+// in one sequence, since they may come from different threads.
+func (o *order) collector(c *cursor) (bool, error) {
+	seq := c.args[0]
+	switch {
+	case c.typ == evGCActive && o.gc != gcUnknown:
+		return false, errors.New("the collector is said to be active when it was seen already")
+	case c.typ == evGCEnd && o.gc == gcUnknown:
+		return false, nil // may be waiting for the event that says it is active
+	case o.gc != gcUnknown && seq != o.gcSeq+1:
+		return false, nil
+	case (c.typ == evGCEnd) != (o.gc == gcRunning):
+		return false, errors.New("the collector begins or ends out of turn")
+	}
+	kind, stack := KindRangeBegin, StackID(0)
+	if c.typ == evGCBegin {
+		var err error
+		if stack, err = o.stack(c.args[1]); err != nil {
+			return false, err
+		}
+	}
+	o.gcSeq, o.gc = seq, gcRunning
+	if c.typ == evGCEnd {
+		kind, o.gc = KindRangeEnd, gcStopped
+	}
+	o.other(c, kind, NoGoroutine, textMarkPhase).stack = stack
+	return true, nil
+}
+
+// annotation takes what the program writes with package runtime/trace.
+func (o *order) annotation(c *cursor) error {
+	t, err := c.running()
+	if err != nil {
+		return err
+	}
+	a := &c.args
+	var kind Kind
+	var text, text2, stack, parent uint64
+	switch c.typ {
+	case evUserTaskBegin:
+		kind, parent, text, stack = KindTaskBegin, a[1], a[2], a[3]
+		if parent == 0 {
+			parent = 1<<64 - 1
+		}
+	case evUserTaskEnd: // its text and parent are added when the record is read
+		kind, stack = KindTaskEnd, a[1]
+	case evUserRegionBegin:
+		kind, text, stack = KindRegionBegin, a[1], a[2]
+	case evUserRegionEnd:
+		kind, text, stack = KindRegionEnd, a[1], a[2]
+	case evUserLog:
+		kind, text, text2, stack = KindLog, a[1], a[2], a[3]
+	}
+	first, err := o.text(text)
+	if err != nil {
+		return err
+	}
+	second, err := o.text(text2)
+	if err != nil {
+		return err
+	}
+	at, err := o.stack(stack)
+	if err != nil {
+		return err
+	}
+	r := o.other(c, kind, t.g.id, first)
+	r.text2, r.value, r.parent, r.stack = second, int64(a[0]), int64(parent), at
+	return nil
+}
+
+// measure takes metrics, and the ranges that belong to a thread.
+func (o *order) measure(c *cursor) error {
+	if c.typ >= evFirstExperimental {
+		if c.thread == nil {
+			return errNoThread
+		}
+		o.tick(c.time)
+		return nil
+	}
+	t := c.thread
+	if t == nil {
+		return errNoThread
+	}
+	if t.p == nil && c.typ != evGCSweepActive && c.typ != evGCMarkAssistActive {
+		return errNoProcessor
+	}
+	if t.g == nil {
+		switch c.typ {
+		case evProcsChange, evGoLabel, evSTWBegin, evSTWEnd, evGCMarkAssistBegin, evGCMarkAssistEnd:
+			return errNoGoroutine
+		}
+	}
+	var err error
+	stack := StackID(0)
+	switch c.typ {
+	case evProcsChange, evSTWBegin:
+		stack, err = o.stack(c.args[1])
+	case evGCSweepBegin, evGCMarkAssistBegin:
+		stack, err = o.stack(c.args[0])
+	}
+	if err != nil {
+		return err
+	}
+	switch c.typ {
+	case evProcsChange:
+		o.other(c, KindMetric, NoGoroutine, textProcs).value = int64(c.args[0])
+	case evHeapAlloc:
+		o.other(c, KindMetric, NoGoroutine, textHeap).value = int64(c.args[0])
+	case evHeapGoal:
+		o.other(c, KindMetric, NoGoroutine, textHeapGoal).value = int64(c.args[0])
+	case evGoLabel:
+		if _, err := o.text(c.args[0]); err != nil {
+			return err
+		}
+		o.tick(c.time)
+	case evSTWBegin:
+		why, err := o.text(c.args[0])
+		if err != nil {
+			return err
+		}
+		t.g.stop = uint32(why)
+		r := o.other(c, KindRangeBegin, t.g.id, textStopped)
+		r.text2, r.stack = why, stack
+	case evSTWEnd:
+		o.other(c, KindRangeEnd, t.g.id, textStopped).text2 = StringID(t.g.stop)
+	case evGCSweepBegin, evGCSweepActive:
+		o.other(c, KindRangeBegin, NoGoroutine, textSweep).stack = stack
+	case evGCSweepEnd:
+		o.other(c, KindRangeEnd, NoGoroutine, textSweep)
+	case evGCMarkAssistBegin:
+		o.other(c, KindRangeBegin, t.g.id, textMarkAssist).stack = stack
+	case evGCMarkAssistEnd:
+		o.other(c, KindRangeEnd, t.g.id, textMarkAssist)
+	case evGCMarkAssistActive:
+		o.other(c, KindRangeBegin, GoID(c.args[0]), textMarkAssist)
+	}
+	return nil
+}

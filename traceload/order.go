@@ -1,0 +1,572 @@
+package traceload
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Each thread writes its own events, in order; the clocks of threads agree only
+// roughly. So the events of a generation are put in order as follows, as package
+// internal/trace of the Go tree does. Of the threads' next events the earliest is
+// tried first. It may come only if the goroutine, or the processor, that it is
+// about is in the state that the event begins from, and where another thread can
+// bring it there, if the event has the next number in that one's sequence.
+// Otherwise the next event of another thread is tried.
+//
+//	thread 1   GoBlock(7) ───────────┐
+//	thread 2                  GoUnblock(7, seq 4) ──┐
+//	thread 3                                  GoStart(7, seq 5)
+//
+// A generation begins with nothing known: the runtime writes the status of a
+// goroutine, or a processor, before its first event in each generation.
+
+// order puts one generation's events in order and makes records of them, with
+// the generation's own ids of strings and stacks.
+type order struct {
+	g         *generation
+	out       []record // what is not handed on yet
+	emit      func()   // hands on out, and makes room in it
+	abandoned bool     // nobody wants the rest
+	last      int64    // time of the event before
+	events    int64
+	frontier  []*cursor // a heap, by time
+	threads   map[uint64]*osThread
+	procs     map[uint64]*processor
+	live      goTable
+	gcSeq     uint64
+	gc        gcState
+}
+
+type osThread struct {
+	id uint64
+	p  *processor
+	g  *ordered // that runs on it, or is in a system call
+}
+
+type processor struct {
+	status uint64
+	seq    uint64
+}
+
+// ordered is a goroutine as far as order is concerned.
+type ordered struct {
+	id     GoID
+	status uint64
+	seq    uint64
+	stop   uint32 // why it stopped the world, if it did
+}
+
+type gcState uint8
+
+const (
+	gcUnknown gcState = iota
+	gcRunning
+	gcStopped
+)
+
+// Status of goroutines and processors, from internal/trace/tracev2/events.go.
+const (
+	goRunnable, goRunning, goSyscall, goWaiting              = 1, 2, 3, 4
+	procRunning, procIdle, procSyscall, procAbandoned        = 1, 2, 3, 4
+	noThread                                          uint64 = 1<<64 - 1
+)
+
+var goStates = [...]State{StateUnknown, StateRunnable, StateRunning, StateSyscall, StateWaiting}
+
+// Texts that are no string of the generation stand in records as one of these
+// until they are interned.
+const (
+	textProcs StringID = 1<<31 + iota
+	textHeap
+	textHeapGoal
+	textMarkPhase
+	textSweep
+	textMarkAssist
+	textStopped // the world, for the reason that is in text2
+)
+
+// fixedTexts are what they stand for: the words of golang.org/x/exp/trace.
+var fixedTexts = [...]string{
+	textProcs - textProcs:      metricProcs,
+	textHeap - textProcs:       "/memory/classes/heap/objects:bytes",
+	textHeapGoal - textProcs:   "/gc/heap/goal:bytes",
+	textMarkPhase - textProcs:  "GC concurrent mark phase",
+	textSweep - textProcs:      "GC incremental sweep",
+	textMarkAssist - textProcs: "GC mark assist",
+	textStopped - textProcs:    "stop-the-world (%s)",
+}
+
+func (o *order) thread(id uint64) *osThread {
+	t := o.threads[id]
+	if t == nil {
+		t = &osThread{id: id}
+		o.threads[id] = t
+	}
+	return t
+}
+
+// tick counts an event and returns its time: later than the one before.
+func (o *order) tick(at int64) int64 {
+	o.events++
+	if at <= o.last {
+		at = o.last + 1
+	}
+	o.last = at
+	return at
+}
+
+// record adds an event that is about goroutine g.
+func (o *order) record(at int64, kind Kind, g GoID, from, to State) *record {
+	if len(o.out) == cap(o.out) {
+		o.emit()
+	}
+	o.out = o.out[:len(o.out)+1]
+	r := &o.out[len(o.out)-1]
+	*r = record{time: o.tick(at), g: g, by: NoGoroutine, kind: kind, from: from, to: to}
+	return r
+}
+
+// other adds an event that is no change of a goroutine's state.
+func (o *order) other(c *cursor, kind Kind, g GoID, text StringID) *record {
+	r := o.record(c.time, kind, g, 0, 0)
+	r.by, r.text = c.goroutine(), text
+	return r
+}
+
+func (o *order) sample(s *sample) {
+	r := o.record(s.time, KindSample, s.g, 0, 0)
+	r.by, r.stack = s.g, StackID(s.stack)
+	if int(s.stack) >= len(o.g.stacks) || o.g.stacks[s.stack].from == 0 {
+		r.stack = 0
+	}
+}
+
+// goroutine is the one that runs on the cursor's thread.
+func (c *cursor) goroutine() GoID {
+	if c.thread == nil || c.thread.g == nil {
+		return NoGoroutine
+	}
+	return c.thread.g.id
+}
+
+func (o *order) text(id uint64) (StringID, error) {
+	if id == 0 || id < uint64(len(o.g.strings)) && o.g.strings[id].from != 0 {
+		return StringID(id), nil
+	}
+	return 0, fmt.Errorf("string %d is missing", id)
+}
+
+func (o *order) stack(id uint64) (StackID, error) {
+	if id == 0 || id < uint64(len(o.g.stacks)) && o.g.stacks[id].from != 0 {
+		return StackID(id), nil
+	}
+	return 0, fmt.Errorf("stack %d is missing", id)
+}
+
+var (
+	errNoThread    = errors.New("an event of no thread")
+	errNoProcessor = errors.New("an event of a thread without a processor")
+	errNoGoroutine = errors.New("an event of a thread without a goroutine")
+	errBusy        = errors.New("a thread begins what it is at already")
+	errState       = errors.New("a goroutine is not in the state that its event begins from")
+	errProcState   = errors.New("a processor is not in the state that its event begins from")
+)
+
+// running returns the thread that c is about, whose goroutine runs.
+func (c *cursor) running() (*osThread, error) {
+	t := c.thread
+	switch {
+	case t == nil:
+		return nil, errNoThread
+	case t.p == nil:
+		return nil, errNoProcessor
+	case t.g == nil:
+		return nil, errNoGoroutine
+	}
+	return t, nil
+}
+
+// advance takes c's event if it may come now, and then makes a record of it if it
+// is one for us. It says false if the event has to wait for another thread's.
+func (o *order) advance(c *cursor) (bool, error) {
+	switch c.typ {
+	case evGoBlock, evGoStop, evGoDestroy:
+		return true, o.leave(c)
+	case evGoStart:
+		return o.start(c)
+	case evGoUnblock:
+		g := o.live.get(GoID(c.args[0]))
+		if g == nil || g.status != goWaiting || c.args[1] != g.seq+1 {
+			return false, nil
+		}
+		stack, err := o.stack(c.args[2])
+		if err != nil {
+			return false, err
+		}
+		g.status, g.seq = goRunnable, c.args[1]
+		r := o.record(c.time, KindUnblock, g.id, StateWaiting, StateRunnable)
+		r.by, r.byStack = c.goroutine(), stack
+		return true, nil
+	case evGoCreate, evGoCreateBlocked:
+		return true, o.create(c)
+	case evGoSyscallBegin:
+		return true, o.syscallBegin(c)
+	case evGoSyscallEnd:
+		return true, o.syscallEnd(c)
+	case evGoSyscallEndBlocked:
+		return o.syscallEndBlocked(c)
+	case evGoStatus, evGoStatusStack:
+		return true, o.goStatus(c)
+	case evProcStart, evProcStop, evProcSteal, evProcStatus:
+		return o.processor(c)
+	case evGoSwitch, evGoSwitchDestroy:
+		return o.goSwitch(c)
+	case evGoCreateSyscall:
+		return true, o.createSyscall(c)
+	case evGoDestroySyscall:
+		return true, o.destroySyscall(c)
+	case evGCActive, evGCBegin, evGCEnd:
+		return o.collector(c)
+	case evUserTaskBegin, evUserTaskEnd, evUserRegionBegin, evUserRegionEnd, evUserLog:
+		return true, o.annotation(c)
+	case evClockSnapshot:
+		return false, errors.New("a snapshot of the clocks among a thread's events")
+	}
+	return true, o.measure(c)
+}
+
+// leave: the running goroutine blocks, yields or ends.
+func (o *order) leave(c *cursor) error {
+	t, err := c.running()
+	if err != nil {
+		return err
+	}
+	g := t.g
+	if g.status != goRunning {
+		return errState
+	}
+	t.g = nil
+	if c.typ == evGoDestroy {
+		o.record(c.time, KindEnd, g.id, StateRunning, StateEnded)
+		o.live.remove(g)
+		return nil
+	}
+	text, err := o.text(c.args[0])
+	if err != nil {
+		return err
+	}
+	stack, err := o.stack(c.args[1])
+	if err != nil {
+		return err
+	}
+	var r *record
+	if c.typ == evGoBlock {
+		g.status = goWaiting
+		r = o.record(c.time, KindBlock, g.id, StateRunning, StateWaiting)
+	} else {
+		g.status = goRunnable
+		r = o.record(c.time, KindStop, g.id, StateRunning, StateRunnable)
+	}
+	r.text, r.stack = text, stack
+	return nil
+}
+
+func (o *order) start(c *cursor) (bool, error) {
+	g := o.live.get(GoID(c.args[0]))
+	if g == nil || g.status != goRunnable || c.args[1] != g.seq+1 {
+		return false, nil
+	}
+	t := c.thread
+	switch {
+	case t == nil:
+		return false, errNoThread
+	case t.p == nil:
+		return false, errNoProcessor
+	case t.g != nil:
+		return false, errBusy
+	}
+	g.status, g.seq = goRunning, c.args[1]
+	t.g = g
+	o.record(c.time, KindStart, g.id, StateRunnable, StateRunning)
+	return true, nil
+}
+
+func (o *order) create(c *cursor) error {
+	t := c.thread
+	switch {
+	case t == nil:
+		return errNoThread
+	case t.p == nil:
+		return errNoProcessor
+	case t.g != nil && t.g.status != goRunning:
+		return errState
+	}
+	stack, err := o.stack(c.args[1])
+	if err != nil {
+		return err
+	}
+	byStack, err := o.stack(c.args[2])
+	if err != nil {
+		return err
+	}
+	status, to := uint64(goRunnable), StateRunnable
+	if c.typ == evGoCreateBlocked {
+		status, to = goWaiting, StateWaiting
+	}
+	g, err := o.born(c.args[0], status)
+	if err != nil {
+		return err
+	}
+	r := o.record(c.time, KindCreate, g.id, StateEnded, to)
+	r.by, r.stack, r.byStack = c.goroutine(), stack, byStack
+	return nil
+}
+
+// born enters a goroutine that must not be there yet.
+func (o *order) born(id, status uint64) (*ordered, error) {
+	if id == 0 || id > 1<<62 {
+		return nil, fmt.Errorf("a goroutine of number %d", id)
+	}
+	g, fresh := o.live.add(GoID(id))
+	if !fresh {
+		return nil, fmt.Errorf("goroutine %d begins twice", id)
+	}
+	g.status = status
+	return g, nil
+}
+
+func (o *order) syscallBegin(c *cursor) error {
+	t, err := c.running()
+	if err != nil {
+		return err
+	}
+	if t.g.status != goRunning {
+		return errState
+	}
+	if c.args[0] != t.p.seq+1 {
+		return errProcState
+	}
+	stack, err := o.stack(c.args[1])
+	if err != nil {
+		return err
+	}
+	t.g.status, t.p.status, t.p.seq = goSyscall, procSyscall, c.args[0]
+	o.record(c.time, KindSyscallBegin, t.g.id, StateRunning, StateSyscall).stack = stack
+	return nil
+}
+
+func (o *order) syscallEnd(c *cursor) error {
+	t, err := c.running()
+	if err != nil {
+		return err
+	}
+	if t.g.status != goSyscall {
+		return errState
+	}
+	if t.p.status != procSyscall {
+		return errProcState
+	}
+	t.g.status, t.p.status = goRunning, procRunning
+	o.record(c.time, KindSyscallEnd, t.g.id, StateSyscall, StateRunning)
+	return nil
+}
+
+// syscallEndBlocked comes only when the processor was taken from the thread.
+func (o *order) syscallEndBlocked(c *cursor) (bool, error) {
+	t := c.thread
+	switch {
+	case t == nil:
+		return false, errNoThread
+	case t.p != nil && t.p.status == procSyscall:
+		return false, nil
+	case t.g == nil:
+		return false, errNoGoroutine
+	case t.g.status != goSyscall:
+		return false, errState
+	}
+	t.g.status = goRunnable
+	o.record(c.time, KindSyscallEnd, t.g.id, StateSyscall, StateRunnable)
+	t.g = nil
+	return true, nil
+}
+
+func (o *order) goStatus(c *cursor) error {
+	id, on, status := c.args[0], c.args[1], c.args[2]
+	if status == 0 || status >= uint64(len(goStates)) || id == 0 || id > 1<<62 {
+		return fmt.Errorf("goroutine %d has status %d", id, status)
+	}
+	stack := StackID(0)
+	if c.typ == evGoStatusStack {
+		var err error
+		if stack, err = o.stack(c.args[3]); err != nil {
+			return err
+		}
+	}
+	g, fresh := o.live.add(GoID(id))
+	from := StateUnknown
+	if !fresh {
+		if g.status != status {
+			return errState
+		}
+		from = goStates[status]
+	}
+	g.status, g.seq = status, 0
+	switch status {
+	case goRunning:
+		if c.thread == nil {
+			return errNoThread
+		}
+		c.thread.g = g
+	case goSyscall:
+		switch {
+		case on == noThread:
+			return errNoThread
+		case c.thread != nil && on == c.thread.id:
+			c.thread.g = g
+		default:
+			if t, known := o.threads[on]; !known {
+				o.thread(on).g = g
+			} else if t.g == nil {
+				t.g = g
+			} else if t.g != g {
+				return errBusy
+			}
+		}
+	}
+	o.record(c.time, KindStatus, g.id, from, goStates[status]).stack = stack
+	return nil
+}
+
+// goSwitch is three events in one: another goroutine goes on in place of the
+// running one, which waits or ends.
+func (o *order) goSwitch(c *cursor) (bool, error) {
+	t, err := c.running()
+	if err != nil {
+		return false, err
+	}
+	if t.g.status != goRunning {
+		return false, errState
+	}
+	next := o.live.get(GoID(c.args[0]))
+	if next == nil || next.status != goWaiting || c.args[1] != next.seq+1 {
+		return false, nil
+	}
+	o.record(c.time, KindUnblock, next.id, StateWaiting, StateRunnable).by = t.g.id
+	if c.typ == evGoSwitch {
+		t.g.status = goWaiting
+		o.record(c.time, KindBlock, t.g.id, StateRunning, StateWaiting)
+	} else {
+		o.record(c.time, KindEnd, t.g.id, StateRunning, StateEnded)
+		o.live.remove(t.g)
+	}
+	next.status, next.seq = goRunning, c.args[1]
+	t.g = next
+	o.record(c.time, KindStart, next.id, StateRunnable, StateRunning)
+	return true, nil
+}
+
+// createSyscall: a thread of C calls into Go.
+func (o *order) createSyscall(c *cursor) error {
+	t := c.thread
+	switch {
+	case t == nil:
+		return errNoThread
+	case t.g != nil:
+		return errBusy
+	}
+	g, err := o.born(c.args[0], goSyscall)
+	if err != nil {
+		return err
+	}
+	o.record(c.time, KindCreate, g.id, StateEnded, StateSyscall)
+	t.g = g
+	return nil
+}
+
+// destroySyscall: a thread of C has returned from Go. It loses its processor too,
+// which another thread may take later.
+func (o *order) destroySyscall(c *cursor) error {
+	t := c.thread
+	switch {
+	case t == nil:
+		return errNoThread
+	case t.g == nil:
+		return errNoGoroutine
+	case t.g.status != goSyscall:
+		return errState
+	}
+	if t.p != nil {
+		if t.p.status != procSyscall {
+			return errProcState
+		}
+		t.p.status, t.p = procAbandoned, nil
+		o.tick(c.time)
+	}
+	o.record(c.time, KindEnd, t.g.id, StateSyscall, StateEnded)
+	o.live.remove(t.g)
+	t.g = nil
+	return nil
+}
+
+// processor takes the events of processors, which only serve the order.
+func (o *order) processor(c *cursor) (bool, error) {
+	t := c.thread
+	switch {
+	case t == nil && c.typ != evProcStatus:
+		return false, errNoThread
+	case c.typ == evProcStop:
+		if t.p == nil {
+			return false, errNoProcessor
+		}
+		if t.p.status != procRunning && t.p.status != procSyscall {
+			return false, errProcState
+		}
+		t.p.status, t.p = procIdle, nil
+		o.tick(c.time)
+		return true, nil
+	}
+	p := o.procs[c.args[0]]
+	switch c.typ {
+	case evProcStart:
+		if p == nil || p.status != procIdle || c.args[1] != p.seq+1 || t.p != nil {
+			return false, nil
+		}
+		p.status, p.seq = procRunning, c.args[1]
+		t.p = p
+	case evProcSteal:
+		if p == nil || p.status != procSyscall && p.status != procAbandoned || c.args[1] != p.seq+1 {
+			return false, nil
+		}
+		abandoned := p.status == procAbandoned
+		p.status, p.seq = procIdle, c.args[1]
+		if !abandoned {
+			from := o.threads[c.args[2]]
+			if from == nil || from.p != p {
+				return false, errProcState
+			}
+			from.p = nil
+		}
+	case evProcStatus:
+		status := c.args[1]
+		if status == 0 || status > procAbandoned {
+			return false, fmt.Errorf("a processor has status %d", status)
+		}
+		if p == nil {
+			p = &processor{status: status}
+			o.procs[c.args[0]] = p
+		} else if p.status != status {
+			if status != procAbandoned || p.status != procSyscall {
+				return false, errProcState
+			}
+		}
+		p.seq = 0
+		if p.status == procRunning || p.status == procSyscall && status == procSyscall {
+			if t == nil {
+				return false, errNoThread
+			}
+			t.p = p
+		}
+	}
+	o.tick(c.time)
+	return true, nil
+}

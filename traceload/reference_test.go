@@ -1,0 +1,133 @@
+package traceload
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// seen is a copy of an event, with texts in place of ids.
+func seen(p *Program, ev *Event) string {
+	var b strings.Builder
+	id := func(g *Goroutine) GoID {
+		if g == nil {
+			return NoGoroutine
+		}
+		return g.ID
+	}
+	fmt.Fprintf(&b, "%d G%d %d→%d lived %v %q by G%d", ev.Kind, id(ev.G), ev.From, ev.To, ev.FromKnown, p.String(ev.Reason), id(ev.By))
+	fmt.Fprintf(&b, " %q %q %d %d wait %d waker %d", p.String(ev.Text), p.String(ev.Text2), ev.Value, ev.Parent, ev.Wait, ev.Waker)
+	for _, s := range []StackID{ev.Stack, ev.ByStack} {
+		fmt.Fprintf(&b, " [%d]", s)
+	}
+	return b.String()
+}
+
+// walked is all that a walk said.
+type walked struct {
+	events []string
+	times  []Time
+	stacks [][]Frame // by id
+	info   Info
+	err    error
+}
+
+func walkAll(t testing.TB, data []byte, limits Limits) walked {
+	var w walked
+	p, info, err := WalkWith(input(t, data), func(p *Program, ev *Event) {
+		w.events = append(w.events, seen(p, ev))
+		w.times = append(w.times, ev.Time)
+	}, nil, limits)
+	w.info, w.err = info, err
+	if p != nil {
+		for id := range p.t.stacks {
+			w.stacks = append(w.stacks, p.Frames(StackID(id)))
+		}
+	}
+	return w
+}
+
+// compareWalks fails where two walks over one trace differ.
+func compareWalks(t *testing.T, a, b walked) {
+	t.Helper()
+	if (a.err == nil) != (b.err == nil) {
+		t.Fatalf("errors differ: %v, %v", a.err, b.err)
+	}
+	for i := range min(len(a.events), len(b.events)) {
+		if a.events[i] != b.events[i] {
+			t.Fatalf("event %d of %d differs:\n%s at %d\n%s at %d", i, len(a.events), a.events[i], a.times[i], b.events[i], b.times[i])
+		}
+		if d := a.times[i] - b.times[i]; d > 1000 || d < -1000 {
+			t.Fatalf("event %d: %s\nat %d and at %d", i, a.events[i], a.times[i], b.times[i])
+		}
+	}
+	if len(a.events) != len(b.events) {
+		t.Fatalf("%d and %d events", len(a.events), len(b.events))
+	}
+	if len(a.stacks) != len(b.stacks) {
+		t.Fatalf("%d and %d stacks", len(a.stacks), len(b.stacks))
+	}
+	for id := range a.stacks {
+		if fmt.Sprint(a.stacks[id]) != fmt.Sprint(b.stacks[id]) {
+			t.Fatalf("stack %d differs:\n%v\n%v", id, a.stacks[id], b.stacks[id])
+		}
+	}
+	if a.info != b.info {
+		t.Errorf("info differs:\n%+v\n%+v", a.info, b.info)
+	}
+}
+
+// TestLikeReference holds our decoder against golang.org/x/exp/trace: the same
+// events in the same order, from all recorded traces, however many generations
+// are decoded at a time. With -short it takes every tenth.
+func TestLikeReference(t *testing.T) {
+	files, err := filepath.Glob("../fixtures/*/*/*.trace.zst")
+	if err != nil || len(files) < 100 {
+		t.Fatalf("%d recorded traces, %v", len(files), err)
+	}
+	own, err := filepath.Glob("testdata/waits/*.trace.zst")
+	if err != nil || len(own) == 0 {
+		t.Fatalf("%d traces of our own, %v", len(own), err)
+	}
+	for i, file := range append(own, files...) {
+		if testing.Short() && i >= len(own) && i%10 != 0 {
+			continue
+		}
+		t.Run(file, func(t *testing.T) {
+			data, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			one := walkAll(t, data, Limits{Jobs: 1})
+			compareWalks(t, walkAll(t, data, Limits{reference: true}), one)
+			many := walkAll(t, data, Limits{Jobs: 4, Memory: 1 << 16})
+			compareWalks(t, one, many)
+			if !slices.Equal(one.times, many.times) {
+				t.Error("times depend on the number of jobs")
+			}
+		})
+	}
+}
+
+// TestLikeReferenceCut does the same with traces that break off: never more is
+// read than the reference reads, and no whole generation less.
+func TestLikeReferenceCut(t *testing.T) {
+	for _, rec := range recordings(t) {
+		if rec.version < 22 {
+			continue
+		}
+		for _, part := range []int{2, 3, 5, 7} {
+			data := rec.data[:len(rec.data)-len(rec.data)/part]
+			a, b := walkAll(t, data, Limits{reference: true}), walkAll(t, data, Limits{Jobs: 3})
+			if (a.err == nil) != (b.err == nil) || a.info.Unread != b.info.Unread || a.info.Complete != b.info.Complete {
+				t.Errorf("%s without its last 1/%d: %v %+v, and by us %v %+v", rec.name, part, a.err, a.info, b.err, b.info)
+			}
+			if len(b.events) > len(a.events) || !slices.Equal(a.events[:len(b.events)], b.events) {
+				t.Errorf("%s without its last 1/%d: %d events, and by us %d others", rec.name, part, len(a.events), len(b.events))
+			}
+		}
+	}
+}
