@@ -176,4 +176,3 @@ func (o *order) remove(i int) {
 	o.frontier = h[:len(h)-1]
 	o.down(0)
 }
-
