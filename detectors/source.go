@@ -15,6 +15,7 @@ type Source interface {
 	ChanUses(stack, created []source.Frame) ([]*source.Uses, bool)
 	Ends(u *source.Uses, f source.Frame) bool
 	Reaches(f source.Frame, name string, how source.Ending) bool
+	Loop(file string, line int) (source.Loop, bool)
 	Lines(file string, line, around int) ([]source.Line, bool)
 	Warnings() []string
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/tracedoc/tracedoc/detectors/lockcontention"
 	"github.com/tracedoc/tracedoc/detectors/lockheldwhileblocked"
 	"github.com/tracedoc/tracedoc/detectors/timeoutfired"
+	"github.com/tracedoc/tracedoc/detectors/timerchurn"
 )
 
 // All returns all detectors, sorted by name.
@@ -24,5 +25,6 @@ func All() []*detectors.Detector {
 		lockcontention.Detector,
 		lockheldwhileblocked.Detector,
 		timeoutfired.Detector,
+		timerchurn.Detector,
 	}
 }

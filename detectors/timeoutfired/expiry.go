@@ -112,7 +112,7 @@ func (o *observer) book(p *traceload.Program, g *traceload.Goroutine, v *visitor
 		}
 		l := s.expired(e, g, after, p)
 		if v.lastLate == l {
-			l.intervals.Add(e.at.Sub(v.lateAt))
+			l.interval(e.at.Sub(v.lateAt))
 		}
 		v.lastLate, v.lateAt = l, e.at
 		if next != nil && next != s && next.fn == s.fn {

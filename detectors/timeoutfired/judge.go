@@ -48,6 +48,7 @@ const (
 	weightMainLoop = -6.0 // it comes back to the same select again and again and has asked nobody
 	weightBeat     = -6.0 // the timer beats in equal intervals, whenever the wait began
 	weightPursued  = -6.0 // it goes on waiting for the answer: the timer was not its patience
+	weightPause    = -8.0 // the source shows that nothing else was waited for
 	weightPolls    = -3.0 // it waits here again and again and has asked nobody
 	weightLoopEnds = -3.0 // a loop that the deadline ended
 	weightCrowd    = 0.5  // several goroutines come by
@@ -60,18 +61,19 @@ const (
 )
 
 const (
-	most       = 0.5  // a share from which something is the rule
-	nearlyAll  = 0.9  // …
-	often      = 3    // times
-	several    = 3    // goroutines
-	inLoop     = 0.3  // a share of waits that follow another one without a request, from which it is a loop
-	alike      = 1.5  // the longest of the middle 80% against the shortest
-	reportable = 0.3  // confidence from which a finding is handed over
-	doubtCap   = 0.45 // confidence, at most, of what happened only once or rarely, or to a test's own timer
-	rarely     = 0.1  // a share of waits in vain that a time limit is there for …
-	everSo     = 0.01 // … also from this share on, unless
-	muchLost   = 2.0  // so many goroutines were waiting in vain at any moment
-	closeBy    = 0.5  // share of the limit that waits which end well need, for the limit to be tight
+	most        = 0.5  // a share from which something is the rule
+	nearlyAll   = 0.9  // …
+	often       = 3    // times
+	several     = 3    // goroutines
+	inLoop      = 0.3  // a share of waits that follow another one without a request, from which it is a loop
+	alike       = 1.5  // the longest of the middle 80% against the shortest
+	reportable  = 0.3  // confidence from which a finding is handed over
+	doubtCap    = 0.45 // confidence, at most, of what happened only once or rarely, or to a test's own timer
+	rarely      = 0.1  // a share of waits in vain that a time limit is there for …
+	everSo      = 0.01 // … also from this share on, unless
+	muchLost    = 2.0  // so many goroutines were waiting in vain at any moment
+	beatsEnough = 8    // intervals, to tell a beat that is missed now and then
+	closeBy     = 0.5  // share of the limit that waits which end well need, for the limit to be tight
 )
 
 // verdict is what is thought of one site's lapses.
@@ -107,8 +109,10 @@ func (o *observer) judge(p *traceload.Program) {
 			deadlines[s] = v
 			list = append(list, v)
 		}
-		if s.timer != nil && (s.sent > 0 || s.timer.abandons()) {
-			list = append(list, judgeTimer(s, length))
+		if s.timer != nil {
+			if v := judgeTimer(s, askedFor(p, s, o.pass.Source()), length); v != nil {
+				list = append(list, v)
+			}
 		}
 	}
 	list = slices.DeleteFunc(list, func(v *verdict) bool {
@@ -163,8 +167,13 @@ func judgeDeadline(s *site, length time.Duration) *verdict {
 	return v
 }
 
-func judgeTimer(s *site, length time.Duration) *verdict {
+// judgeTimer judges the waits that a timer ended; nil if nothing shows that
+// they were for more than the timer.
+func judgeTimer(s *site, said said, length time.Duration) *verdict {
 	l := s.timer
+	if s.sent == 0 && !l.abandons() && !(said.answer && share(l.unfinished, l.count) >= most) {
+		return nil
+	}
 	v := &verdict{site: s, lapses: l, cause: timerCause}
 	all := s.well + l.count
 	v.note(0, "a timer woke the goroutine out of a select, %s of %d", times(l.count), all)
@@ -176,8 +185,16 @@ func judgeTimer(s *site, length time.Duration) *verdict {
 	if share(s.askedWell, s.sent) >= most && share(l.asked, l.count) < most && share(l.looping, l.count) >= most {
 		v.note(weightIdle, "but nothing was asked for before the waits that the timer ended (%d of %d)", l.count-l.asked, l.count)
 	}
+	switch {
+	case said.pause:
+		v.note(weightPause, "the source: the select waits for nothing but the timer and the end of everything: a pause")
+	case said.ticker:
+		v.note(weightBeat, "the source: the timer is a ticker")
+	}
 	answers := s.sent >= often
 	switch {
+	case said.reply:
+		v.note(weightAnswered, "the source: it waits for a channel that the same function has made, for the answer")
 	case s.sent == 0:
 		v.note(weightNeverWell, "no wait there ended well")
 	case answers && share(s.answered, s.sent) >= most:
@@ -243,9 +260,13 @@ func (v *verdict) doubt(anyway bool, length time.Duration) {
 }
 
 // beats tells whether the timer fires in equal intervals although the waits
-// that it ends are not equally long: a ticker.
+// that it ends are not equally long: a ticker. A beat that was missed makes an
+// interval of two.
 func (l *lapses) beats() bool {
-	return l.intervals.N() >= often && even(&l.intervals) && !even(&l.lengths)
+	if l.intervals.N() < often || even(&l.lengths) {
+		return false
+	}
+	return even(&l.intervals) || l.intervals.N() >= beatsEnough && float64(l.onBeat) >= nearlyAll*float64(l.intervals.N())
 }
 
 // endedWell returns how many waits at the site ended by what they waited for,

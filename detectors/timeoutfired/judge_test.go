@@ -102,7 +102,7 @@ func TestJudgeTimer(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if v := judgeTimer(tt.site, length); (v.confidence >= 0.5) != tt.want {
+			if v := judgeTimer(tt.site, said{}, length); (v.confidence >= 0.5) != tt.want {
 				t.Errorf("confidence %.2f, want a finding: %v; %v", v.confidence, tt.want, v.evidence)
 			}
 		})

@@ -1,6 +1,7 @@
 package timeoutfired
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -45,6 +46,8 @@ type lapses struct {
 	lengths    histogram.Histogram
 	measured   time.Duration       // the sum of lengths: of waits whose beginning the trace shows
 	intervals  histogram.Histogram // between two in a row of one goroutine
+	shortest   time.Duration       // … of these
+	onBeat     int                 // … that are about a whole multiple of the shortest before
 	firings    int                 // different deadlines, for deadlines
 	asked      int                 // the goroutine had asked somebody just before
 	unfinished int                 // … who was still at it
@@ -123,6 +126,22 @@ func (s *site) expired(e *expiry, g *traceload.Goroutine, after aftermath, p *tr
 	l.testing += count(p.Stack(e.stack).Testing)
 	return l
 }
+
+// interval notes the time between two waits in vain of one goroutine.
+func (l *lapses) interval(d time.Duration) {
+	l.intervals.Add(d)
+	if l.shortest == 0 || d < l.shortest*4/5 {
+		l.shortest, l.onBeat = d, 0 // what came before is measured against too long a beat
+		return
+	}
+	beats := math.Round(float64(d) / float64(l.shortest))
+	if math.Abs(float64(d)-beats*float64(l.shortest)) <= offBeat*float64(l.shortest) {
+		l.onBeat++
+	}
+}
+
+// offBeat is how far from a whole number of beats an interval may be, in beats.
+const offBeat = 0.15
 
 // knows tells whether g is counted; of many it may forget some.
 func (l *lapses) knows(id traceload.GoID) bool {

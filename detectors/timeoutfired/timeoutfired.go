@@ -124,7 +124,9 @@ func (o *observer) appear(p *traceload.Program, ev *traceload.Event) {
 		if by == nil {
 			return
 		}
-		by.request.make(p.Now, ev.ByStack, g.ID, true)
+		if !libraryAsks(p, ev.ByStack) {
+			by.request.make(p.Now, ev.ByStack, g.ID, true)
+		}
 		if ev.By.Creator == traceload.NoGoroutine && o.isDeadline(p, ev.By.Entry) {
 			// context.AfterFunc: what it does is the deadline's doing.
 			v.lateness = expiry{at: p.Now, deadline: ev.By.ID}
@@ -223,7 +225,7 @@ func (o *observer) unblock(p *traceload.Program, ev *traceload.Event) {
 	}
 	deadline, byDeadline := o.deadline(ev, v, by, how)
 	if ev.Waker == traceload.WakerGoroutine && !byDeadline {
-		o.exchange(ev, v, by, how)
+		o.exchange(p, ev, v, by, how)
 	}
 	if v.site == nil && ev.Stack != 0 {
 		v.site = o.site(p, ev.Stack) // it was not known yet when the goroutine was found
@@ -253,9 +255,17 @@ func (o *observer) unblock(p *traceload.Program, ev *traceload.Event) {
 	v.pursues = nil
 }
 
+// libraryAsks tells whether it is the standard library that asks at the top of
+// this stack: net/http's client hands a request to its writer. It waits for the
+// answer itself, before it returns to the user's code.
+func libraryAsks(p *traceload.Program, id traceload.StackID) bool {
+	st := p.Stack(id)
+	return st.Owner >= 0 && p.Frame(st.Frames[st.Owner]).Origin == traceload.OriginStd
+}
+
 // exchange notes who asked whom for something.
-func (o *observer) exchange(ev *traceload.Event, v, by *visitor, how how) {
-	if by == nil {
+func (o *observer) exchange(p *traceload.Program, ev *traceload.Event, v, by *visitor, how how) {
+	if by == nil || libraryAsks(p, ev.ByStack) {
 		return
 	}
 	switch how {

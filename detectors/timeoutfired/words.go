@@ -41,7 +41,25 @@ func (v *verdict) finding(p *traceload.Program) detectors.Finding {
 	}
 	f.Title = fmt.Sprintf("%s waits in vain: %s ended %d of %s", detectors.Short(site.Func), ender, l.count, s.waits(well+l.count))
 	f.Detail = v.detail(p, site, ender)
+	f.Estimate = v.estimate()
 	return f
+}
+
+// estimate says what the waits in vain cost, and so what would be saved if there were none.
+func (v *verdict) estimate() *detectors.Estimate {
+	l := v.lapses
+	e := &detectors.Estimate{Time: l.total}
+	well, h := v.endedWell()
+	switch {
+	case l.retried > 0 && share(l.retried, l.count) >= most:
+		e.Text = fmt.Sprintf("The %s in vain that were followed by another attempt bought nothing: a limit that the call can keep, or a pause before asking again, saves them.", detectors.Count(l.count, "wait"))
+	case well > 0 && h.N() > 0:
+		e.Text = fmt.Sprintf("If nothing were waited for in vain. If instead each were answered as the others are, in %s for half of them, the callers would have %s more.",
+			detectors.Duration(h.Quantile(0.5)), detectors.Count(l.count, "answer"))
+	default:
+		e.Text = "If nothing were waited for in vain: none of these waits has ended otherwise."
+	}
+	return e
 }
 
 // waits words a number of waits, or of calls where one may wait several times.

@@ -1,0 +1,117 @@
+package source
+
+import (
+	"go/ast"
+	"go/token"
+	"strings"
+)
+
+// Loop says how a line of a function is repeated by the function itself.
+type Loop uint8
+
+const (
+	LoopNone   Loop = iota // no loop of its function is around it
+	LoopCounts             // the innermost loop counts, or ranges over something
+	LoopPaces              // it goes on until it is stopped, and comes to the line on every turn
+	LoopLooks              // it goes on until it finds what it looks for, or comes to the line only when it finds nothing
+)
+
+// Loop tells what loop is around the statements of a line; false if the source
+// is not at hand. A condition about a context, a time or an error is not what a
+// loop looks for.
+func (t *Tree) Loop(file string, line int) (Loop, bool) {
+	f := t.file(file)
+	if f == nil || t.trusts[file].stale() {
+		return LoopNone, false
+	}
+	kind, found := LoopNone, false
+	var around []ast.Node // from the innermost function inwards
+	ast.Inspect(f.ast, func(n ast.Node) bool {
+		if _, isFile := n.(*ast.File); isFile {
+			return true
+		}
+		if n == nil || !f.spans(n, line) {
+			return false
+		}
+		switch n.(type) {
+		case *ast.FuncDecl, *ast.FuncLit:
+			around = around[:0]
+			found = true
+		}
+		around = append(around, n)
+		return true
+	})
+	for i := len(around) - 1; i >= 0; i-- {
+		switch loop := around[i].(type) {
+		case *ast.RangeStmt:
+			return LoopCounts, found
+		case *ast.ForStmt:
+			if loop.Init != nil || loop.Post != nil {
+				return LoopCounts, found
+			}
+			if looks(loop.Cond) || conditional(around[i+1:]) || leaves(loop.Body) {
+				return LoopLooks, found
+			}
+			return LoopPaces, found
+		}
+	}
+	return kind, found
+}
+
+// conditional tells whether a branch is between a loop and a line within it.
+func conditional(inner []ast.Node) bool {
+	for i, n := range inner {
+		switch n := n.(type) {
+		case *ast.IfStmt: // the line is in a branch, not in the condition
+			return i+1 < len(inner) && inner[i+1] != n.Cond && inner[i+1] != n.Init && looks(n.Cond)
+		case *ast.CommClause:
+			return n.Comm == nil
+		case *ast.CaseClause:
+			return true
+		}
+	}
+	return false
+}
+
+// leaves tells whether a loop's body ends the loop where it has found something.
+func leaves(body *ast.BlockStmt) bool {
+	found := false
+	ast.Inspect(body, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.FuncLit, *ast.SelectStmt:
+			return false
+		case *ast.IfStmt:
+			if !looks(n.Cond) {
+				return true
+			}
+			for _, s := range n.Body.List {
+				switch s := s.(type) {
+				case *ast.ReturnStmt:
+					found = true
+				case *ast.BranchStmt:
+					found = found || s.Tok == token.BREAK
+				}
+			}
+		}
+		return !found
+	})
+	return found
+}
+
+// looks tells whether a condition may be about something that others change.
+func looks(cond ast.Expr) bool {
+	if cond == nil {
+		return false
+	}
+	yes := true
+	ast.Inspect(cond, func(n ast.Node) bool {
+		if id, ok := n.(*ast.Ident); ok {
+			name := strings.ToLower(id.Name)
+			if strings.Contains(name, "ctx") || strings.Contains(name, "err") || name == "true" || name == "time" || strings.Contains(name, "deadline") || name == "stop" || name == "stopped" || name == "closed" {
+				yes = false
+			}
+		}
+		return yes
+	})
+	return yes
+}
