@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tracedoc/tracedoc/detectors"
+	"github.com/tracedoc/tracedoc/detectors/internal/facts/timed"
 	"github.com/tracedoc/tracedoc/detectors/internal/histogram"
 	"github.com/tracedoc/tracedoc/traceload"
 )
@@ -110,7 +111,7 @@ func (o *observer) judge(p *traceload.Program) {
 			list = append(list, v)
 		}
 		if s.timer != nil {
-			if v := judgeTimer(s, askedFor(p, s, o.pass.Source()), length); v != nil {
+			if v := judgeTimer(s, s.source(p, o.pass.Source()), length); v != nil {
 				list = append(list, v)
 			}
 		}
@@ -167,11 +168,19 @@ func judgeDeadline(s *site, length time.Duration) *verdict {
 	return v
 }
 
+// source reads the select at s, if it is one of the user's.
+func (s *site) source(p *traceload.Program, src detectors.Source) timed.Select {
+	if !s.userWaits {
+		return timed.Select{}
+	}
+	return timed.SelectAt(src, p.Frame(s.frame))
+}
+
 // judgeTimer judges the waits that a timer ended; nil if nothing shows that
 // they were for more than the timer.
-func judgeTimer(s *site, said said, length time.Duration) *verdict {
+func judgeTimer(s *site, said timed.Select, length time.Duration) *verdict {
 	l := s.timer
-	if s.sent == 0 && !l.abandons() && !(said.answer && share(l.unfinished, l.count) >= most) {
+	if s.sent == 0 && !l.abandons() && !(said.Answer && share(l.unfinished, l.count) >= most) {
 		return nil
 	}
 	v := &verdict{site: s, lapses: l, cause: timerCause}
@@ -186,14 +195,14 @@ func judgeTimer(s *site, said said, length time.Duration) *verdict {
 		v.note(weightIdle, "but nothing was asked for before the waits that the timer ended (%d of %d)", l.count-l.asked, l.count)
 	}
 	switch {
-	case said.pause:
+	case said.Pause:
 		v.note(weightPause, "the source: the select waits for nothing but the timer and the end of everything: a pause")
-	case said.ticker:
+	case said.Ticker:
 		v.note(weightBeat, "the source: the timer is a ticker")
 	}
 	answers := s.sent >= often
 	switch {
-	case said.reply:
+	case said.Reply:
 		v.note(weightAnswered, "the source: it waits for a channel that the same function has made, for the answer")
 	case s.sent == 0:
 		v.note(weightNeverWell, "no wait there ended well")

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tracedoc/tracedoc/detectors/internal/facts/timed"
 	"github.com/tracedoc/tracedoc/traceload"
 )
 
@@ -102,7 +103,7 @@ func TestJudgeTimer(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if v := judgeTimer(tt.site, said{}, length); (v.confidence >= 0.5) != tt.want {
+			if v := judgeTimer(tt.site, timed.Select{}, length); (v.confidence >= 0.5) != tt.want {
 				t.Errorf("confidence %.2f, want a finding: %v; %v", v.confidence, tt.want, v.evidence)
 			}
 		})

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/tracedoc/tracedoc/detectors"
-	"github.com/tracedoc/tracedoc/source"
+	"github.com/tracedoc/tracedoc/detectors/internal/facts/timed"
 	"github.com/tracedoc/tracedoc/traceload"
 )
 
@@ -158,22 +158,16 @@ func (o *observer) tiedTo(p *traceload.Program, s *site) (frame traceload.FrameI
 
 // readSource asks what kind of loop is around the pause.
 func (v *verdict) readSource(p *traceload.Program, src detectors.Source) {
-	if src == nil {
-		return
-	}
 	s := v.site
-	f := p.Frame(s.frame)
-	loop, ok := src.Loop(f.File, f.Line)
-	switch {
-	case !ok:
-	case loop == source.LoopLooks:
+	switch timed.LoopAt(src, p.Frame(s.frame)) {
+	case timed.Looks:
 		v.looks = true
 		v.found += s.stays
 		v.late += s.lateStays
 		v.note(weightLooks, "the source: the loop around it goes on until it finds something, or pauses only when it finds nothing")
-	case loop == source.LoopPaces:
+	case timed.Paces:
 		v.note(weightPaces, "the source: the loop around it pauses on every turn: it keeps a pace")
-	default:
+	case timed.Steps:
 		v.note(weightSteps, "the source: no loop that looks for anything is around it: these are steps of work")
 	}
 }
@@ -195,21 +189,10 @@ func (o *observer) judgeMakers(p *traceload.Program) {
 			continue
 		}
 		f := p.Frame(s.frame)
-		if loop, ok := src.Loop(f.File, f.Line); !ok || loop == source.LoopNone {
-			continue
-		}
-		ops, _ := src.ChanOps(f.File, f.Line)
-		for _, op := range ops {
-			if op.Kind == source.ChanSelect && op.Line == f.Line && slices.ContainsFunc(op.Channels, isAfter) {
-				o.pass.Report(o.loopFinding(p, s))
-				break
-			}
+		if timed.SelectAt(src, f).After && timed.InLoop(src, f) {
+			o.pass.Report(o.loopFinding(p, s))
 		}
 	}
-}
-
-func isAfter(c source.ChanRef) bool {
-	return c.Origin == source.OriginTimer && len(c.Expr) > 11 && c.Expr[:11] == "time.After("
 }
 
 func (o *observer) made(frame traceload.FrameID) bool {
