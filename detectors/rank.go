@@ -79,6 +79,9 @@ func Collect(results []*Result, version string) *Report {
 				rep.Detectors = append(rep.Detectors, Ran{Name: d.Name, Family: d.Family, About: d.Synopsis()})
 			}
 		}
+		for i := range res.findings {
+			res.findings[i].bound(res.trace.Duration)
+		}
 		var list []Finding
 		for _, f := range merge(res.findings) {
 			f.Trace = i
@@ -121,30 +124,34 @@ func compare(a, b Finding) int {
 		strings.Compare(a.Site.Func, b.Site.Func), cmp.Compare(a.Site.Line, b.Site.Line), strings.Compare(a.Cause, b.Cause))
 }
 
-// merge drops findings that another detector's finding explains better.
+// merge drops findings that another detector's finding explains better. What is
+// doubtful itself explains no standstill that is not.
 func merge(list []judged) []judged {
 	return slices.DeleteFunc(slices.Clone(list), func(f judged) bool {
 		return slices.ContainsFunc(list, func(better judged) bool {
 			return slices.Contains(f.by.Yields, better.Detector) &&
-				better.Confidence >= 0.5 && better.Confidence > f.Confidence-lessSure &&
+				better.Confidence >= 0.5 && (better.Confidence >= doubtful || f.Confidence < doubtful || f.Effect == EffectDelays) && better.Confidence >= f.Confidence-lessSure &&
 				(better.Site == f.Site || slices.Contains(better.Explains, f.Site))
 		})
 	})
 }
 
+// bound caps the confidence in what only time tells, and rounds it to hundredths.
+func (j *judged) bound(length time.Duration) {
+	for _, c := range confidenceCaps {
+		if (j.Effect == EffectGrows || j.Effect == EffectStops) && !j.OutlivesTest && length < c.below {
+			j.Confidence = min(j.Confidence, c.cap)
+		}
+	}
+	j.Confidence = math.Round(100*min(1, max(0, j.Confidence))) / 100
+}
+
 // finish fills in what follows from the rest.
 func (j judged) finish(res *Result) Finding {
 	length := res.trace.Duration
+	j.bound(length)
 	f := j.Finding
 	cause, _ := j.by.Cause(f.Cause) // Report has checked it
-	if (f.Effect == EffectGrows || f.Effect == EffectStops) && !f.OutlivesTest {
-		for _, c := range confidenceCaps {
-			if length < c.below {
-				f.Confidence = min(f.Confidence, c.cap)
-			}
-		}
-	}
-	f.Confidence = math.Round(100*min(1, max(0, f.Confidence))) / 100
 	f.Severity = min(severity(&f, length), cause.Cap)
 	if f.Confidence < doubtful {
 		f.Severity = min(f.Severity, Medium)

@@ -168,7 +168,11 @@ func waiterOnOther(k *waitgraph.Knot) *waitgraph.Node {
 func sentence(n *waitgraph.Node, l *waitgraph.Lock) string {
 	text := fmt.Sprintf("G%d %s", n.G.ID, detectors.Short(outer(n)))
 	if holds := holds(n); holds != "" {
-		text += " holds " + holds + " and"
+		verb := " holds "
+		if slices.ContainsFunc(n.Holds, func(h waitgraph.Hold) bool { return h.Proof < waitgraph.ByWindow }) {
+			verb = " seems to hold "
+		}
+		text += verb + holds + " and"
 	}
 	return text + " " + waitsFor(n, l)
 }
@@ -190,7 +194,11 @@ func holds(n *waitgraph.Node) string {
 		if h.Read {
 			verb = " for reading"
 		}
-		list = append(list, fmt.Sprintf("%s%s since %s", nameOf(h.Lock), verb, h.Taken.Where()))
+		text := nameOf(h.Lock) + verb
+		if h.Taken.Line != 0 && (h.Lock.Name != "" || h.Taken.Where() != h.Lock.Line.Where()) {
+			text += " since " + h.Taken.Where()
+		}
+		list = append(list, text)
 	}
 	return strings.Join(list, ", ")
 }
@@ -216,6 +224,9 @@ func waitsFor(n *waitgraph.Node, l *waitgraph.Lock) string {
 	if n.Read {
 		verb = "waits to read "
 	}
+	if l.Name == "" && l.Line.Where() == n.Site.Where() {
+		return verb + "the lock at " + n.Site.Where()
+	}
 	return verb + nameOf(l) + " at " + n.Site.Where()
 }
 
@@ -227,7 +238,7 @@ func nameOf(l *waitgraph.Lock) string {
 	case l.Name != "":
 		return l.Name
 	}
-	return "the lock of " + detectors.Short(l.Line.Func) + " (" + l.Line.Where() + ")"
+	return "the lock taken at " + l.Line.Where()
 }
 
 // picture draws the circle, one goroutine a line.
@@ -276,7 +287,9 @@ func unreleased(f *detectors.Finding, k *waitgraph.Knot) {
 	l := k.Locks[0]
 	first := k.Behind[0]
 	f.Site = worstPlace(k.Behind)
-	f.Key = []string{nameOf(l)}
+	if f.Key = []string{l.Name}; l.Name == "" {
+		f.Key = []string{l.Line.Func}
+	}
 	f.Title = fmt.Sprintf("%s waits for %s, which nobody alive holds", detectors.Count(len(k.Behind), "goroutine"), nameOf(l))
 	if len(k.Behind) > 1 {
 		f.Title = strings.Replace(f.Title, " waits ", " wait ", 1)

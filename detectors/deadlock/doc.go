@@ -18,13 +18,19 @@
 // a goroutine holds is read from the source where it is at hand (--source): each
 // frame of its stack is walked from the outermost in. Without source it holds a
 // lock if it stands between a line that was seen to lock and one that was seen
-// to unlock in the same function, or below a line where others wait for it.
+// to unlock in the same function; failing that, behind a line that locks or
+// before one that unlocks; failing that, if it alone is at work in a method of
+// the type that the lock belongs to. Lines where nobody was ever woken are taken
+// to work on the lock of the other methods of their type, unless that type is
+// known to have several. No such conclusion is drawn while a goroutine that
+// still moves may hold the lock.
 // Which goroutine would end a wait on a channel, a WaitGroup or a Cond is known
 // from who used to, and from who started whom. A cycle of waits that have all
 // lasted 50 ms is a knot. A lock is unreleased if its waiters have not moved for
 // a tenth of the trace and no goroutine that is parked holds it. Confidence is
-// highest where the source names the holders, and lower where several locks
-// have the same name and only their standing still says that they are one.
+// highest where the source names the holders (0.95), 0.7 where lines do, 0.55
+// where only the type of the methods does, and lower where several locks have the
+// same name and only their standing still says that they are one.
 //
 // # What it cannot see
 //

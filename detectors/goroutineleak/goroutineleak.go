@@ -34,7 +34,7 @@ var Detector = &detectors.Detector{
 		{Name: "mutex", Pattern: "unlock-on-every-path", Cap: detectors.Critical},
 		{Name: "context", Pattern: "context-with-end", Cap: detectors.High},
 	},
-	Yields: []string{"deadlock"},
+	Yields: []string{"deadlock", "lock-held-while-blocked"},
 	New: func(p *detectors.Pass) detectors.Observer {
 		return &observer{pass: p, waits: detectors.Need(p, waits.Fact)}
 	},

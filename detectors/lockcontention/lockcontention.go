@@ -11,6 +11,7 @@ import (
 
 	"github.com/tracedoc/tracedoc/detectors"
 	"github.com/tracedoc/tracedoc/detectors/internal/facts/locks"
+	"github.com/tracedoc/tracedoc/detectors/internal/facts/waitgraph"
 	"github.com/tracedoc/tracedoc/traceload"
 )
 
@@ -82,6 +83,7 @@ var Detector = &detectors.Detector{
 	},
 	Yields: []string{"deadlock", "lock-held-while-blocked"},
 	New: func(p *detectors.Pass) detectors.Observer {
+		detectors.Need(p, waitgraph.Fact) // it tells the table of locks who holds them at the end
 		return &observer{pass: p, locks: detectors.Need(p, locks.Fact)}
 	},
 }
@@ -187,10 +189,10 @@ func (o *observer) convoy(p *traceload.Program, c *locks.Class, l *loss) {
 	o.common(p, c, l, v)
 	f := o.finding(p, c, l, "convoy")
 	at := detectors.Short(f.Site.Func)
-	f.Title = fmt.Sprintf("%s queue for %s in %s", detectors.Count(n, "goroutine"), c.Article(), at)
-	f.Detail = fmt.Sprintf("The holders keep the %s for %s on average and work meanwhile, but the next one always waits already: %s, %s lost in all, %s for the longest. "+
+	f.Title = fmt.Sprintf("%s queue for %s in %s", detectors.Count(n, "goroutine"), o.nameOr(p, c, c.Article()), at)
+	f.Detail = fmt.Sprintf("The holders keep %s for %s on average and work meanwhile, but the next one always waits already: %s, %s lost in all, %s for the longest. "+
 		"In the queue stood %.1f goroutines on average, for %s of the trace.",
-		c.Noun(), hold(c, false), detectors.Count(l.waits, "wait"), detectors.Duration(l.lost), detectors.Duration(l.longest), length, detectors.Duration(c.Busy)) + besides(l)
+		o.nameOr(p, c, "the "+c.Noun()), hold(c, false), detectors.Count(l.waits, "wait"), detectors.Duration(l.lost), detectors.Duration(l.longest), length, detectors.Duration(c.Busy)) + besides(l)
 	f.WrongIf = "the work under the lock cannot be done outside it or divided, and the queue costs nobody anything"
 	o.report(f, v)
 }
@@ -222,9 +224,9 @@ func (o *observer) starved(p *traceload.Program, c *locks.Class, l *loss, pendin
 		f.Impact.Goroutines = c.Waiters(traceload.WaitRWMutexW, traceload.WaitRWMutexR)
 		also = fmt.Sprintf(" As long as a writer waits, new readers wait behind it: they lost another %s.", detectors.Duration(pending))
 	}
-	f.Title = fmt.Sprintf("%s waits for readers of the RWMutex, %s each time", detectors.Short(f.Site.Func), detectors.Duration(l.lost/time.Duration(l.waits)))
-	f.Detail = fmt.Sprintf("Readers hold the lock at %s when it is wanted for writing at %s: %s, %s lost in all, %s for the longest.",
-		o.exitsOf(p, c, true), f.Site.Where(), detectors.Count(l.waits, "wait"), detectors.Duration(l.lost), detectors.Duration(l.longest)) + also + besides(l)
+	f.Title = fmt.Sprintf("%s waits for readers of %s, %s each time", detectors.Short(f.Site.Func), o.nameOr(p, c, "the RWMutex"), detectors.Duration(l.lost/time.Duration(l.waits)))
+	f.Detail = fmt.Sprintf("Readers hold %s, which they release at %s, when it is wanted for writing at %s: %s, %s lost in all, %s for the longest.",
+		o.nameOr(p, c, "the lock"), o.exitsOf(p, c, true), f.Site.Where(), detectors.Count(l.waits, "wait"), detectors.Duration(l.lost), detectors.Duration(l.longest)) + also + besides(l)
 	f.WrongIf = "writes are so rare and so little urgent that they may wait for the readers"
 	o.report(f, v)
 }
@@ -238,11 +240,19 @@ func (o *observer) held(p *traceload.Program, c *locks.Class, l *loss) {
 	o.slowness(l, v)
 	o.common(p, c, l, v)
 	f := o.finding(p, c, l, "readers-blocked")
-	f.Title = fmt.Sprintf("%s for a writer of the RWMutex in %s", waitFor(l.waiters), detectors.Short(f.Site.Func))
-	f.Detail = fmt.Sprintf("The writer keeps the lock for %s on average and releases it at %s; %s for it lost %s in all, %s for the longest.",
-		hold(c, false), o.exitsOf(p, c, false), detectors.Count(l.waits, "wait"), detectors.Duration(l.lost), detectors.Duration(l.longest)) + besides(l)
+	f.Title = fmt.Sprintf("%s for a writer of %s in %s", waitFor(l.waiters), o.nameOr(p, c, "the RWMutex"), detectors.Short(f.Site.Func))
+	f.Detail = fmt.Sprintf("The writer keeps %s for %s on average and releases it at %s; %s for it lost %s in all, %s for the longest.",
+		o.nameOr(p, c, "the lock"), hold(c, false), o.exitsOf(p, c, false), detectors.Count(l.waits, "wait"), detectors.Duration(l.lost), detectors.Duration(l.longest)) + besides(l)
 	f.WrongIf = "readers must not see anything before the write is complete, and the write cannot be prepared outside the lock"
 	o.report(f, v)
+}
+
+// nameOr returns the lock's name by the source, or what to call it without.
+func (o *observer) nameOr(p *traceload.Program, c *locks.Class, unnamed string) string {
+	if name := o.locks.Name(p, c); name != "" {
+		return name
+	}
+	return unnamed
 }
 
 func (o *observer) slowness(l *loss, v *verdict) {
@@ -317,7 +327,7 @@ func (o *observer) report(f detectors.Finding, v *verdict) {
 func (o *observer) timeline(p *traceload.Program, c *locks.Class, l *loss) []detectors.TimelineEvent {
 	s := l.lines[0].Sample
 	list := []detectors.TimelineEvent{
-		{T: s.Since, Goroutine: int64(s.Waiter), Event: "blocked", Text: fmt.Sprintf("waits for %s, with %s already in the queue", c.Article(), detectors.Count(s.Before, "goroutine"))},
+		{T: s.Since, Goroutine: int64(s.Waiter), Event: "blocked", Text: fmt.Sprintf("waits for %s, with %s already in the queue", o.nameOr(p, c, c.Article()), detectors.Count(s.Before, "goroutine"))},
 	}
 	if s.Holder == traceload.NoGoroutine {
 		return list

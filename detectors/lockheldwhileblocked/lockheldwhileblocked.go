@@ -11,6 +11,7 @@ import (
 
 	"github.com/tracedoc/tracedoc/detectors"
 	"github.com/tracedoc/tracedoc/detectors/internal/facts/locks"
+	"github.com/tracedoc/tracedoc/detectors/internal/facts/waitgraph"
 	"github.com/tracedoc/tracedoc/traceload"
 )
 
@@ -64,6 +65,7 @@ var Detector = &detectors.Detector{
 		{Name: "lock", Pattern: "lock-ordering", Cap: detectors.High},
 	},
 	New: func(p *detectors.Pass) detectors.Observer {
+		detectors.Need(p, waitgraph.Fact) // it tells the table of locks who holds them at the end
 		return &observer{pass: p, locks: detectors.Need(p, locks.Fact)}
 	},
 }
@@ -110,6 +112,7 @@ func (o *observer) Finish(p *traceload.Program) {
 // problem is what one finding tells: holdups of one lock, cause and function.
 type problem struct {
 	class   *locks.Class
+	name    string // the lock's, by the source; "" if unknown
 	cause   locks.Cause
 	holdups []*locks.Holdup // the costliest first
 	lost    time.Duration
@@ -194,10 +197,14 @@ func (o *observer) finding(p *traceload.Program, pr *problem) detectors.Finding 
 	n := pr.goroutines()
 	holders := o.locks.Blocked(p, top)
 	doing := does(top, holders.Reason)
+	lock := pr.class.Article()
+	if pr.name = o.locks.Name(p, pr.class); pr.name != "" {
+		lock = pr.name
+	}
 	f := detectors.Finding{
 		Cause:   pr.cause.String(),
 		Effect:  detectors.EffectDelays,
-		Title:   fmt.Sprintf("%s %s while it holds %s that %s for", detectors.Short(name), doing, pr.class.Article(), waitFor(n)),
+		Title:   fmt.Sprintf("%s %s while it holds %s that %s for", detectors.Short(name), doing, lock, waitFor(n)),
 		Impact:  detectors.Impact{Goroutines: n, Blocked: pr.lost, Occurrences: pr.waits},
 		Site:    detectors.SiteOf(p, top.Block),
 		Groups:  []detectors.Group{holders},
@@ -205,7 +212,7 @@ func (o *observer) finding(p *traceload.Program, pr *problem) detectors.Finding 
 		Key:     []string{fn.Func},
 	}
 	if top.Proof == locks.ProofPlace {
-		f.Title = fmt.Sprintf("%s %s and seems to hold %s that %s for", detectors.Short(name), doing, pr.class.Article(), waitFor(n))
+		f.Title = fmt.Sprintf("%s %s and seems to hold %s that %s for", detectors.Short(name), doing, lock, waitFor(n))
 	}
 	f.Evidence, f.Confidence = o.evidence(p, pr)
 	f.Detail = o.detail(p, pr, doing, f.Site)
@@ -266,7 +273,13 @@ func (o *observer) evidence(p *traceload.Program, pr *problem) (list []detectors
 		}
 	case locks.ProofCall:
 		note(weightCall, "%s was blocked and then unlocked at line %d, in one call", fn, top.UnlockLine)
+	case locks.ProofSource:
+		note(weightLines, "by the source %s holds the lock there, and had not released it when the trace ended", fn)
 	case locks.ProofPlace:
+		if top.LockLine == 0 {
+			note(weightPlace, "nobody has released the lock since, and of those alive this goroutine alone stands where one who holds it would")
+			break
+		}
 		note(weightPlace, "nobody has released the lock since, others wait for it in %s at line %d, and this goroutine alone stands behind that line", fn, top.LockLine)
 	default:
 		note(weightTime, "the lock was not released while the holder was blocked, though others waited for it")
@@ -294,15 +307,30 @@ func (o *observer) detail(p *traceload.Program, pr *problem, doing string, site 
 	top := pr.holdups[0]
 	fn := detectors.FrameOf(p.Frame(funcOf(p, top)))
 	at := func(line int) string { return detectors.Frame{Func: fn.Func, File: fn.File, Line: line}.Where() }
+	lock := "the " + pr.class.Noun()
+	if pr.name != "" {
+		lock = pr.name
+	}
+	since, known := o.locks.Taken(p, top.Block, pr.name)
 	switch {
+	case known:
+		fmt.Fprintf(&b, "G%d %s holds %s since %s and %s at %s", top.Sample.Holder, detectors.Short(fn.Func), lock, since.Where(), doing, site.Where())
+		switch {
+		case top.Exit == 0:
+			b.WriteString(", and still did when the trace ended.")
+		default:
+			fmt.Fprintf(&b, "; it unlocks at %s.", at(top.UnlockLine))
+		}
 	case top.LockLine != 0 && top.Exit != 0 && top.LockLine <= top.UnlockLine:
-		fmt.Fprintf(&b, "It takes the %s at %s, %s at %s, and unlocks at %s.", pr.class.Noun(), at(top.LockLine), doing, site.Where(), at(top.UnlockLine))
+		fmt.Fprintf(&b, "It takes %s at %s, %s at %s, and unlocks at %s.", lock, at(top.LockLine), doing, site.Where(), at(top.UnlockLine))
 	case top.Exit != 0:
-		fmt.Fprintf(&b, "It has the %s, %s at %s, and unlocks at %s.", pr.class.Noun(), doing, site.Where(), at(top.UnlockLine))
+		fmt.Fprintf(&b, "It has %s, %s at %s, and unlocks at %s.", lock, doing, site.Where(), at(top.UnlockLine))
+	case top.LockLine == 0:
+		fmt.Fprintf(&b, "It seems to have %s, which it took where the trace does not show it, %s at %s, and still did when the trace ended.", lock, doing, site.Where())
 	case top.Proof == locks.ProofPlace:
-		fmt.Fprintf(&b, "It seems to have taken the %s at %s before the trace shows it, %s at %s, and still did when the trace ended.", pr.class.Noun(), at(top.LockLine), doing, site.Where())
+		fmt.Fprintf(&b, "It seems to have taken %s at %s before the trace shows it, %s at %s, and still did when the trace ended.", lock, at(top.LockLine), doing, site.Where())
 	default:
-		fmt.Fprintf(&b, "It took the %s at %s, %s at %s, and still did when the trace ended.", pr.class.Noun(), at(top.LockLine), doing, site.Where())
+		fmt.Fprintf(&b, "It took %s at %s, %s at %s, and still did when the trace ended.", lock, at(top.LockLine), doing, site.Where())
 	}
 	var waited time.Duration
 	var order []string
@@ -347,12 +375,16 @@ func longest(pr *problem) (d time.Duration) {
 
 func timeline(pr *problem, doing string, site detectors.Frame) []detectors.TimelineEvent {
 	s := pr.holdups[0].Sample
+	lock := "the " + pr.class.Noun()
+	if pr.name != "" {
+		lock = pr.name
+	}
 	has := "has the lock and "
 	if pr.holdups[0].Proof == locks.ProofPlace {
 		has = "seems to have the lock and "
 	}
 	list := []detectors.TimelineEvent{
-		{T: s.Since, Goroutine: int64(s.Waiter), Event: "blocked", Text: "waits for the " + pr.class.Noun()},
+		{T: s.Since, Goroutine: int64(s.Waiter), Event: "blocked", Text: "waits for " + lock},
 		{T: s.Blocked, Goroutine: int64(s.Holder), Event: "blocked", Text: has + doing + " at " + site.Where()},
 	}
 	if pr.holdups[0].Exit != 0 {

@@ -29,6 +29,7 @@ type nodeKey struct {
 type class struct {
 	parent int32 // another node of the same class; itself at the root
 	key    nodeKey
+	fn     traceload.FuncID // of key.frame
 	once   bool
 
 	waiting [3]int         // how many wait now, by kind of wait
@@ -57,11 +58,11 @@ type class struct {
 func queueOf(w traceload.Wait) int { return int(w - traceload.WaitMutex) }
 
 // node returns the number of a line that locks or unlocks.
-func (t *Table) node(key nodeKey) int32 {
+func (t *Table) node(key nodeKey, fn traceload.FuncID) int32 {
 	n, ok := t.nodes[key]
 	if !ok {
 		n = int32(len(t.classes))
-		t.classes = append(t.classes, &class{parent: n, key: key})
+		t.classes = append(t.classes, &class{parent: n, key: key, fn: fn})
 		t.nodes[key] = n
 	}
 	return n

@@ -1,6 +1,7 @@
 package locks
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -29,14 +30,17 @@ func (t *Table) findHolder(p *traceload.Program, c *Class) {
 	if h == nil || h.at != s.released {
 		return
 	}
-	if c.Waiting[0].G.Since > s.released {
+	switch {
+	case g.Stack != h.stack: // it has waited since: for the lock's sake only if in the same call
 		m, ok := meet(p, p.Stack(g.Stack), p.Stack(h.stack))
-		if !ok || !m.owner || m.first <= m.then || g.State != traceload.StateWaiting && g.State != traceload.StateSyscall {
+		if !ok || !m.owner || m.first <= m.then {
 			return
 		}
 		if _, unlocks := c.Windows(p, m.fn); slices.ContainsFunc(unlocks, func(n int) bool { return m.then < n && n < m.first }) {
 			return
 		}
+	case c.Waiting[0].G.Since > s.released:
+		return
 	}
 	c.Holder, c.HolderSure, c.HeldSince, c.HeldAt = g, true, h.at, h.stack
 }
@@ -106,11 +110,43 @@ func (t *Table) findSuspects(p *traceload.Program) {
 	}
 }
 
+// Assume tells who holds a lock of the class at the trace's end, from one who
+// knows more: fn is the function that took it, at lockLine (0 if that is not
+// known). It changes nothing where the holder is known already.
+func (t *Table) Assume(p *traceload.Program, id ID, g *traceload.Goroutine, fn traceload.FuncID, lockLine int, proof Proof) {
+	i := slices.IndexFunc(t.Classes, func(c *Class) bool { return c.root == t.root(int32(id)) })
+	if i < 0 || t.Classes[i].Holder != nil || len(t.Classes[i].Waiting) == 0 || g == nil {
+		return
+	}
+	c := t.Classes[i]
+	c.Holder, c.HeldSince = g, g.Since
+	t.addStillHeld(p, c, fn, lockLine, proof)
+	slices.SortStableFunc(c.Holdups, func(a, b *Holdup) int { return cmp.Compare(b.Lost, a.Lost) })
+}
+
 // stillHeld adds the waits that the trace's end cut short, where the holder is
 // known and blocked.
 func (t *Table) stillHeld(p *traceload.Program, c *Class) {
+	if c.Holder == nil {
+		return
+	}
+	m, ok := t.behind(p, c)
+	if !ok {
+		return
+	}
+	proof := ProofLines
+	switch {
+	case !c.HolderSure:
+		proof = ProofPlace
+	case m.first < m.then || !m.owner:
+		proof = ProofTime
+	}
+	t.addStillHeld(p, c, m.fn, m.then, proof)
+}
+
+func (t *Table) addStillHeld(p *traceload.Program, c *Class, fn traceload.FuncID, lockLine int, proof Proof) {
 	g := c.Holder
-	if g == nil || g.State != traceload.StateWaiting && g.State != traceload.StateSyscall {
+	if g.State != traceload.StateWaiting && g.State != traceload.StateSyscall {
 		return
 	}
 	cause := CauseSyscall
@@ -120,24 +156,14 @@ func (t *Table) stillHeld(p *traceload.Program, c *Class) {
 	if cause == CauseNone || p.Now.Sub(g.Since) < shortSyscall {
 		return
 	}
-	m, ok := t.behind(p, c)
-	if !ok {
-		return
-	}
 	i := slices.IndexFunc(c.Holdups, func(h *Holdup) bool { return h.Block == g.Stack })
 	if i < 0 {
 		h := &Holdup{
-			Cause: cause, Block: g.Stack, Proof: ProofLines, Func: m.fn, LockLine: m.then, Share: 1, node: c.root,
+			Cause: cause, Block: g.Stack, Proof: proof, Func: fn, LockLine: lockLine, Share: 1, node: c.root,
 			Sample: Sample{
 				Waiter: c.Waiting[0].G.ID, Holder: g.ID, Lock: c.Waiting[0].G.Stack, Since: c.Waiting[0].G.Since, Until: p.Now,
 				Blocked: g.Since, Unblocked: p.Now, Released: p.Now,
 			},
-		}
-		if m.first < m.then || !m.owner {
-			h.Proof = ProofTime
-		}
-		if !c.HolderSure {
-			h.Proof = ProofPlace
 		}
 		i = len(c.Holdups)
 		c.Holdups = append(c.Holdups, h)

@@ -22,8 +22,9 @@ var Fact = &detectors.Fact[*Table]{
 	Name: "locks",
 	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindBlock, traceload.KindUnblock,
 		traceload.KindStart, traceload.KindSyscallEnd),
-	New: func(*detectors.Pass) *Table {
+	New: func(p *detectors.Pass) *Table {
 		t := &Table{
+			source:  p.Source,
 			nodes:   map[nodeKey]int32{},
 			lines:   map[traceload.StackID]*Line{},
 			exits:   map[traceload.StackID]*Exit{},
@@ -34,7 +35,7 @@ var Fact = &detectors.Fact[*Table]{
 			shares:  map[shareKey]*Share{},
 			holdups: []*Holdup{nil},
 		}
-		t.node(nodeKey{}) // node 0 is none
+		t.node(nodeKey{}, 0) // node 0 is none
 		return t
 	},
 }
@@ -44,6 +45,7 @@ type Table struct {
 	// Classes are the locks that somebody waited for, those that cost most first.
 	Classes []*Class
 
+	source  func() detectors.Source // gives nil where it is not to be read
 	nodes   map[nodeKey]int32
 	classes []*class
 	workers []worker // by slot

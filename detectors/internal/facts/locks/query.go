@@ -1,6 +1,10 @@
 package locks
 
 import (
+	"slices"
+	"strings"
+	"time"
+
 	"github.com/tracedoc/tracedoc/traceload"
 )
 
@@ -25,25 +29,121 @@ func (t *Table) IsSingle(id ID) bool {
 	return c.single() && c.inOrder > 0
 }
 
+// Holder returns the goroutine that has the class's lock for sure, since it was
+// handed it and has not given it back. It is known at the end only.
+func (t *Table) Holder(id ID) (g traceload.GoID, lockedAt traceload.StackID, ok bool) {
+	for _, c := range t.Classes {
+		if c.root == t.root(int32(id)) && c.HolderSure && c.Holder != nil {
+			return c.Holder.ID, c.HeldAt, true
+		}
+	}
+	return 0, 0, false
+}
+
+// Waits returns how many waits for the class's locks have ended, and how long
+// the longest of them was.
+func (t *Table) Waits(id ID) (n int, longest time.Duration) {
+	for _, l := range t.lines {
+		if t.root(l.node) == t.root(int32(id)) {
+			n += l.Waits
+			longest = max(longest, l.Longest)
+		}
+	}
+	return n, longest
+}
+
+// Use is a line that works on locks of one class: the call of Lock, RLock,
+// Unlock or RUnlock.
+type Use struct {
+	Lock   ID
+	Frame  traceload.FrameID // of the function that calls it
+	RW     bool
+	Unlock bool
+}
+
+// Uses returns the lines that were seen to lock and to unlock so far, in the
+// order in which they were first seen.
+func (t *Table) Uses() []Use {
+	var list []Use
+	for i := range t.classes[1:] {
+		n := int32(i + 1)
+		for _, in := range []struct {
+			nodes  map[traceload.FuncID][]int32
+			unlock bool
+		}{{t.locksIn, false}, {t.exitsIn, true}} {
+			if slices.Contains(in.nodes[t.classes[n].fn], n) {
+				list = append(list, Use{ID(t.root(n)), t.classes[n].key.frame, t.classes[n].key.rw, in.unlock})
+			}
+		}
+	}
+	return list
+}
+
+// Apart returns the pairs of classes that are surely two locks: a goroutine has
+// held the one and waited for the other, got it, and released the first.
+func (t *Table) Apart(p *traceload.Program) map[[2]ID]bool {
+	pairs := map[[2]ID]bool{}
+	for _, h := range t.holdups[1:] {
+		if h.Cause != CauseLock || h.Exit == 0 {
+			continue
+		}
+		waited := t.note(p, h.Block).node
+		if waited == 0 || p.Frame(t.classes[waited].key.frame).FuncID == h.meeting.fn {
+			continue // most likely that is where it took the lock that it then released
+		}
+		a, b := ID(t.root(h.node)), ID(t.root(waited))
+		pairs[[2]ID{a, b}], pairs[[2]ID{b, a}] = true, true
+	}
+	return pairs
+}
+
+// HeldBefore returns, by stack, the locks that goroutines were proved to hold
+// when they were blocked there, and later released. It is known at the end only.
+func (t *Table) HeldBefore() map[traceload.StackID][]ID {
+	held := map[traceload.StackID][]ID{}
+	for _, h := range t.holdups[1:] {
+		if h.Proof < ProofCall || h.Exit == 0 {
+			continue
+		}
+		if id := ID(t.root(h.node)); !slices.Contains(held[h.Block], id) {
+			held[h.Block] = append(held[h.Block], id)
+		}
+	}
+	return held
+}
+
 // Window is a line of a function that locks, or that unlocks.
 type Window struct {
 	Lock   ID
 	Line   int
 	Unlock bool
+	Read   bool
 }
 
-// WindowsIn returns the lines at which fn was seen to lock and to unlock so
-// far, itself or by a call, in no order. waiting are stacks of goroutines that
-// wait for locks now.
-func (t *Table) WindowsIn(p *traceload.Program, fn traceload.FuncID, waiting []traceload.StackID) []Window {
-	var list []Window
+// Windows returns, by function, the lines at which it was seen to lock and to
+// unlock so far, in no order. waiting are stacks of goroutines that wait for
+// locks now. A method that only wraps Lock is passed over, its caller counts:
+//
+//	Lock < (*S).lock:9 < (*S).Put:20 < loop:5
+//	Unlock < (*S).unlock:12 < (*S).Put:24 < loop:5     Put locks at 20 and unlocks at 24
+func (t *Table) Windows(p *traceload.Program, waiting []traceload.StackID) map[traceload.FuncID][]Window {
+	windows := map[traceload.FuncID][]Window{}
 	add := func(stack traceload.StackID, node int32, unlock bool) {
-		if n, ok := lineIn(p, p.Stack(stack), fn); ok {
-			list = append(list, Window{ID(t.root(node)), n, unlock})
+		s := p.Stack(stack)
+		keeper := s.Owner
+		for keeper+1 < len(s.Frames) && t.wraps(p.Frame(s.Frames[keeper])) {
+			keeper++
+		}
+		f := p.Frame(s.Frames[keeper])
+		w := Window{ID(t.root(node)), f.Line, unlock, t.note(p, stack).read}
+		if !slices.Contains(windows[f.FuncID], w) {
+			windows[f.FuncID] = append(windows[f.FuncID], w)
 		}
 	}
 	for _, l := range t.lines {
-		add(l.Stack, l.node, false)
+		if !l.Cond {
+			add(l.Stack, l.node, false)
+		}
 	}
 	for _, x := range t.exits {
 		add(x.Stack, x.node, true)
@@ -53,5 +153,12 @@ func (t *Table) WindowsIn(p *traceload.Program, fn traceload.FuncID, waiting []t
 			add(stack, n.node, false)
 		}
 	}
-	return list
+	return windows
+}
+
+// wraps tells whether a function only locks, or only unlocks, for its caller:
+// it was never seen to do the other, and is called so.
+func (t *Table) wraps(f *traceload.Frame) bool {
+	name := strings.ToLower(f.Func[strings.LastIndexByte(f.Func, '.')+1:])
+	return strings.Contains(name, "lock") && (len(t.locksIn[f.FuncID]) == 0) != (len(t.exitsIn[f.FuncID]) == 0)
 }

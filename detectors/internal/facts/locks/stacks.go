@@ -75,9 +75,9 @@ func (t *Table) study(p *traceload.Program, s *traceload.Stack) *note {
 		}
 	}
 	if lock || n.unlock || n.cond {
-		n.node = t.node(nodeKey{s.Frames[s.Owner], rw})
-		t.class(n.node).once = t.class(n.node).once || n.once
 		fn := p.Frame(s.Frames[s.Owner]).FuncID
+		n.node = t.node(nodeKey{s.Frames[s.Owner], rw}, fn)
+		t.class(n.node).once = t.class(n.node).once || n.once
 		if in := t.locksIn; lock && !slices.Contains(in[fn], n.node) {
 			in[fn] = append(in[fn], n.node)
 		}

@@ -25,6 +25,8 @@ const (
 	ProofCall
 	// ProofLines: that function locks before the line that blocks and unlocks after it.
 	ProofLines
+	// ProofSource: the source says that it holds the lock there.
+	ProofSource
 )
 
 const (

@@ -1,15 +1,12 @@
 package waitgraph
 
 import (
-	"cmp"
 	"fmt"
-	"go/token"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/tracedoc/tracedoc/detectors"
-	"github.com/tracedoc/tracedoc/source"
+	"github.com/tracedoc/tracedoc/detectors/internal/facts/locks"
 	"github.com/tracedoc/tracedoc/traceload"
 )
 
@@ -21,25 +18,69 @@ func (t *Tracker) find(p *traceload.Program, ev *traceload.Event) {
 	}
 	g := s.graph()
 	used := map[*Node]bool{}
-	for _, start := range g.starts {
-		if used[start] {
-			continue
+	for _, g.loosely = range []bool{false, true} {
+		clear(g.next)
+		for _, start := range g.starts {
+			if used[start] {
+				continue
+			}
+			cycle := g.shortest(start, used)
+			if cycle == nil || ev != nil && !slices.ContainsFunc(cycle, func(n *Node) bool { return n.G.ID == ev.G.ID }) {
+				continue
+			}
+			for _, n := range cycle {
+				used[n] = true
+			}
+			k := s.knot(cycle)
+			if ev != nil {
+				k.Until, k.Untied = ev.Time, true
+			}
+			t.add(k)
 		}
-		cycle := g.shortest(start, used)
-		if cycle == nil || ev != nil && !slices.ContainsFunc(cycle, func(n *Node) bool { return n.G.ID == ev.G.ID }) {
-			continue
-		}
-		for _, n := range cycle {
-			used[n] = true
-		}
-		k := s.knot(cycle)
-		if ev != nil {
-			k.Until, k.Untied = ev.Time, true
-		}
-		t.add(k)
 	}
 	if ev == nil {
 		s.unreleased(t, used)
+		s.tell()
+	}
+}
+
+// tell lets the table of locks know who holds those that are waited for when
+// the trace ends, if one goroutine does.
+func (s *snapshot) tell() {
+	holders, waiting := map[*Lock][]*Node{}, map[*Lock]map[locks.ID]int{}
+	var order []*Lock
+	for _, n := range slices.Concat(s.nodes, s.others) {
+		for _, h := range n.Holds {
+			holders[h.Lock] = append(holders[h.Lock], n)
+		}
+		if n.For != nil && n.class != 0 {
+			if waiting[n.For] == nil {
+				waiting[n.For] = map[locks.ID]int{}
+				order = append(order, n.For)
+			}
+			waiting[n.For][n.class]++
+		}
+	}
+	for _, l := range order {
+		if len(holders[l]) != 1 {
+			continue
+		}
+		class, most := locks.ID(0), 0
+		for id, n := range waiting[l] {
+			if n > most || n == most && id < class {
+				class, most = id, n
+			}
+		}
+		n := holders[l][0]
+		if n.For == l {
+			continue
+		}
+		h := n.hold(l)
+		proof := locks.ProofPlace
+		if h.Proof == BySource {
+			proof = locks.ProofSource
+		}
+		s.t.locks.Assume(s.p, class, s.p.Goroutine(n.G.ID), h.fn, h.Taken.Line, proof)
 	}
 }
 
@@ -58,215 +99,48 @@ func (t *Tracker) add(k *Knot) {
 	t.Knots = append(t.Knots, k)
 }
 
-// graph is who waits for whom.
-type graph struct {
-	starts []*Node // those that hold something, the oldest waits first
-	next   map[*Node][]*Node
-}
-
-func (s *snapshot) graph() *graph {
-	g := &graph{next: map[*Node][]*Node{}}
-	byAge := func(a, b *Node) int { return cmp.Or(cmp.Compare(a.G.Since, b.G.Since), cmp.Compare(a.G.ID, b.G.ID)) }
-	slices.SortFunc(s.nodes, byAge)
-	for _, n := range s.nodes {
-		if len(n.Holds) > 0 && len(g.starts) < maxHolders {
-			g.starts = append(g.starts, n)
-		}
-	}
-	writers := map[string][]*Node{} // that wait
-	for _, n := range s.nodes {
-		if n.For != nil && !n.Read {
-			writers[n.For.key] = append(writers[n.For.key], n)
-		}
-	}
-	for _, n := range s.nodes {
-		if n.For == nil {
-			g.next[n] = s.counterparts(n)
-			continue
-		}
-		if n.owns != nil && !(n.Read && n.owns.Read) {
-			g.next[n] = append(g.next[n], n)
-		}
-		for _, h := range g.starts {
-			if h != n && slices.ContainsFunc(h.Holds, func(o Hold) bool { return o.Lock == n.For && !(o.Read && n.Read) }) {
-				g.next[n] = append(g.next[n], h)
-			}
-		}
-		if n.Read { // a writer that waits keeps new readers out
-			for _, w := range writers[n.For.key] {
-				if w != n && w.Wait == traceload.WaitRWMutexW && w.G.Since <= n.G.Since {
-					g.next[n] = append(g.next[n], w)
-				}
-			}
-		}
-	}
-	return g
-}
-
-// counterparts returns those that wait for a lock that n holds and that would
-// otherwise end n's wait: because their code used to, because n started them,
-// or because by the source they come to what n waits for.
-func (s *snapshot) counterparts(n *Node) []*Node {
-	if len(n.Holds) == 0 {
-		return nil
-	}
-	var list, byCode, byName []*Node
-	for _, m := range s.nodes {
-		if m == n || m.For == nil || !slices.ContainsFunc(n.Holds, func(h Hold) bool { return h.Lock == m.For }) {
-			continue
-		}
-		switch {
-		case s.wakes(m, n):
-			list = append(list, m)
-		case s.comesTo(m, n, false):
-			byCode = append(byCode, m)
-		case s.comesTo(m, n, true):
-			byName = append(byName, m)
-		}
-	}
-	switch { // the better known ones only
-	case len(list) > 0:
-	case len(byCode) > 0:
-		s.guessed[n] = lessByCode
-		list = byCode
-	case len(byName) > 0:
-		s.guessed[n] = lessByName
-		list = byName
-	}
-	return list
-}
-
-// awaited is something that a goroutine waits for, as its source calls it,
-// without what leads to it, and what would end the wait.
-type awaited struct {
-	name string
-	how  source.Ending
-}
-
-func (a awaited) by(loosely bool) source.Ending {
-	if loosely {
-		return source.EndsPerhaps
-	}
-	return a.how
-}
-
-// awaits returns what n waits for. Local variables do not count: the name of
-// one says nothing in another function.
-func (s *snapshot) awaits(n *Node) []awaited {
-	st := s.t.study(s.p, &n.G)
-	var list []awaited
-	add := func(expr string, how source.Ending) {
-		if i := strings.LastIndexByte(expr, '.'); i >= 0 {
-			expr = expr[i+1:]
-		}
-		if token.IsIdentifier(expr) {
-			list = append(list, awaited{expr, how})
-		}
-	}
-	if h := st.holding; h != nil && h.Awaits != nil && (len(h.Awaits.Path.Steps) > 0 || h.Awaits.Path.Root == source.RootPackage) {
-		how := source.EndsWaitGroup
-		if n.Wait == traceload.WaitCond {
-			how = source.EndsCond
-		}
-		add(h.Awaits.Path.String(), how)
-	}
-	for _, op := range st.op {
-		for _, c := range op.Channels {
-			how := source.EndsReceive
-			if c.Send {
-				how = source.EndsSend
-			}
-			if c.Origin == source.OriginField || c.Origin == source.OriginPackage {
-				add(c.Expr, how)
-			}
-		}
-	}
-	return list
-}
-
-// wakes tells whether m's code is known to end waits such as n's.
-func (s *snapshot) wakes(m, n *Node) bool {
-	site := s.p.SiteID(n.G.Stack)
-	for _, id := range s.p.Stack(m.G.Stack).Frames {
-		if f := s.p.Frame(id); f.Origin == traceload.OriginUser && s.t.wakers[wakeKey{site, f.FuncID}] {
-			return true
-		}
-	}
-	if e := s.p.Entry(&m.G); e != nil && s.t.wakers[wakeKey{site, e.FuncID}] {
-		return true
-	}
-	return m.G.Creator == n.G.ID
-}
-
-// comesTo tells whether by the source m's code comes to end n's wait; loosely,
-// whether it works on what n waits for.
-func (s *snapshot) comesTo(m, n *Node, loosely bool) bool {
-	src := s.t.pass.Source()
-	if src == nil {
-		return false
-	}
-	list := s.awaits(n)
-	return slices.ContainsFunc(detectors.SourceFrames(s.p, m.G.Stack), func(f source.Frame) bool {
-		return slices.ContainsFunc(list, func(a awaited) bool { return src.Reaches(f, a.name, a.by(loosely)) })
-	})
-}
-
-// shortest returns the shortest cycle through start that uses nobody used, nil
-// if there is none. The one that began to wait last comes first.
-func (g *graph) shortest(start *Node, used map[*Node]bool) []*Node {
-	parent := map[*Node]*Node{start: nil}
-	queue := []*Node{start}
-	for len(queue) > 0 {
-		n := queue[0]
-		queue = queue[1:]
-		for _, m := range g.next[n] {
-			if m == start {
-				var cycle []*Node
-				for c := n; c != nil; c = parent[c] {
-					cycle = append(cycle, c)
-				}
-				slices.Reverse(cycle)
-				return lastFirst(cycle)
-			}
-			if _, seen := parent[m]; !seen && !used[m] {
-				parent[m] = n
-				queue = append(queue, m)
-			}
-		}
-	}
-	return nil
-}
-
-// lastFirst turns the cycle so that it begins with the goroutine whose wait closed it.
-func lastFirst(cycle []*Node) []*Node {
-	last := 0
-	for i, n := range cycle {
-		if n.G.Since > cycle[last].G.Since {
-			last = i
-		}
-	}
-	return slices.Concat(cycle[last:], cycle[:last])
-}
-
 // Weights of the confidence in a knot.
 const (
-	sureBySource = 0.95
-	sureByWindow = 0.7
-	sureByLines  = 0.55
-	// Alone with itself by lines: a method that calls another of the same
-	// type's other objects looks just so.
-	selfByLines   = 0.45
+	sureBySource  = 0.95
+	sureByWindow  = 0.7
+	sureByLines   = 0.6
+	sureByPlace   = 0.55
+	lessGuessed   = 0.05 // that some lines work on one lock follows from the type of their methods only
+	lessRunning   = 0.15 // a goroutine has run ever since, and may hold the lock
+	lessCrowded   = 0.1  // others are at work in methods of the lock's type
+	moreStill     = 0.1  // others that waited for these locks went on soon
 	lessManyLocks = 0.07 // the locks are known by their kind only: there may be several
 	lessByCode    = 0.1  // who would end a wait on a channel, a WaitGroup or a Cond follows from what its code comes to
 	lessByName    = 0.2  // … from its code using the same names
 	lessOneKind   = 0.1  // … and all locks of the cycle are of one kind
-	// A circle over locks of one kind needs the source: standing below a line
-	// that locks one of them does not say which.
-	oneKindByLines = 0.4
-	// That nobody holds a lock follows from the source only: by lines alone
-	// its holder may just never have been seen to lock. goroutine-leak tells it then.
+	// That nobody holds a lock can be said without source if it was always
+	// released by methods of the type that locks it, and nobody is in one;
+	// else its holder may just stand where nobody was seen to. goroutine-leak tells it then.
+	unreleasedByPlace = 0.6
+	unreleasedByMany  = 0.5 // enoughStuck wait for it
 	unreleasedByLines = 0.45
 )
+
+// moreStill is surer of k if waits for its locks used to end soon.
+func (s *snapshot) moreStill(k *Knot, waiters []*Node) {
+	ended, longest := 0, time.Duration(0)
+	seen := map[locks.ID]bool{0: true}
+	for _, n := range waiters {
+		if g := s.deduced.group(n.class); !seen[g] {
+			seen[g] = true
+			w, d := s.deduced.waits(g)
+			ended, longest = ended+w, max(longest, d)
+		}
+	}
+	if ended >= enoughWaits && longest < k.Until.Sub(k.Closed)/outlier {
+		k.Confidence += moreStill
+		k.note(1, "%d other waits for these locks ended, the longest after %s", ended, detectors.Duration(longest))
+	}
+}
+
+// A standstill is unusual if so many waits for the locks ended, each within that
+// part of it.
+const enoughWaits, outlier = 5, 5
 
 func (s *snapshot) knot(cycle []*Node) *Knot {
 	k := &Knot{Cause: causeOf(cycle), Cycle: cycle, Closed: cycle[0].G.Since, Until: s.now, Confidence: sureBySource}
@@ -290,9 +164,30 @@ func (s *snapshot) knot(cycle []*Node) *Knot {
 		k.note(1, "by the lines where each was seen to lock and to unlock, the holders stand between them")
 	case ByLines:
 		k.Confidence = sureByLines
-		k.note(0.5, "the holders stand below lines where others wait for the same locks")
+		k.note(0.5, "the holders stand behind a line that locks, or before one that unlocks, in the same function")
+	case ByPlace, ByPresence:
+		k.Confidence = sureByPlace
+		k.note(0.5, "of all goroutines alive only the holder is at work in a method of the type that the lock belongs to")
 	default:
 		k.note(2, "the source says which lock each of them holds")
+	}
+	lines := proof != BySource // something rests on lines
+	if alone := cycle[0]; proof < ByLines && slices.ContainsFunc(cycle, func(n *Node) bool { return slices.ContainsFunc(n.Holds, func(h Hold) bool { return !h.alone }) }) {
+		k.note(-0.5, "G%d is one of several that may hold the lock; whichever it is, all of them wait in this circle or behind it", alone.G.ID)
+	}
+	if lines && slices.ContainsFunc(cycle, func(n *Node) bool { return n.For != nil && n.For.crowded }) {
+		k.Confidence -= lessCrowded
+		k.note(-0.5, "others work in methods of that type too, with other objects as it seems, since the lock is not released")
+	} else if lines {
+		k.note(0.5, "no goroutine that still moves stands where it could hold one of the locks")
+	}
+	if lines && slices.ContainsFunc(cycle, func(n *Node) bool { return n.For != nil && n.For.guessed }) {
+		k.Confidence -= lessGuessed
+		k.note(-0.5, "that all its lines work on one lock follows from their being in methods of one type")
+	}
+	if lines && slices.ContainsFunc(cycle, func(n *Node) bool { return n.For != nil && n.For.running }) {
+		k.Confidence -= lessRunning
+		k.note(-1, "a goroutine has been running ever since, and might hold it")
 	}
 	for _, n := range cycle {
 		if less := s.guessed[n]; less > 0 {
@@ -301,20 +196,19 @@ func (s *snapshot) knot(cycle []*Node) *Knot {
 		}
 	}
 	if len(cycle) > 1 && len(kinds) == 1 && proof != BySource && k.Cause == "lock-order" {
-		k.Confidence = min(k.Confidence, oneKindByLines)
-		k.note(-1, "all the locks are of one kind, and which is which the lines do not tell")
-	}
-	if len(cycle) > 1 && !single {
+		k.note(0.5, "the locks are of one kind: each of these goroutines holds one and waits for one that only another of them can hold, so some of them wait in a circle")
+	} else if len(cycle) > 1 && !single && proof == BySource {
 		k.Confidence -= lessManyLocks
 		k.note(-0.5, "there may be several locks of these names; that they are the same ones follows from nobody going on")
 		if len(kinds) == 1 && k.Cause == "lock-order" {
 			k.Confidence -= lessOneKind
 		}
 	}
-	if len(cycle) == 1 && proof != BySource {
-		k.Confidence = selfByLines
+	still := k.Until.Sub(k.Closed)
+	k.note(1, "none of them has moved for %s", detectors.Duration(still))
+	if proof != BySource {
+		s.moreStill(k, cycle)
 	}
-	k.note(1, "none of them has moved for %s", detectors.Duration(k.Until.Sub(k.Closed)))
 	k.Behind = s.behind(k)
 	return k
 }
@@ -387,8 +281,9 @@ func (k *Knot) held() []*Lock {
 	return list
 }
 
-// A lock that nobody holds: how long its waiters must have waited, as a part of the trace.
-const unreleasedShare = 10
+// A lock that nobody holds: how long its waiters must have waited, as a part of
+// the trace, and how many there must be where little else is known.
+const unreleasedShare, enoughStuck = 10, 3
 
 // unreleased finds locks that are waited for and that nobody alive holds.
 func (s *snapshot) unreleased(t *Tracker, used map[*Node]bool) {
@@ -422,16 +317,29 @@ func (s *snapshot) unreleased(t *Tracker, used map[*Node]bool) {
 		if known := slices.ContainsFunc(waiters, func(n *Node) bool { return n.known }); known {
 			k.Confidence = sureBySource - 0.05
 			k.note(2, "by the source none of the goroutines that are alive and parked holds it")
-		} else {
-			k.Confidence = unreleasedByLines
-			k.note(0.5, "no goroutine that is alive and parked stands between lines that lock and unlock it")
+		} else if l.suspects > 0 {
+			continue // one of them holds it, whichever that is
+		} else if k.Confidence = unreleasedByLines; l.disciplined && !l.running {
+			k.Confidence = unreleasedByPlace
+			k.note(1, "it was only ever released by methods of the type that locks it, and no goroutine alive is in one, but for those that wait for it")
+		} else if k.note(0.5, "no goroutine that is alive and parked stands between lines that lock and unlock it"); len(waiters) >= enoughStuck {
+			k.Confidence = unreleasedByMany
+		}
+		if k.Confidence == unreleasedByPlace {
+			s.moreStill(k, waiters)
 		}
 		if n := slices.IndexFunc(waiters, func(n *Node) bool { return n.again }); n >= 0 {
 			k.note(1, "the waiting function can come round its loop without having unlocked")
 		}
-		if s.unseen > 0 {
+		running := 0
+		for _, n := range s.unseen {
+			if s.mayHold(n, oldest.G.Since, s.deduced.group(oldest.class)) {
+				running++
+			}
+		}
+		if running > 0 {
 			k.Confidence -= 0.05
-			k.note(-0.5, "%s ran when the trace ended, and might hold it", detectors.Count(s.unseen, "goroutine"))
+			k.note(-0.5, "%s ran ever since, and might hold it", detectors.Count(running, "goroutine"))
 		}
 		if len(waiters) == 1 {
 			k.Confidence -= 0.1

@@ -47,14 +47,16 @@ type snapshot struct {
 	names   map[locks.ID]string
 	keys    map[string]*Lock
 	waiting []traceload.StackID // distinct stacks that wait for locks
-	windows map[traceload.FuncID][]locks.Window
-	guessed map[*Node]float64 // who would end its wait is not sure: the price of that
-	unseen  int               // goroutines alive whose stack is not known now
+	deduced *deduction
+	serving map[traceload.FrameID][]*Node // see servers
+	reaches map[pairKey]bool              // see comesTo
+	guessed map[*Node]float64             // who would end its wait is not sure: the price of that
+	unseen  []*Node                       // goroutines alive that are at work: their stacks are those of their last wait
 }
 
 // look builds the graph. With ev, the wait that has just ended counts as still going on.
 func (t *Tracker) look(p *traceload.Program, ev *traceload.Event) *snapshot {
-	s := &snapshot{t: t, p: p, now: p.Now, names: map[locks.ID]string{}, keys: map[string]*Lock{}, windows: map[traceload.FuncID][]locks.Window{}, guessed: map[*Node]float64{}}
+	s := &snapshot{t: t, p: p, now: p.Now, names: map[locks.ID]string{}, keys: map[string]*Lock{}, guessed: map[*Node]float64{}, serving: map[traceload.FrameID][]*Node{}, reaches: map[pairKey]bool{}}
 	seen := map[traceload.StackID]bool{}
 	var all []*Node
 	for g := range p.Live {
@@ -67,7 +69,7 @@ func (t *Tracker) look(p *traceload.Program, ev *traceload.Event) *snapshot {
 			n.Wait = ev.Wait
 		}
 		if n.G.State != traceload.StateWaiting && n.G.State != traceload.StateSyscall || n.G.Stack == 0 {
-			s.unseen++
+			s.unseen = append(s.unseen, n)
 			continue
 		}
 		if n.G.State == traceload.StateSyscall {
@@ -86,6 +88,11 @@ func (t *Tracker) look(p *traceload.Program, ev *traceload.Event) *snapshot {
 	for _, n := range all { // who waits for which lock, and how the locks are called
 		s.wants(n)
 	}
+	d := s.deduce()
+	s.deduced = d
+	for _, n := range all { // the locks of which the source does not tell
+		s.wantsUnnamed(n, d)
+	}
 	for _, n := range all { // who holds which
 		s.holds(n)
 		if p.Now.Sub(n.G.Since) >= minAge && n.Wait != traceload.WaitSleep && n.Wait != traceload.WaitNetwork && n.Wait != traceload.WaitUnknown {
@@ -94,6 +101,7 @@ func (t *Tracker) look(p *traceload.Program, ev *traceload.Event) *snapshot {
 			s.others = append(s.others, n)
 		}
 	}
+	d.holders()
 	return s
 }
 
@@ -113,20 +121,29 @@ func (s *snapshot) wants(n *Node) {
 	if st.holding != nil && st.holding.Waits != nil {
 		l = *st.holding.Waits
 	}
-	key := keyOf(l)
-	if key == "" {
-		key = s.names[id]
-		if key == "" {
-			key = fmt.Sprintf("class %d", id)
-		}
-	} else {
+	n.class = id
+	if key := keyOf(l); key != "" {
 		s.names[id] = key
+		n.For = s.lock(key, l)
+		n.For.Single = n.For.Single || s.t.locks.IsSingle(id)
 	}
-	n.For = s.lock(key, l)
+}
+
+// wantsUnnamed sets what n waits for where the source does not tell: the lock
+// of that class by the name that other lines gave it, or by its group.
+func (s *snapshot) wantsUnnamed(n *Node, d *deduction) {
+	if n.class == 0 || n.For != nil {
+		return
+	}
+	key := s.names[n.class]
+	if key == "" {
+		key = fmt.Sprintf("class %d", d.group(n.class))
+	}
+	n.For = s.lock(key, source.Lock{})
 	if n.For.Line == (detectors.Frame{}) {
 		n.For.Line = n.Site
 	}
-	n.For.Single = n.For.Single || s.t.locks.IsSingle(id)
+	n.For.Single = n.For.Single || s.t.locks.IsSingle(n.class)
 }
 
 // keyOf names a lock of the source so that other goroutines' may be compared
@@ -152,12 +169,10 @@ func (s *snapshot) lock(key string, l source.Lock) *Lock {
 	return k
 }
 
-// holds sets what n holds: by the source where it is at hand, else by the
-// lines of its frames.
+// holds sets what n holds by the source.
 func (s *snapshot) holds(n *Node) {
 	h := s.t.study(s.p, &n.G).holding
-	stack := s.p.Stack(n.G.Stack)
-	for i, id := range stack.Frames {
+	for i, id := range s.p.Stack(n.G.Stack).Frames {
 		f := s.p.Frame(id)
 		if f.Origin != traceload.OriginUser {
 			continue
@@ -165,20 +180,24 @@ func (s *snapshot) holds(n *Node) {
 		if h != nil && i < len(h.Frames) && h.Frames[i].Status == source.StatusMatched {
 			n.known = true
 			for _, l := range h.Frames[i].Held {
-				s.held(n, h, l)
+				s.held(n, h, l, f.FuncID)
 			}
-			continue
 		}
-		s.heldByLines(n, stack, i, f)
 	}
 }
 
-func (s *snapshot) held(n *Node, h *source.Holding, l source.Lock) {
+// explained tells whether the source says what a frame of n holds.
+func (s *snapshot) explained(n *Node, frame int) bool {
+	h := s.t.study(s.p, &n.G).holding
+	return h != nil && frame < len(h.Frames) && h.Frames[frame].Status == source.StatusMatched
+}
+
+func (s *snapshot) held(n *Node, h *source.Holding, l source.Lock, fn traceload.FuncID) {
 	key := keyOf(l)
 	if key == "" {
 		return
 	}
-	hold := Hold{Lock: s.lock(key, l), Read: l.Mode == source.Read, Taken: detectors.Frame{File: l.File, Line: l.Line}, Proof: BySource}
+	hold := Hold{Lock: s.lock(key, l), Read: l.Mode == source.Read, Taken: detectors.Frame{File: l.File, Line: l.Line}, Proof: BySource, fn: fn}
 	if n.For != nil && n.For.key == key && h.Waits != nil {
 		relation := source.Relate(*h.Waits, l, true)
 		switch {
@@ -192,64 +211,6 @@ func (s *snapshot) held(n *Node, h *source.Holding, l source.Lock) {
 	if !l.May {
 		n.Holds = append(n.Holds, hold)
 	}
-}
-
-// heldByLines asks whether the frame stands between a line that locks and one
-// that unlocks. The last line of Lock before it counts, unless an Unlock of the
-// same lock stands between.
-func (s *snapshot) heldByLines(n *Node, stack *traceload.Stack, i int, f *traceload.Frame) {
-	windows, ok := s.windows[f.FuncID]
-	if !ok {
-		windows = s.t.locks.WindowsIn(s.p, f.FuncID, s.waiting)
-		s.windows[f.FuncID] = windows
-	}
-	for id := range idsOf(windows) {
-		taken, released, later := 0, 0, false
-		for _, w := range windows {
-			switch {
-			case w.Lock != id:
-			case w.Unlock && w.Line < f.Line:
-				released = max(released, w.Line)
-			case w.Unlock:
-				later = true
-			case w.Line < f.Line:
-				taken = max(taken, w.Line)
-			}
-		}
-		if taken == 0 && !later || released > taken {
-			continue
-		}
-		key := s.names[id]
-		if key == "" {
-			key = fmt.Sprintf("class %d", id)
-		}
-		if n.For != nil && n.For.key == key && i == stack.Owner {
-			continue // the line where it waits for it
-		}
-		proof := ByLines
-		if taken > 0 && later {
-			proof = ByWindow
-		}
-		hold := Hold{Lock: s.lock(key, source.Lock{}), Proof: proof}
-		if taken > 0 {
-			hold.Taken = detectors.Frame{Func: f.Func, File: f.File, Line: taken}
-		}
-		if hold.Lock.Line == (detectors.Frame{}) {
-			hold.Lock.Line = hold.Taken
-		}
-		if n.For != nil && n.For.key == key && proof == ByWindow {
-			n.owns = &hold
-		}
-		n.Holds = append(n.Holds, hold)
-	}
-}
-
-func idsOf(windows []locks.Window) map[locks.ID]bool {
-	ids := map[locks.ID]bool{}
-	for _, w := range windows {
-		ids[w.Lock] = true
-	}
-	return ids
 }
 
 // what says what n waits for, if it is no lock.

@@ -15,9 +15,9 @@ import (
 // Fact is the one instance per walk.
 var Fact = &detectors.Fact[*Tracker]{
 	Name:    "waitgraph",
-	Watches: traceload.KindSet(traceload.KindUnblock),
+	Watches: traceload.KindSet(traceload.KindUnblock, traceload.KindEnd),
 	New: func(p *detectors.Pass) *Tracker {
-		return &Tracker{pass: p, locks: detectors.Need(p, locks.Fact), wakers: map[wakeKey]bool{}, studies: map[studyKey]*study{}, looked: map[traceload.StackID]bool{}}
+		return &Tracker{pass: p, locks: detectors.Need(p, locks.Fact), wakers: map[wakeKey]waker{}, ended: map[traceload.FuncID]int{}, studies: map[studyKey]*study{}, looked: map[traceload.StackID]bool{}}
 	},
 }
 
@@ -37,8 +37,10 @@ type Tracker struct {
 
 	pass    *detectors.Pass
 	locks   *locks.Table
-	wakers  map[wakeKey]bool
+	wakers  map[wakeKey]waker
+	ended   map[traceload.FuncID]int // goroutines, by entry function
 	studies map[studyKey]*study
+	rests   []rest                     // by slot
 	looked  map[traceload.StackID]bool // stacks for which the graph was built before the end
 	looks   int
 }
@@ -50,19 +52,57 @@ type wakeKey struct {
 	waker traceload.FuncID
 }
 
+// rest is when a goroutine last waited for something.
+type rest struct {
+	id traceload.GoID
+	at traceload.Time
+}
+
+// ranSince tells whether g may have run ever since.
+func (t *Tracker) ranSince(g *traceload.Goroutine, since traceload.Time) bool {
+	if g.BornKnown && g.Born > since {
+		return false
+	}
+	if int(g.Slot) < len(t.rests) && t.rests[g.Slot].id == g.ID {
+		return t.rests[g.Slot].at < since
+	}
+	return true
+}
+
+// waker says what of a function is known to end waits at a place.
+type waker uint8
+
+const (
+	wakerSite  waker = 1 << iota // the function itself
+	wakerEntry                   // a goroutine that began with it
+)
+
 // Observe implements detectors.Observer.
 func (t *Tracker) Observe(p *traceload.Program, ev *traceload.Event) {
 	g := ev.G
+	if ev.Kind == traceload.KindEnd {
+		if e := p.Entry(g); e != nil {
+			t.ended[e.FuncID]++
+		}
+		return
+	}
+	for len(t.rests) <= int(g.Slot) {
+		t.rests = append(t.rests, rest{})
+	}
+	t.rests[g.Slot] = rest{g.ID, ev.Time}
 	if g.System || ev.Wait.IsLock() || ev.Wait == traceload.WaitRuntime || ev.Stack == 0 {
 		return
 	}
 	if ev.By != nil {
 		site := p.SiteID(ev.Stack)
 		if f := p.Site(ev.ByStack); f != nil {
-			t.wakers[wakeKey{site, f.FuncID}] = true
+			t.wakers[wakeKey{site, f.FuncID}] |= wakerSite
+			if w := p.Site(ev.Stack); w != nil && (ev.Wait == traceload.WaitChanSend || ev.Wait == traceload.WaitChanReceive || ev.Wait == traceload.WaitSelect) { // what was done to the one might be done by the other
+				t.wakers[wakeKey{p.SiteID(ev.ByStack), w.FuncID}] |= wakerSite
+			}
 		}
 		if e := p.Entry(ev.By); e != nil {
-			t.wakers[wakeKey{site, e.FuncID}] = true
+			t.wakers[wakeKey{site, e.FuncID}] |= wakerEntry
 		}
 	}
 	// A knot that a time-out unties shows at that very moment: whoever gives
@@ -82,9 +122,12 @@ func (t *Tracker) Finish(p *traceload.Program) { t.find(p, nil) }
 type Proof uint8
 
 const (
-	ByLines  Proof = iota // it stands below a line where others wait for the lock, in the same call
-	ByWindow              // it stands between a line that locks and one that unlocks
-	BySource              // the source says so
+	ByNothing  Proof = iota
+	ByPresence       // it waits for something else in a method of the lock's type, alone
+	ByPlace          // it is at work in a method of the lock's type, alone
+	ByLines          // it stands behind a line that locks, or before one that unlocks, in the same call
+	ByWindow         // it stands between a line that locks and one that unlocks, or has unlocked after standing there
+	BySource         // the source says so
 )
 
 // Lock is a lock as the graph knows it.
@@ -94,6 +137,14 @@ type Lock struct {
 	// Single is true if it is known to be one object, not one of many of its kind.
 	Single bool
 	key    string
+
+	// Without source:
+	named       bool // Line is where a holder took it
+	guessed     bool // that its lines work on one lock follows from the type of their methods
+	running     bool // a goroutine has run ever since somebody waits for it, and may hold it
+	crowded     bool // others work in methods of its type
+	suspects    int  // those that may hold it
+	disciplined bool // it was only ever released by methods of the types that lock it
 }
 
 // Hold is a lock that a goroutine holds.
@@ -102,6 +153,8 @@ type Hold struct {
 	Read  bool
 	Taken detectors.Frame // where it was taken
 	Proof Proof
+	alone bool             // nobody else stands so
+	fn    traceload.FuncID // the function that holds it
 }
 
 // Node is a goroutine in the graph.
@@ -114,7 +167,8 @@ type Node struct {
 	What  string          // what else it waits for, in words: "to send on r.events"
 	Holds []Hold
 
-	again bool // it may hold the lock that it waits for, from an earlier turn of a loop
+	class locks.ID // of the lock that it waits for
+	again bool     // it may hold the lock that it waits for, from an earlier turn of a loop
 	owns  *Hold
 	known bool // its stack could be studied
 }
