@@ -25,8 +25,10 @@ const (
 
 // Printable makes a string safe to show in one line of a terminal: control
 // characters (line breaks too), bytes that are not UTF-8, and characters that
-// are invisible or turn the direction of writing appear as \x1b or \u202e; what
-// is longer than anybody reads is shortened in the middle.
+// are invisible or turn the direction of writing appear as \x1b or \u202e; so do
+// the first characters of what a CI service obeys in the log of a job
+// (::error::, ##[error], ##vso[…]); what is longer than anybody reads is shortened
+// in the middle.
 func Printable(s string) string {
 	s = shortenMiddle(s, 16*maxText) // before the work is done, not after
 	var b strings.Builder
@@ -42,6 +44,8 @@ func Printable(s string) string {
 		switch {
 		case r == utf8.RuneError && n <= 1:
 			fmt.Fprintf(&b, `\x%02x`, s[0])
+		case strings.HasPrefix(s, "##"), strings.HasPrefix(s, "::") && !strings.HasPrefix(s, ":::"):
+			fmt.Fprintf(&b, `\x%02x`, r)
 		case visible(r) && (!mark || run <= marks):
 			b.WriteString(s[:n])
 		case r < 0x80:

@@ -16,6 +16,15 @@ import (
 type Options struct {
 	Width int  // columns to fill; 0 means DefaultWidth
 	Color bool // whether ANSI colours may be used
+
+	// Relative returns the path of a traced program's file from the root of the
+	// repository, "" if it is not in it. nil if there is no repository.
+	Relative func(file string) string
+	// Elsewhere is the file of the repository at which to show what is in none
+	// of its files, such as its go.mod.
+	Elsewhere string
+	// FailOn is the severity from which on a finding fails a test.
+	FailOn detectors.Severity
 }
 
 // DefaultWidth is the number of columns where nobody said how many there are.
@@ -30,6 +39,9 @@ type Format struct {
 	Write func(io.Writer, *detectors.Report, Options) error
 	// Human tells that people read it as it is, warnings included.
 	Human bool
+	// Summary writes what belongs into the summary of a CI job, if the service
+	// gives a file for it and the format has something to say there; else nil.
+	Summary func(io.Writer, *detectors.Report, Options) error
 }
 
 // Formats returns all formats, the default first.
@@ -37,6 +49,12 @@ func Formats() []Format {
 	return []Format{
 		{Name: "text", Doc: "for reading in a terminal", Write: Text, Human: true},
 		{Name: "json", Doc: "for programs: schema " + detectors.Schema, Write: JSON},
+		{Name: "jsonl", Doc: "a line of JSON for each trace and finding", Write: JSONL},
+		{Name: "sarif", Doc: "SARIF 2.1.0, for code scanning", Write: SARIF},
+		{Name: "markdown", Doc: "a comment on a pull request", Write: Markdown},
+		{Name: "github", Doc: "annotations and job summary of GitHub Actions", Write: GitHub, Summary: Markdown},
+		{Name: "gitlab", Doc: "GitLab's Code Quality", Write: GitLab},
+		{Name: "junit", Doc: "JUnit XML, a case for each detector", Write: JUnit},
 	}
 }
 

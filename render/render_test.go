@@ -43,11 +43,21 @@ func write(t *testing.T, f Format, r *detectors.Report, opt Options) string {
 	return b.String()
 }
 
+// inShop is the repository of report.json.
+func inShop(file string) string {
+	rel, ok := strings.CutPrefix(file, "example.com/shop/")
+	if !ok {
+		return ""
+	}
+	return rel
+}
+
 func TestGolden(t *testing.T) {
 	for _, name := range reports {
 		r := readReport(t, name)
 		for _, f := range Formats() {
 			for _, opt := range []Options{{Width: 80}, {Width: 200}} {
+				opt.Relative, opt.Elsewhere = inShop, "go.mod"
 				got := write(t, f, r, opt)
 				kind := f.Name
 				if f.Human {

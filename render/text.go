@@ -80,17 +80,31 @@ func (p *page) trace(t *detectors.Trace) {
 
 // verdict says the whole in one sentence.
 func (p *page) verdict(r *detectors.Report) {
+	text := verdictText(r)
+	if len(r.Findings) > 0 {
+		text += "; look at this first: " + strings.TrimSuffix(r.Findings[0].Title, ".")
+	}
+	p.painted(bold, "", text+".")
+	if len(r.Findings) > 0 && r.Omitted > 0 {
+		p.prose("", count(int64(r.Omitted), "more finding")+" left out (--min-severity, --min-confidence, --top).")
+	}
+}
+
+// verdictText says what was found in all, without a full stop.
+func verdictText(r *detectors.Report) string {
 	part := ""
 	if !r.Complete() {
 		part = " in the part that could be read"
 	}
 	if len(r.Findings) == 0 {
 		text := "Nothing wrong was found" + part
+		if len(r.Suppressed) > 0 {
+			text = "Nothing else wrong was found" + part
+		}
 		if r.Omitted > 0 {
 			text += " at this severity and confidence: " + count(int64(r.Omitted), "finding") + " left out (--min-severity, --min-confidence)"
 		}
-		p.painted(bold, "", text+".")
-		return
+		return text
 	}
 	counts := map[detectors.Severity]int{}
 	for i := range r.Findings {
@@ -105,11 +119,7 @@ func (p *page) verdict(r *detectors.Report) {
 	if len(r.Findings) == 1 {
 		words = []string{r.Findings[0].Severity.String()}
 	}
-	text := count(int64(len(r.Findings)), "finding") + part + " (" + enumerate(words) + "); look at this first: " + strings.TrimSuffix(r.Findings[0].Title, ".") + "."
-	p.painted(bold, "", text)
-	if r.Omitted > 0 {
-		p.prose("", count(int64(r.Omitted), "more finding")+" left out (--min-severity, --min-confidence, --top).")
-	}
+	return count(int64(len(r.Findings)), "finding") + part + " (" + enumerate(words) + ")"
 }
 
 // suppressed says what was left out because somebody decided so.

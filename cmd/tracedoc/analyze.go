@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -22,8 +23,7 @@ import (
 
 // analyzeFlags are the flags of analyze.
 type analyzeFlags struct {
-	format           string
-	output           string
+	requests         requests
 	failOn           severityOrNever
 	failOnIncomplete bool
 	minSeverity      severityFlag
@@ -34,7 +34,7 @@ type analyzeFlags struct {
 }
 
 func (t *tool) analyzeCommand() *cobra.Command {
-	f := analyzeFlags{format: render.FormatNames()[0], minSeverity: severityFlag(detectors.Low), minConfidence: 0.5}
+	f := analyzeFlags{minSeverity: severityFlag(detectors.Low), minConfidence: 0.5}
 	var formats []string
 	for _, format := range render.Formats() {
 		formats = append(formats, fmt.Sprintf("%s (%s)", format.Name, format.Doc))
@@ -45,8 +45,13 @@ func (t *tool) analyzeCommand() *cobra.Command {
 		Short: "Find what is wrong, in one trace or several",
 		Long: `Analyze reads traces and reports what is wrong with the program's concurrency.
 
-A TRACE is a file, "-" for standard input, or an http(s) URL that serves a
-trace. Plain, gzip and zstd are told apart by content.
+A TRACE is a file, a pattern of file names, a folder (then all traces in it
+and below), "-" for standard input, or an http(s) URL that serves a trace.
+Plain, gzip and zstd are told apart by content. The same problem in several
+traces is one finding.
+
+Several reports can be written in one run, each --format to the --output beside
+it: all of them are written, or none.
 
 Where the program's source is at hand, findings show the lines around their
 site and know more. It is looked for in the module of the working directory,
@@ -58,6 +63,7 @@ Exit status: 0 done; 1 done, and --fail-on or --fail-on-incomplete was met;
 		Example: `  go test -trace trace.out ./mypackage && tracedoc analyze trace.out
   tracedoc analyze 'http://localhost:6060/debug/pprof/trace?seconds=5'
   tracedoc analyze --format json --output report.json --fail-on high trace.out
+  tracedoc analyze -f github -f sarif -o report.sarif -f junit -o report.xml traces/
   tracedoc analyze --source ~/src/shop trace.out`,
 		RunE: func(cmd *cobra.Command, args []string) error { return t.analyze(cmd.Context(), args, &f) },
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
@@ -66,8 +72,8 @@ Exit status: 0 done; 1 done, and --fail-on or --fail-on-incomplete was met;
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.StringVarP(&f.format, "format", "f", f.format, "how to write the report: "+strings.Join(formats, ", "))
-	flags.StringVarP(&f.output, "output", "o", "", "`FILE` to write the report to, whole or not at all (default standard output)")
+	flags.VarP(f.requests.format(), "format", "f", "how to write the report, may be repeated: "+strings.Join(formats, ", "))
+	flags.VarP(f.requests.path(), "output", "o", "`FILE` to write the report to, whole or not at all; may be repeated (default standard output)")
 	flags.Var(&f.failOn, "fail-on", "exit with status 1 when a finding of this `SEVERITY` or above remains: "+severities+" (default never)")
 	flags.BoolVar(&f.failOnIncomplete, "fail-on-incomplete", false, "exit with status 1 when a trace could not be read whole")
 	flags.Var(&f.minSeverity, "min-severity", "leave out findings below this `SEVERITY`")
@@ -104,7 +110,7 @@ const sourceOff = "off"
 
 // openSource opens the source that the flags of --source name; nil means that
 // none is to be read.
-func openSource(dirs []string) (detectors.Source, error) {
+func openSource(dirs []string) (*source.Tree, error) {
 	if len(dirs) == 0 {
 		return source.Default(), nil
 	}
@@ -120,7 +126,7 @@ func openSource(dirs []string) (detectors.Source, error) {
 		}
 	}
 	tree, err := source.New(dirs...)
-	if err != nil { // not a nil *Tree in an interface
+	if err != nil {
 		return nil, fmt.Errorf("--source: %w", err)
 	}
 	return tree, nil
@@ -147,36 +153,25 @@ func (t *tool) analyze(ctx context.Context, traces []string, f *analyzeFlags) er
 	if i := slices.Index(traces, "-"); i >= 0 && slices.Contains(traces[i+1:], "-") {
 		return errors.New("standard input (-) can be read only once")
 	}
-	format, err := render.ByName(f.format)
-	if err != nil {
-		return err
-	}
 	list, err := detectors.Select(t.detectors, trimmed(f.only), trimmed(f.skip))
 	if err != nil {
 		return err
 	}
-	src, err := openSource(f.sourceDirs) // one for all traces: each file is read once
+	outputs, err := t.outputsFor(f.requests)
+	if err != nil {
+		return err
+	}
+	tree, err := openSource(f.sourceDirs) // one for all traces: each file is read once
 	if err != nil {
 		return failed(err)
 	}
-	out, err := t.outputFor(f.output)
+	traces, err = inputs(ctx, traces)
 	if err != nil {
 		return failed(err)
 	}
-
-	var results []*detectors.Result
-	unreadable := false
-	for _, trace := range traces {
-		res, err := t.read(ctx, trace, list, src)
-		switch {
-		case ctx.Err() != nil:
-			return failed(errors.New("interrupted"))
-		case err != nil:
-			t.complain(err)
-			unreadable = true
-		default:
-			results = append(results, res)
-		}
+	results, unreadable, err := t.readAll(ctx, traces, list, tree)
+	if err != nil {
+		return failed(err)
 	}
 	if len(results) == 0 {
 		return &exitError{code: exitUsage} // everything is said
@@ -185,14 +180,7 @@ func (t *tool) analyze(ctx context.Context, traces []string, f *analyzeFlags) er
 	report := detectors.NewReport(results, detectors.Options{
 		Version: readBuild().version, MinSeverity: detectors.Severity(f.minSeverity), MinConfidence: float64(f.minConfidence), Top: int(f.top),
 	})
-	var text bytes.Buffer
-	if err := format.Write(&text, report, out.options); err != nil {
-		return failed(err)
-	}
-	if !format.Human || !out.shown {
-		t.warn(report)
-	}
-	if err := out.write(text.Bytes()); err != nil {
+	if err := t.writeReports(outputs, report, f, tree); err != nil {
 		return failed(err)
 	}
 	if code := exitStatus(report, f, unreadable); code != exitDone {
@@ -200,6 +188,66 @@ func (t *tool) analyze(ctx context.Context, traces []string, f *analyzeFlags) er
 	}
 	return nil
 }
+
+// readAll analyzes traces. It tells those that cannot be read; err is only for
+// what ends everything.
+func (t *tool) readAll(ctx context.Context, traces []string, list []*detectors.Detector, tree *source.Tree) (results []*detectors.Result, unreadable bool, err error) {
+	var src detectors.Source
+	if tree != nil { // not a nil *Tree in an interface
+		src = tree
+	}
+	for _, trace := range traces {
+		res, err := t.read(ctx, trace, list, src)
+		switch {
+		case ctx.Err() != nil:
+			return nil, false, errors.New("interrupted")
+		case err != nil:
+			t.complain(err)
+			unreadable = true
+		default:
+			results = append(results, res)
+		}
+	}
+	return results, unreadable, nil
+}
+
+// writeReports has each format write the report, then writes them all or none.
+func (t *tool) writeReports(outputs []*output, report *detectors.Report, f *analyzeFlags, tree *source.Tree) error {
+	repository := source.OpenRepository(".", tree)
+	var extra []file
+	warned := false
+	for _, o := range outputs {
+		o.options.Relative, o.options.Elsewhere = repository.Relative, repository.GoMod()
+		if f.failOn.set {
+			o.options.FailOn = f.failOn.severity
+		}
+		var b bytes.Buffer
+		if err := o.format.Write(&b, report, o.options); err != nil {
+			return err
+		}
+		o.data = b.Bytes()
+		warned = warned || o.format.Human && o.shown()
+		if path := t.env(summaryFile); path != "" && o.format.Summary != nil {
+			summary, err := os.ReadFile(path) // of earlier commands of the same step
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return fmt.Errorf("the summary of the job: %w", err)
+			}
+			b := bytes.NewBuffer(summary)
+			if err := o.format.Summary(b, report, o.options); err != nil {
+				return err
+			}
+			extra = append(extra, file{path, b.Bytes()})
+		}
+	}
+	if !warned {
+		t.warn(report)
+	}
+	return t.writeAll(outputs, extra...)
+}
+
+// summaryFile names the environment variable in which GitHub Actions says which
+// file holds the summary of a job.
+const summaryFile = "GITHUB_STEP_SUMMARY"
 
 // exitStatus decides the exit status from what was found and what was asked.
 func exitStatus(r *detectors.Report, f *analyzeFlags, unreadable bool) int {

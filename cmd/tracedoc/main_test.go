@@ -16,8 +16,10 @@ import (
 	"time"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
+	"github.com/spf13/pflag"
 
 	"github.com/tracedoc/tracedoc/detectors"
+	"github.com/tracedoc/tracedoc/render"
 	"github.com/tracedoc/tracedoc/traceload"
 )
 
@@ -135,32 +137,136 @@ func TestOutputError(t *testing.T) {
 	}
 }
 
-func TestWriteWhole(t *testing.T) {
+func TestWriteAll(t *testing.T) {
 	dir := t.TempDir()
-	path := filepath.Join(dir, "report")
-	for _, text := range []string{"first", "second"} {
-		if err := writeWhole(path, []byte(text)); err != nil {
+	path := func(name string) string { return filepath.Join(dir, name) }
+	content := func(want map[string]string) {
+		t.Helper()
+		entries, err := os.ReadDir(dir)
+		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := os.ReadFile(path); err != nil || string(got) != text {
-			t.Errorf("the file holds %q (%v), want %q", got, err, text)
+		if len(entries) != len(want) {
+			t.Errorf("%d entries in the folder, want %d: %v", len(entries), len(want), entries)
+		}
+		for name, text := range want {
+			if got, err := os.ReadFile(path(name)); err != nil || string(got) != text {
+				t.Errorf("%s holds %q (%v), want %q", name, got, err, text)
+			}
 		}
 	}
-	if err := writeWhole(filepath.Join(dir, "missing", "report"), nil); !errors.Is(err, fs.ErrNotExist) {
+	write := func(stdout io.Writer, files ...string) error {
+		var outputs []*output
+		for _, f := range files {
+			name, text, _ := strings.Cut(f, "=")
+			o := &output{data: []byte(text)}
+			if name != "" {
+				o.path = path(name)
+			}
+			outputs = append(outputs, o)
+		}
+		return (&tool{stdout: stdout}).writeAll(outputs)
+	}
+
+	var out bytes.Buffer
+	if err := write(&out, "a=1", "=shown", "b=2"); err != nil || out.String() != "shown" {
+		t.Errorf("%v, standard output %q", err, out.String())
+	}
+	content(map[string]string{"a": "1", "b": "2"})
+	if err := write(&out, "a=3", "c=4"); err != nil {
+		t.Error(err)
+	}
+	content(map[string]string{"a": "3", "b": "2", "c": "4"})
+
+	// All or none.
+	if err := write(&out, "a=5", "missing/d=6"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("into a folder that is not there: %v", err)
 	}
-	if err := os.Mkdir(filepath.Join(dir, "folder"), 0o777); err != nil {
+	if err := write(fullDisk{}, "a=5", "=shown", "d=6"); err == nil {
+		t.Error("standard output failed, and nobody said so")
+	}
+	content(map[string]string{"a": "3", "b": "2", "c": "4"})
+
+	// A file that cannot be put in its place takes back those before it.
+	var staged []*stagedFile
+	for _, name := range []string{"a", "new", "b"} {
+		s, err := newStagedFile(path(name), []byte("late"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		staged = append(staged, s)
+	}
+	for _, s := range staged[:2] {
+		if err := s.commit(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Remove(staged[2].temp); err != nil {
 		t.Fatal(err)
 	}
-	if err := writeWhole(filepath.Join(dir, "folder"), nil); err == nil {
-		t.Error("a folder was replaced")
+	if err := staged[2].commit(); err == nil {
+		t.Error("nothing was put in its place, and nobody said so")
 	}
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
+	for _, s := range staged {
+		s.undo()
+		s.discard()
 	}
-	if len(entries) != 2 {
-		t.Errorf("%d entries in the folder, want the report and the folder: %v", len(entries), entries)
+	content(map[string]string{"a": "3", "b": "2", "c": "4"})
+}
+
+// Services that show findings beside the code get paths of the repository.
+func TestRepositoryPaths(t *testing.T) {
+	t.Chdir("../../fixtures") // anywhere in the repository
+	trace := "goroutine-leak-chan-send/defect/go1.26.trace.zst"
+	for format, want := range map[string]string{
+		"sarif":  `"uri": "fixtures/goroutine-leak-chan-send/defect/main.go"`,
+		"github": "::error file=fixtures/goroutine-leak-chan-send/defect/main.go,line=",
+		"gitlab": `"path": "fixtures/goroutine-leak-chan-send/defect/main.go"`,
+		"junit":  `file="fixtures/goroutine-leak-chan-send/defect/main.go"`,
+	} {
+		if code, stdout, stderr := runTest("analyze", "-f", format, trace); code != exitDone || !strings.Contains(stdout, want) {
+			t.Errorf("%s: status %d, %s is missing: %s%s", format, code, want, stdout, stderr)
+		}
+	}
+}
+
+func TestRequests(t *testing.T) {
+	tests := []struct{ args, want string }{
+		{"", "text>"},
+		{"-f json", "json>"},
+		{"-o x", "text>x"},
+		{"-f json -o x", "json>x"},
+		{"-o x -f json", "json>x"},
+		{"-f github -f sarif -o x", "github> sarif>x"},
+		{"-f sarif -o x -f github", "sarif>x github>"},
+		{"-f sarif -o x -f markdown -o y -f json -o -", "sarif>x markdown>y json>"},
+		{"-o x -f sarif -o y -f junit", "sarif>x junit>y"},
+		{"-f json -f text", "error: two reports cannot both go to standard output: give each --format its own --output"},
+		{"-f json -o x -f text -o ./x", "error: two reports cannot both go to x: give each --format its own --output"},
+		{"-o x -o y", "text>x text>y"},
+		{"-f xml", "error: unknown format \"xml\": use one of " + strings.Join(render.FormatNames(), ", ")},
+	}
+	t.Chdir(t.TempDir())
+	for _, test := range tests {
+		var list requests
+		flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+		flags.VarP(list.format(), "format", "f", "")
+		flags.VarP(list.path(), "output", "o", "")
+		if err := flags.Parse(strings.Fields(test.args)); err != nil {
+			t.Fatal(err)
+		}
+		outputs, err := (&tool{env: noEnv, stdout: io.Discard}).outputsFor(list)
+		var got []string
+		for _, o := range outputs {
+			got = append(got, o.format.Name+">"+o.path)
+		}
+		text := strings.Join(got, " ")
+		if err != nil {
+			text = "error: " + err.Error()
+		}
+		if text != test.want {
+			t.Errorf("%s: %s, want %s", test.args, text, test.want)
+		}
 	}
 }
 
