@@ -123,7 +123,7 @@ func SARIF(w io.Writer, r *detectors.Report, options Options) error {
 	r, opt := options.cleaned(r)
 	run := sarifRun{
 		Tool: sarifTool{sarifDriver{
-			Name: r.Tool.Name, Version: r.Tool.Version, InformationURI: homepage, Rules: []sarifRule{},
+			Name: r.Tool.Name, Version: strings.TrimPrefix(r.Tool.Version, "v"), InformationURI: homepage, Rules: []sarifRule{},
 		}},
 		Invocations: []sarifInvocation{{ExecutionSuccessful: true}},
 		Results:     []sarifResult{},
