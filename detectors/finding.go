@@ -58,6 +58,9 @@ type Finding struct {
 
 	// Effect is what the defect does to the program; severity follows from it.
 	Effect Effect `json:"-"`
+	// Unproven says that the trace suggests the defect, and that what would
+	// prove it is not at hand: the finding has low severity at most.
+	Unproven bool `json:"-"`
 	// Active is how long the defect was at work, for one that comes in bursts
 	// (EffectWastes only); 0 means throughout the trace.
 	Active time.Duration `json:"-"`

@@ -22,11 +22,12 @@ import (
 //	grows    20 goroutines and more: high; 3, or what a test left behind: medium; fewer: low
 //	wastes   a tenth of a processor and more: medium; a fiftieth: low; less: info
 //
-// Waste that comes in bursts (Finding.Active) is measured against the bursts:
-// whoever waits for one of them waits that much longer.
+// Waste that comes in bursts (Finding.Active) is measured against the bursts, as
+// whoever waits for one of them waits that much longer; but against a tenth of
+// the trace at least: a hundredth of a processor in all makes it medium.
 //
 // A cause's own cap (Cause.Cap) is never exceeded, and a finding with a
-// confidence below 0.6 is medium at most.
+// confidence below 0.6 is medium at most, one that is not proven (Finding.Unproven) low.
 //
 // Score is confidence × (20 per step of severity + up to 20 for the time lost,
 // on a logarithmic scale that ends at 1,000 goroutine-seconds). So a sure
@@ -37,6 +38,7 @@ const (
 	delaysMediumAtLeast                 = 20 * time.Millisecond
 	growsHigh, growsMedium              = 20, 3
 	wastesMedium, wastesLow             = 0.1, 0.02
+	burstsFill                          = 0.1 // of the trace, for waste in bursts to count in full
 	sureOfStop                          = 0.8
 	lessSure                            = 0.3 // by which an explanation may be less sure than what it explains
 	doubtful                            = 0.6
@@ -156,6 +158,9 @@ func (j judged) finish(res *Result) Finding {
 	if f.Confidence < doubtful {
 		f.Severity = min(f.Severity, Medium)
 	}
+	if f.Unproven {
+		f.Severity = min(f.Severity, Low)
+	}
 	f.Score = score(&f)
 	f.Fingerprint = fingerprint(&f, res.packages)
 	f.Seen = []Sighting{{Trace: f.Trace, Severity: f.Severity, Confidence: f.Confidence, Impact: f.Impact}}
@@ -182,7 +187,7 @@ func severity(f *Finding, length time.Duration) Severity {
 		return Low
 	case EffectWastes:
 		if f.Active > 0 {
-			rate = lost / f.Active.Seconds()
+			rate = lost / max(f.Active.Seconds(), length.Seconds()*burstsFill)
 		}
 		switch {
 		case rate >= wastesMedium:

@@ -38,7 +38,8 @@ func TestSeverity(t *testing.T) {
 		{"one, left by a test", Finding{Effect: EffectGrows, OutlivesTest: true, Impact: Impact{Goroutines: 1}}, length, Medium},
 		{"wastes", Finding{Effect: EffectWastes, Impact: Impact{Blocked: length / 10}}, length, Medium},
 		{"wastes little", Finding{Effect: EffectWastes, Impact: Impact{Blocked: length / 50}}, length, Low},
-		{"wastes much of its bursts", Finding{Effect: EffectWastes, Active: length / 1000, Impact: Impact{Blocked: length / 5000}}, length, Medium},
+		{"wastes much of its bursts", Finding{Effect: EffectWastes, Active: length / 20, Impact: Impact{Blocked: length / 100}}, length, Medium},
+		{"wastes much of few bursts", Finding{Effect: EffectWastes, Active: length / 1000, Impact: Impact{Blocked: length / 2000}}, length, Info},
 		{"wastes little of its bursts", Finding{Effect: EffectWastes, Active: length / 2, Impact: Impact{Blocked: length / 100}}, length, Low},
 		{"capped", Finding{Effect: EffectStops, Cause: "mild"}, length, Low},
 	}

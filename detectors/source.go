@@ -16,6 +16,7 @@ type Source interface {
 	Ends(u *source.Uses, f source.Frame) bool
 	Reaches(f source.Frame, name string, how source.Ending) bool
 	Loop(file string, line int) (source.Loop, bool)
+	InRow(f source.Frame, lines []int) (source.Row, bool)
 	Lines(file string, line, around int) ([]source.Line, bool)
 	Warnings() []string
 }

@@ -87,6 +87,9 @@ func fuzzOne(t *testing.T, dir, name string) {
 			if uses, ok := tree.ChanUses([]Frame{{Func: "p.F", File: name, Line: line}}, []Frame{{Func: "p.G", File: name, Line: line + 1}}); ok {
 				tree.Ends(uses[0], Frame{Func: "p.F", File: name, Line: line})
 			}
+			at := Frame{Func: full, File: name, Line: line}
+			tree.InRow(at, []int{line})
+			tree.InRow(at, []int{line, line + 1})
 		}
 	}
 	tree.Warnings()

@@ -18,7 +18,9 @@
 // What a hand-over takes is an estimate: the time that the woken goroutine was
 // ready before it ran, up to 1 µs (beyond, it waited for a processor), and
 // 0.1 µs for parking and waking. Time lost is set against the length of the
-// bursts, not of the trace: whoever waits for a burst waits that much longer.
+// bursts: whoever waits for a burst waits that much longer. But where the bursts
+// fill less than a tenth of the trace it is set against that tenth, so that a
+// finding of medium severity has cost a hundredth of a processor at least.
 //
 // It is a ping-pong if most transfers answer one that the taker gave just
 // before. Who asks is who begins after a pause, then the side that has more

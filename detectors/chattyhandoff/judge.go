@@ -79,7 +79,7 @@ func (o *observer) judge(p *traceload.Program) []*chatter {
 	}
 	items := map[traceload.FrameID]*chatter{}
 	for _, l := range o.links {
-		if taken[l] || float64(l.turns) > turnsAtMost*float64(l.count) {
+		if taken[l] || float64(l.turns) > turnsAtMost*float64(l.count) || l.crowded() {
 			continue
 		}
 		if c := items[l.give.frame]; c != nil {
@@ -100,6 +100,10 @@ func (o *observer) judge(p *traceload.Program) []*chatter {
 	slices.SortStableFunc(list, func(a, b *chatter) int { return cmp.Compare(b.lost, a.lost) })
 	return list
 }
+
+// crowded tells whether many goroutines give or take one item each: there is no
+// stream of items between two to put into batches. tiny-goroutines is about those.
+func (l *link) crowded() bool { return 2*max(l.give.goroutines, l.take.goroutines) > l.count }
 
 func (l *link) answers() bool { return float64(l.replies) >= repliesFrom*float64(l.count) }
 

@@ -10,8 +10,11 @@ import (
 	"github.com/tracedoc/tracedoc/detectors/goroutineleak"
 	"github.com/tracedoc/tracedoc/detectors/lockcontention"
 	"github.com/tracedoc/tracedoc/detectors/lockheldwhileblocked"
+	"github.com/tracedoc/tracedoc/detectors/serialwaits"
+	"github.com/tracedoc/tracedoc/detectors/smallio"
 	"github.com/tracedoc/tracedoc/detectors/timeoutfired"
 	"github.com/tracedoc/tracedoc/detectors/timerchurn"
+	"github.com/tracedoc/tracedoc/detectors/tinygoroutines"
 )
 
 // All returns all detectors, sorted by name.
@@ -24,7 +27,10 @@ func All() []*detectors.Detector {
 		goroutineleak.Detector,
 		lockcontention.Detector,
 		lockheldwhileblocked.Detector,
+		serialwaits.Detector,
+		smallio.Detector,
 		timeoutfired.Detector,
 		timerchurn.Detector,
+		tinygoroutines.Detector,
 	}
 }

@@ -35,6 +35,9 @@ var contract = map[string]struct {
 	"timeout-fired":           {detectors.Timeouts, "context-deadline timer-select"},
 	"timer-churn":             {detectors.Timeouts, "after-in-loop polling"},
 	"chatty-handoff":          {detectors.Batching, "per-item ping-pong"},
+	"serial-waits":            {detectors.Batching, "same-call independent-calls"},
+	"small-io":                {detectors.Batching, "syscall network"},
+	"tiny-goroutines":         {detectors.Batching, "spawn-per-item"},
 }
 
 func TestContract(t *testing.T) {

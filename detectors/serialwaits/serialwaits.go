@@ -1,0 +1,234 @@
+package serialwaits
+
+import (
+	_ "embed"
+	"time"
+
+	"github.com/tracedoc/tracedoc/detectors"
+	"github.com/tracedoc/tracedoc/traceload"
+)
+
+//go:embed doc.go
+var doc string
+
+// Detector finds waits in a row that could be waits side by side.
+var Detector = &detectors.Detector{
+	Name:   "serial-waits",
+	Family: detectors.Batching,
+	Doc:    doc,
+	Causes: []detectors.Cause{
+		{Name: sameCall, Pattern: "bounded-calls", Cap: detectors.Medium},
+		{Name: independentCalls, Pattern: "run-side-by-side", Cap: detectors.Medium},
+	},
+	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindBlock, traceload.KindUnblock, traceload.KindSyscallBegin, traceload.KindEnd,
+		traceload.KindTaskBegin, traceload.KindTaskEnd, traceload.KindRegionBegin, traceload.KindRegionEnd),
+	New: func(p *detectors.Pass) detectors.Observer {
+		return &observer{pass: p, calls: map[exchange]*call{}, byPlace: map[uint64][]*call{}, rows: map[rowKey]*row{}, loops: map[*call]*loop{}}
+	},
+}
+
+const (
+	sameCall         = "same-call"
+	independentCalls = "independent-calls"
+)
+
+// together is how close in time the goroutines of one fan-out are started, by one
+// goroutine at one line.
+const together = time.Millisecond
+
+// observer follows each goroutine from call to call.
+type observer struct {
+	pass    *detectors.Pass
+	calls   map[exchange]*call
+	byPlace map[uint64][]*call // by hash of the place
+	stacks  []about            // by StackID
+	slots   []visitor          // by Goroutine.Slot
+	latest  map[traceload.StackID]sibling
+
+	rows  map[rowKey]*row
+	loops map[*call]*loop
+	found []*row  // in order of appearance
+	again []*loop // likewise
+	free  []*unit
+}
+
+// sibling is the last goroutine that was started at a line.
+type sibling struct {
+	slot    int32
+	id      traceload.GoID
+	creator traceload.GoID
+	born    traceload.Time
+}
+
+// ask is what a goroutine did last that may be a question.
+type ask struct {
+	at    traceload.StackID // 0: nothing
+	on    traceload.Time
+	whom  traceload.GoID // NoGoroutine: a connection
+	child bool           // it was started for this
+}
+
+// visitor is what is known of one goroutine that is alive.
+type visitor struct {
+	id      traceload.GoID
+	ask     ask
+	waited  bool           // it has waited for something outside, at any time
+	crowd   bool           // it is one of a fan-out
+	skip    bool           // main's, the runtime's, a test's own
+	since   bound          // what began its present unit
+	began   traceload.Time // when
+	unit    *unit          // its calls; nil as long as there are none
+	regions int            // open ones
+	task    int64          // the open one that named the unit; 0 if none
+	named   traceload.StringID
+}
+
+// Observe implements detectors.Observer.
+func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
+	g := ev.G
+	if g == nil || g.System {
+		return
+	}
+	for len(o.slots) <= int(g.Slot) {
+		o.slots = append(o.slots, visitor{})
+	}
+	v := &o.slots[g.Slot]
+	switch ev.Kind {
+	case traceload.KindStatus:
+		if v.id != g.ID {
+			*v = visitor{id: g.ID, skip: o.isMain(p, g)}
+		}
+		v.skip = v.skip || o.isMain(p, g)
+	case traceload.KindCreate:
+		o.birth(p, ev, v)
+	case traceload.KindUnblock:
+		o.wake(p, ev, v)
+	case traceload.KindSyscallBegin:
+		switch a := o.about(p, ev.Stack); {
+		case a.sends:
+			v.ask = ask{at: ev.Stack, on: p.Now, whom: traceload.NoGoroutine}
+		case a.serves:
+			o.close(p, v, fromServer) // reads the next request
+		}
+	case traceload.KindBlock:
+		if o.about(p, ev.Stack).serves {
+			o.close(p, v, fromServer)
+		}
+	case traceload.KindRegionBegin:
+		v.regions++
+		if v.regions == 1 && v.named == 0 {
+			v.name(p, ev.Text)
+		}
+	case traceload.KindRegionEnd:
+		if v.regions--; v.regions <= 0 {
+			v.regions = 0
+			if v.task == 0 {
+				o.unname(p, v)
+			}
+		}
+	case traceload.KindTaskBegin:
+		if v.task == 0 && v.named == 0 {
+			v.task = ev.Value
+			v.name(p, ev.Text)
+		}
+	case traceload.KindTaskEnd:
+		if v.task != 0 && v.task == ev.Value {
+			v.task = 0
+			o.unname(p, v)
+		}
+	case traceload.KindEnd:
+		o.close(p, v, fromBirth)
+		*v = visitor{}
+	}
+}
+
+// isMain tells whether g is the main goroutine, whose work is no request: only
+// tasks and regions bound it.
+func (o *observer) isMain(p *traceload.Program, g *traceload.Goroutine) bool {
+	e := p.Entry(g)
+	return e != nil && (e.Func == "runtime.main" || e.Func == "main.main" || e.Func == "testing.tRunner")
+}
+
+func (o *observer) birth(p *traceload.Program, ev *traceload.Event, v *visitor) {
+	g := ev.G
+	*v = visitor{id: g.ID, skip: o.isMain(p, g), since: fromBirth, began: p.Now}
+	if ev.By == nil {
+		return
+	}
+	if by := o.visitor(ev.By); by != nil {
+		by.ask = ask{at: ev.ByStack, on: p.Now, whom: g.ID, child: true}
+	}
+	if o.latest == nil {
+		o.latest = map[traceload.StackID]sibling{}
+	}
+	s := o.latest[ev.ByStack]
+	if s.creator == ev.By.ID && s.id != 0 && p.Now.Sub(s.born) <= together {
+		v.crowd = true
+		if w := &o.slots[s.slot]; w.id == s.id {
+			w.crowd = true
+		}
+	}
+	o.latest[ev.ByStack] = sibling{slot: g.Slot, id: g.ID, creator: ev.By.ID, born: p.Now}
+}
+
+func (o *observer) visitor(g *traceload.Goroutine) *visitor {
+	if g == nil || int(g.Slot) >= len(o.slots) {
+		return nil
+	}
+	return &o.slots[g.Slot]
+}
+
+// wake takes the end of a wait: of a call, of rest, or of neither.
+func (o *observer) wake(p *traceload.Program, ev *traceload.Event, v *visitor) {
+	asked := v.ask
+	v.ask = ask{}
+	by := o.visitor(ev.By)
+	if by != nil && ev.Waker == traceload.WakerGoroutine {
+		switch a := o.about(p, ev.ByStack); {
+		case a.receives && a.users:
+			o.close(p, by, fromRest) // it has taken a job
+		default:
+			by.ask = ask{at: ev.ByStack, on: p.Now, whom: ev.G.ID}
+		}
+	}
+	switch ev.Wait {
+	case traceload.WaitSleep, traceload.WaitNetwork:
+		v.waited = true
+	case traceload.WaitChanReceive, traceload.WaitSelect, traceload.WaitCond:
+	default: // locks, WaitGroups, sends: neither a call nor rest
+		v.ask = asked
+		return
+	}
+	a := o.about(p, ev.Stack)
+	if ev.Wait == traceload.WaitSleep && a.sql && !a.testing {
+		asked = ask{at: ev.Stack, on: p.Now - traceload.Time(ev.Lived), whom: traceload.NoGoroutine} // a driver's way of waiting
+	} else if ev.Waker != traceload.WakerGoroutine && ev.Waker != traceload.WakerNetwork {
+		if a.users || ev.Wait == traceload.WaitSleep {
+			o.close(p, v, fromRest) // a pause, or a time-out
+		}
+		return
+	}
+	if a.transaction || a.testing || v.skip && v.named == 0 {
+		return
+	}
+	c := o.call(p, exchange{asked.at, ev.Stack}, ev.Wait)
+	switch {
+	case c == nil && a.users:
+		o.close(p, v, fromRest) // it has been given a job
+	case c == nil && ev.Wait == traceload.WaitNetwork && !v.goesOn(p, ev.Stack):
+		o.close(p, v, fromServer) // it has read a request from a connection of its own
+	case c == nil: // the rest of an answer, or the standard library's affair
+	case by != nil && asked.whom == ev.By.ID && !a.users:
+		v.ask = asked // net/http's goroutine that writes has taken it; the answer comes from another one
+	case by != nil && asked.whom == ev.By.ID && !(asked.child && by.waited):
+		// Answered by computing, or by a goroutine that answers everybody in turn.
+	default:
+		if v.unit == nil {
+			v.unit = o.newUnit()
+		}
+		v.unit.add(p, c, p.Now.Sub(asked.on))
+	}
+}
+
+// Finish implements detectors.Observer. Requests that are under way are not judged.
+func (o *observer) Finish(p *traceload.Program) { o.judge(p) }

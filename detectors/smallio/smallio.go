@@ -1,0 +1,250 @@
+package smallio
+
+import (
+	_ "embed"
+	"time"
+
+	"github.com/tracedoc/tracedoc/detectors"
+	"github.com/tracedoc/tracedoc/detectors/internal/histogram"
+	"github.com/tracedoc/tracedoc/traceload"
+)
+
+//go:embed doc.go
+var doc string
+
+// Detector finds many short system calls in a row.
+var Detector = &detectors.Detector{
+	Name:   "small-io",
+	Family: detectors.Batching,
+	Doc:    doc,
+	Causes: []detectors.Cause{
+		{Name: "syscall", Pattern: "buffered-io", Cap: detectors.Medium},
+		{Name: "network", Pattern: "buffered-io", Cap: detectors.Medium},
+	},
+	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindBlock, traceload.KindUnblock,
+		traceload.KindSyscallBegin, traceload.KindSyscallEnd, traceload.KindEnd),
+	New: func(p *detectors.Pass) detectors.Observer {
+		return &observer{pass: p, places: map[key]*place{}}
+	},
+}
+
+const (
+	// restless is the longest time between two calls of one row. Making the next
+	// bit takes a few microseconds; in 200 µs a 4 kB buffer could be filled and written.
+	restless = 200 * time.Microsecond
+	// rowFrom is how many calls make a row. A message in a header and a few parts
+	// has fewer, and gains little. Fixtures: small-io-*, rows of 150 to 1,400.
+	rowFrom = 16
+	// callAtMost bounds what one call is reckoned to cost: after 20 µs the runtime's
+	// monitor takes the processor away, and the rest is no longer its time.
+	callAtMost = 20 * time.Microsecond
+)
+
+// observer follows the rows of each goroutine.
+type observer struct {
+	pass    *detectors.Pass
+	places  map[key]*place
+	list    []*place // in order of appearance
+	byStack []*use   // by StackID; nil: not looked up yet
+	slots   []rows   // by Goroutine.Slot
+	online  int      // goroutines that wait for the network now
+	peak    int      // … at most
+}
+
+// rows is what one goroutine is at. A program may well write to a file and to a
+// connection by turns, and could gather both; but what it reads in between may
+// be what it writes next.
+type rows struct {
+	row    [numKinds]row
+	online bool // the goroutine waits for the network
+}
+
+type kind uint8
+
+const (
+	fileWrites kind = iota
+	netWrites
+	reads // from either
+
+	numKinds
+)
+
+func (s *place) kind() kind {
+	switch {
+	case !s.writes:
+		return reads
+	case s.network:
+		return netWrites
+	}
+	return fileWrites
+}
+
+// row is what one goroutine is at: calls of one kind, one after the other. They
+// may come from several functions; the row counts for the one that makes most of
+// them, which is found by majority vote.
+type row struct {
+	place  *place // nil: none has begun
+	lead   int    // of place in the vote
+	n      int
+	began  traceload.Time // of the first call
+	last   traceload.Time // end of the last call
+	spent  time.Duration  // in calls, each bounded
+	waits  int            // for room to write
+	inCall bool
+}
+
+// place is a function that reads or writes, and where to.
+type place struct {
+	key
+	stack traceload.StackID // of its first call
+	*use                    // what that stack says
+
+	calls, rows, waits int // in rows
+	longest            int // row
+	spent, active      time.Duration
+	lengths            histogram.Histogram // of calls, in rows or not
+	lines              map[traceload.StackID]int
+	goroutines         int
+	last               traceload.GoID // the last goroutine that began a row here
+	first, lastAt      traceload.Time
+	ids                [4]traceload.GoID
+}
+
+type key struct {
+	fn      traceload.FuncID // the user's
+	network bool
+	writes  bool
+}
+
+// Observe implements detectors.Observer.
+func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
+	g := ev.G
+	if g.System {
+		return
+	}
+	for len(o.slots) <= int(g.Slot) {
+		o.slots = append(o.slots, rows{})
+	}
+	y := &o.slots[g.Slot]
+	switch ev.Kind {
+	case traceload.KindStatus, traceload.KindCreate:
+		o.wait(y, g)
+	case traceload.KindBlock:
+		o.wait(y, g)
+		if u := o.use(p, ev.Stack); u.place != nil && u.place.writes && ev.Wait == traceload.WaitNetwork {
+			if r := &y.row[u.place.kind()]; r.place != nil {
+				r.waits++ // for room
+				return
+			}
+		}
+		o.closeAll(y, g)
+	case traceload.KindUnblock:
+		if y.online {
+			y.online = false
+			o.online--
+		}
+	case traceload.KindSyscallBegin:
+		o.begin(p, ev, y)
+	case traceload.KindSyscallEnd:
+		u := o.use(p, ev.Stack)
+		if u.place == nil {
+			return
+		}
+		u.place.lengths.Add(ev.Lived)
+		if r := &y.row[u.place.kind()]; r.inCall {
+			r.inCall = false
+			r.spent += min(ev.Lived, callAtMost)
+			r.last = p.Now
+		}
+	case traceload.KindEnd:
+		o.closeAll(y, g)
+	}
+}
+
+// wait counts g if it waits for the network.
+func (o *observer) wait(y *rows, g *traceload.Goroutine) {
+	if g.State == traceload.StateWaiting && g.Wait == traceload.WaitNetwork && !y.online {
+		y.online = true
+		o.online++
+		o.peak = max(o.peak, o.online)
+	}
+}
+
+func (o *observer) begin(p *traceload.Program, ev *traceload.Event, y *rows) {
+	u := o.use(p, ev.Stack)
+	if u.place == nil {
+		o.closeAll(y, ev.G)
+		return
+	}
+	if u.place.writes {
+		o.close(&y.row[reads], ev.G)
+	} else {
+		o.close(&y.row[fileWrites], ev.G)
+		o.close(&y.row[netWrites], ev.G)
+	}
+	r := &y.row[u.place.kind()]
+	if r.place != nil && (r.place.network != u.place.network || p.Now.Sub(r.last) > restless) {
+		o.close(r, ev.G)
+	}
+	switch {
+	case r.place == nil:
+		*r = row{place: u.place, lead: 1, began: p.Now}
+	case u.place == r.place:
+		r.lead++
+	case r.lead == 0:
+		r.place, r.lead = u.place, 1
+	default:
+		r.lead--
+	}
+	r.n++
+	r.inCall = true
+	if r.n > 1 { // the first may be the only one
+		u.place.lines[ev.Stack]++
+	}
+}
+
+func (o *observer) closeAll(y *rows, g *traceload.Goroutine) {
+	for i := range y.row {
+		o.close(&y.row[i], g)
+	}
+}
+
+// close ends g's row, and counts it if it was one.
+func (o *observer) close(r *row, g *traceload.Goroutine) {
+	s := r.place
+	if s == nil {
+		return
+	}
+	if r.n >= rowFrom {
+		if s.rows == 0 {
+			s.first = r.began
+		}
+		if s.last != g.ID {
+			s.last = g.ID
+			s.ids[s.goroutines%len(s.ids)] = g.ID
+			s.goroutines++
+		}
+		s.rows++
+		s.calls += r.n
+		s.waits += r.waits
+		s.longest = max(s.longest, r.n)
+		s.spent += r.spent
+		s.active += r.last.Sub(r.began)
+		s.lastAt = r.last
+	}
+	*r = row{}
+}
+
+// Finish implements detectors.Observer.
+func (o *observer) Finish(p *traceload.Program) {
+	for g := range p.Live {
+		if int(g.Slot) < len(o.slots) {
+			o.closeAll(&o.slots[g.Slot], g)
+		}
+	}
+	for _, s := range o.list {
+		if v := o.judge(p, s); v != nil {
+			o.pass.Report(o.finding(p, s, v))
+		}
+	}
+}
