@@ -32,6 +32,46 @@ func (w *walk) attribute(p *traceload.Program) {
 	}
 }
 
+// callers finds the program's own line behind each site in a dependency.
+func (w *walk) callers(p *traceload.Program) {
+	for i := range w.findings {
+		f := &w.findings[i].Finding
+		if !traceload.IsDependency(f.Site.File) {
+			continue
+		}
+		for j := range f.Groups {
+			if own := callerIn(p, &f.Groups[j], f.Site); own != (Frame{}) {
+				f.Caller = own
+				break
+			}
+		}
+	}
+}
+
+// callerIn returns the program's own frame by which a group came to the site:
+// further out on its stack, or on that of the go statement that started it.
+func callerIn(p *traceload.Program, g *Group, site Frame) Frame {
+	at := slices.Index(g.Stack, site)
+	for _, id := range g.Goroutines {
+		live := p.Goroutine(traceload.GoID(id))
+		if live == nil {
+			continue
+		}
+		if own := p.OwnFrame(live.Stack); own != nil && at >= 0 {
+			return FrameOf(own)
+		}
+		if own := p.OwnFrame(live.CreatedAt); own != nil {
+			return FrameOf(own)
+		}
+	}
+	for _, f := range append(slices.Clip(g.Stack[max(at, 0):]), g.CreatedBy) { // of those that have ended
+		if own := traceload.NewFrame(f.Func, f.File, f.Line); own.Own() {
+			return f
+		}
+	}
+	return Frame{}
+}
+
 // testsOf returns the names of the tests that the group's goroutines belong to,
 // failing that the one whose code stands on its stack or started it.
 func (w *walk) testsOf(p *traceload.Program, g *Group) (names []string) {

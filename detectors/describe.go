@@ -43,8 +43,17 @@ func EntryName(p *traceload.Program, g *traceload.Goroutine) string {
 func GroupOf(p *traceload.Program, role Role, g *traceload.Goroutine) Group {
 	return Group{
 		Role: role, Count: 1, Goroutines: []int64{int64(g.ID)}, Entry: EntryName(p, g),
-		State: g.State.String(), Reason: p.String(g.Reason), Stack: StackOf(p, g.Stack), CreatedBy: SiteOf(p, g.CreatedAt),
+		State: g.State.String(), Reason: p.String(g.Reason), Stack: StackOf(p, g.Stack), CreatedBy: creatorOf(p, g.CreatedAt),
 	}
+}
+
+// creatorOf is the frame to show of the stack of a go statement: the program's
+// own that led there, failing that the statement's.
+func creatorOf(p *traceload.Program, id traceload.StackID) Frame {
+	if own := p.OwnFrame(id); own != nil {
+		return FrameOf(own)
+	}
+	return SiteOf(p, id)
 }
 
 // GroupsOf sorts goroutines into groups that share stack, entry and creator,

@@ -38,14 +38,18 @@ type Finding struct {
 	Confidence  float64  `json:"confidence"` // in [0, 1]: that this is a defect and not how the program is meant to be
 	Score       float64  `json:"score"`      // set by rank.go; higher is worse
 
-	Title    string          `json:"title"`   // one line: who does what, at whose expense
-	Detail   string          `json:"detail"`  // some sentences: where, since when, what it costs
-	Picture  []string        `json:"picture"` // the finding drawn in text, a line each; mostly empty
-	Evidence []Evidence      `json:"evidence"`
-	Impact   Impact          `json:"impact"`
-	Estimate *Estimate       `json:"estimate,omitempty"` // nil where none is made
-	Site     Frame           `json:"site"`               // the user's line to look at
-	Source   []SourceLine    `json:"source"`             // the lines around it, where the source is at hand; set by run.go
+	Title    string     `json:"title"`   // one line: who does what, at whose expense
+	Detail   string     `json:"detail"`  // some sentences: where, since when, what it costs
+	Picture  []string   `json:"picture"` // the finding drawn in text, a line each; mostly empty
+	Evidence []Evidence `json:"evidence"`
+	Impact   Impact     `json:"impact"`
+	Estimate *Estimate  `json:"estimate,omitempty"` // nil where none is made
+	Site     Frame      `json:"site"`               // the user's line to look at
+	// Caller is the innermost frame of the program's own code on the way to a
+	// site in a dependency; zero where the site is the program's own, or nothing
+	// of the program leads there. Set by run.go.
+	Caller   Frame           `json:"caller"`
+	Source   []SourceLine    `json:"source"` // the lines around it, where the source is at hand; set by run.go
 	Groups   []Group         `json:"groups"`
 	Tests    []string        `json:"tests"` // that the goroutines of Groups belong to, sorted, at most MaxTests; empty where unknown; set by run.go
 	Timeline []TimelineEvent `json:"timeline"`

@@ -167,6 +167,7 @@ func Analyze(in *traceload.Input, list []*Detector, cfg Config) (*Result, error)
 		}
 	}
 	w.attribute(prog)
+	w.callers(prog)
 	w.quote()
 	return &Result{trace: w.describe(), findings: w.findings, ran: list, packages: packagesOf(prog)}, nil
 }

@@ -40,14 +40,21 @@ type SourceLine struct {
 // linesAround is how many lines a finding shows on either side of its site.
 const linesAround = 3
 
-// quote adds the lines around each finding's site.
+// quote adds the lines around each finding's site, or around the program's own
+// line that led to it.
 func (w *walk) quote() {
 	if w.source == nil {
 		return
 	}
 	for i := range w.findings {
 		f := &w.findings[i].Finding
-		lines, _ := w.source.Lines(f.Site.File, f.Site.Line, linesAround) // none if the source is not at hand
+		var lines []source.Line
+		if f.Caller != (Frame{}) {
+			lines, _ = w.source.Lines(f.Caller.File, f.Caller.Line, linesAround)
+		}
+		if len(lines) == 0 {
+			lines, _ = w.source.Lines(f.Site.File, f.Site.Line, linesAround) // none if the source is not at hand
+		}
 		for _, l := range lines {
 			f.Source = append(f.Source, SourceLine{Line: l.Number, Text: l.Text, Site: l.Site})
 		}

@@ -35,8 +35,10 @@ func (p *page) brief(f *detectors.Finding) {
 		p.prose("  in ", strings.Join(f.Tests, ", "))
 	}
 	p.line()
-	if f.Site.File != "" {
-		p.line("  ", fitPath(fmt.Sprintf("%s:%d", f.Site.File, f.Site.Line), p.width-2))
+	for _, place := range []detectors.Frame{f.Site, f.Caller} {
+		if place.File != "" {
+			p.line("  ", fitPath(fmt.Sprintf("%s:%d", place.File, place.Line), p.width-2))
+		}
 	}
 	p.source(f.Source)
 	if f.Detail != "" {

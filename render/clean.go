@@ -116,7 +116,8 @@ func cleanValue(dst, src reflect.Value) {
 	}
 	switch src.Kind() {
 	case reflect.String:
-		dst.SetString(Printable(src.String()))
+		// The linker writes the dots in the last element of an import path as %2e.
+		dst.SetString(Printable(strings.ReplaceAll(src.String(), "%2e", ".")))
 	case reflect.Struct:
 		for i := range src.NumField() {
 			cleanValue(dst.Field(i), src.Field(i))

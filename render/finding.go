@@ -33,18 +33,8 @@ func (p *page) finding(r *detectors.Report, f *detectors.Finding, shown map[stri
 	p.rule(name, p.paint(severityColor(f.Severity), name), sure)
 	p.painted(bold, "", f.Title)
 	p.line()
-	if f.Site != (detectors.Frame{}) {
-		fn, at := shortFunc(f.Site.Func), ""
-		if f.Site.File != "" {
-			at = fmt.Sprintf("%s:%d", f.Site.File, f.Site.Line)
-		}
-		if room := p.width - 10; columns(fn)+2+columns(at) <= room {
-			p.line(strings.TrimRight("  where   "+fn+"  "+at, " "))
-		} else {
-			p.line("  where   ", fit(fn, room))
-			p.line("          ", fitPath(at, room))
-		}
-	}
+	p.place("  where   ", f.Site)
+	p.place("  by way of ", f.Caller)
 	p.source(f.Source)
 	if parts := impactParts(f.Impact, goroutineSeconds); len(parts) > 0 {
 		p.prose("  costs   ", strings.Join(parts, ", "))
@@ -97,6 +87,23 @@ func sourceOf(r *detectors.Report, f *detectors.Finding) string {
 		return ""
 	}
 	return r.Traces[f.Trace].Source
+}
+
+// place writes where a frame is; nothing for the zero frame.
+func (p *page) place(first string, f detectors.Frame) {
+	if f == (detectors.Frame{}) {
+		return
+	}
+	fn, at := shortFunc(f.Func), ""
+	if f.File != "" {
+		at = fmt.Sprintf("%s:%d", f.File, f.Line)
+	}
+	if room := p.width - columns(first); columns(fn)+2+columns(at) <= room {
+		p.line(strings.TrimRight(first+fn+"  "+at, " "))
+	} else {
+		p.line(first, fit(fn, room))
+		p.line(strings.Repeat(" ", columns(first)), fitPath(at, room))
+	}
 }
 
 // source writes the lines around the site, the guilty one marked. What all of

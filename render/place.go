@@ -28,6 +28,7 @@ func (o Options) cleaned(r *detectors.Report) (*detectors.Report, *Options) {
 		for i := range r.Findings {
 			f := &r.Findings[i]
 			note(f.Site)
+			note(f.Caller)
 			for j := range f.Groups {
 				note(f.Groups[j].CreatedBy)
 				for _, frame := range f.Groups[j].Stack {
@@ -53,8 +54,10 @@ func (o *Options) at(f detectors.Frame) (place, bool) {
 // site, or, for a site in a library, the nearest frame of its goroutines that
 // is in the repository. A finding that has none is shown at o.Elsewhere.
 func (o *Options) site(f *detectors.Finding) place {
-	if p, ok := o.at(f.Site); ok {
-		return p
+	for _, frame := range []detectors.Frame{f.Site, f.Caller} {
+		if p, ok := o.at(frame); ok {
+			return p
+		}
 	}
 	for i := range f.Groups {
 		g := &f.Groups[i]

@@ -156,8 +156,12 @@ func (p *page) summary(findings []detectors.Finding) error {
 	wide, narrow := make([][]string, len(findings)), make([][]string, len(findings))
 	for i := range findings {
 		f := &findings[i]
-		fn, line := detectors.Short(f.Site.Func), f.Site.Where()
-		if f.Site.File == "" { // then Where has said the function
+		where := f.Site
+		if f.Caller != (detectors.Frame{}) {
+			where = f.Caller
+		}
+		fn, line := detectors.Short(where.Func), where.Where()
+		if where.File == "" { // then Where has said the function
 			fn, line = line, ""
 		}
 		rank, name, sure := fmt.Sprint(f.Rank), fit(f.Detector, 2*narrowName), percent(f.Confidence)

@@ -232,3 +232,25 @@ func TestWords(t *testing.T) {
 		t.Errorf("%d kinds do not fit into a Kinds", NumKinds)
 	}
 }
+
+func TestOwn(t *testing.T) {
+	tests := []struct {
+		fn, file string
+		want     bool
+	}{
+		{"main.main", "/src/app/main.go", true},
+		{"example.com/app/cache.(*Cache).Get", "example.com/app/cache/cache.go", true}, // -trimpath
+		{"github.com/nats-io/nats%2ego.(*Conn).Request", "/root/go/pkg/mod/github.com/nats-io/nats.go@v1.55.0/nats.go", false},
+		{"github.com/nats-io/nats%2ego.(*Conn).Request", "github.com/nats-io/nats.go@v1.55.0/nats.go", false},
+		{"golang.org/x/net/http2.(*Framer).Read", `C:\go\pkg\mod\golang.org\x\net@v0.0.0-20260101000000-abcdef012345\http2\frame.go`, false},
+		{"example.com/lib.F", "/src/app/vendor/example.com/lib/lib.go", false},
+		{"net/http.(*conn).serve", "net/http/server.go", false},
+		{"main.user@vision", "/home/a@vision/main.go", true},
+		{"main.f", "", false},
+	}
+	for _, tt := range tests {
+		if f := NewFrame(tt.fn, tt.file, 1); f.Own() != tt.want {
+			t.Errorf("%s in %s: own %v, want %v", tt.fn, tt.file, f.Own(), tt.want)
+		}
+	}
+}

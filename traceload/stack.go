@@ -1,6 +1,7 @@
 package traceload
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -347,6 +348,9 @@ func isPlumbing(fn string) bool {
 	return slices.ContainsFunc(plumbing, func(p string) bool { return strings.HasPrefix(fn, p) })
 }
 
+// NewFrame makes a frame of what a report says of it. It has no FuncID.
+func NewFrame(fn, file string, line int) Frame { return newFrame(0, fn, file, line) }
+
 // newFrame classifies a frame by its function's package and its file.
 func newFrame(id FuncID, fn, file string, line int) Frame {
 	f := Frame{Func: fn, File: file, Line: line, FuncID: id}
@@ -367,6 +371,32 @@ func newFrame(id FuncID, fn, file string, line int) Frame {
 		f.Origin = OriginRuntime
 	}
 	return f
+}
+
+// IsDependency tells from a frame's file whether it belongs to a module that the
+// traced program depends on: one in the module cache, whose folders carry a
+// version (also with -trimpath), or in a vendor folder.
+func IsDependency(file string) bool {
+	file = strings.ReplaceAll(file, `\`, "/")
+	return strings.Contains(file, "@v") && versioned.MatchString(file) || strings.Contains(file, "/vendor/")
+}
+
+// versioned is the version in a path of the module cache: "x@v1.2.3/file.go".
+var versioned = regexp.MustCompile(`@v\d+\.\d+\.\d+[^/]*/`)
+
+// Own tells whether a frame is the traced program's own: neither the standard
+// library's nor a dependency's. Without a file it is not known to be.
+func (f *Frame) Own() bool { return f.Origin == OriginUser && f.File != "" && !IsDependency(f.File) }
+
+// OwnFrame returns the innermost frame of a stack that is the program's own,
+// nil if there is none.
+func (p *Program) OwnFrame(id StackID) *Frame {
+	for _, f := range p.t.stacks[id].Frames {
+		if fr := &p.t.frames[f]; fr.Own() {
+			return fr
+		}
+	}
+	return nil
 }
 
 // PackagePath returns the import path in a full function name:
