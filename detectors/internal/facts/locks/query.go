@@ -131,7 +131,7 @@ func (t *Table) Windows(p *traceload.Program, waiting []traceload.StackID) map[t
 	add := func(stack traceload.StackID, node int32, unlock bool) {
 		s := p.Stack(stack)
 		keeper := s.Owner
-		for keeper+1 < len(s.Frames) && t.wraps(p.Frame(s.Frames[keeper])) {
+		for keeper+1 < len(s.Frames) && (t.wraps(p, p.Frame(s.Frames[keeper])) || closureOf(p.Frame(s.Frames[keeper]).Func, p.Frame(s.Frames[keeper+1]).Func)) {
 			keeper++
 		}
 		f := p.Frame(s.Frames[keeper])
@@ -157,8 +157,59 @@ func (t *Table) Windows(p *traceload.Program, waiting []traceload.StackID) map[t
 }
 
 // wraps tells whether a function only locks, or only unlocks, for its caller:
-// it was never seen to do the other, and is called so.
-func (t *Table) wraps(f *traceload.Frame) bool {
+// it was never seen to do the other, and either is called so, or it is the only
+// one that does it with locks of that class, for several callers, as another one
+// does the other.
+func (t *Table) wraps(p *traceload.Program, f *traceload.Frame) bool {
+	lock, unlock := t.locksIn[f.FuncID], t.exitsIn[f.FuncID]
+	if (len(lock) == 0) == (len(unlock) == 0) {
+		return false
+	}
 	name := strings.ToLower(f.Func[strings.LastIndexByte(f.Func, '.')+1:])
-	return strings.Contains(name, "lock") && (len(t.locksIn[f.FuncID]) == 0) != (len(t.exitsIn[f.FuncID]) == 0)
+	if strings.Contains(name, "lock") {
+		return true
+	}
+	root := t.root(append(slices.Clone(lock), unlock...)[0])
+	of := func(in map[traceload.FuncID][]int32) (names []string) {
+		for _, nodes := range in {
+			if i := slices.IndexFunc(nodes, func(n int32) bool { return t.root(n) == root }); i >= 0 {
+				names = append(names, p.Frame(t.classes[nodes[i]].key.frame).Func)
+			}
+		}
+		return names
+	}
+	locks, unlocks := of(t.locksIn), of(t.exitsIn)
+	if len(locks) != 1 || len(unlocks) != 1 || locks[0] == unlocks[0] || closureOf(unlocks[0], locks[0]) {
+		return false
+	}
+	wakes, lockers, unlockers := 0, map[traceload.FrameID]bool{}, map[traceload.FrameID]bool{}
+	caller := func(stack traceload.StackID, in map[traceload.FrameID]bool) {
+		if s := p.Stack(stack); s.Owner+1 < len(s.Frames) {
+			in[s.Frames[s.Owner+1]] = true
+		}
+	}
+	for _, l := range t.lines {
+		if t.root(l.node) == root {
+			caller(l.Stack, lockers)
+		}
+	}
+	for _, x := range t.exits {
+		if t.root(x.node) == root {
+			wakes += x.Wakes
+			caller(x.Stack, unlockers)
+		}
+	}
+	return wakes >= enoughWrapped && len(lockers) > 1 && len(unlockers) > 1
+}
+
+// closureOf tells whether a function is a closure in the body of another.
+func closureOf(fn, outer string) bool { return strings.HasPrefix(fn, outer+".func") }
+
+// enoughWrapped is how many wake-ups must have been seen to say that no
+// function both locks and unlocks.
+const enoughWrapped = 10
+
+// Wraps tells whether the function at a frame only locks, or only unlocks, for its callers.
+func (t *Table) Wraps(frame traceload.FrameID, p *traceload.Program) bool {
+	return t.wraps(p, p.Frame(frame))
 }

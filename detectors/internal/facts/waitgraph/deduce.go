@@ -30,6 +30,7 @@ type deduction struct {
 	homes   map[locks.ID]map[string]bool
 	release map[locks.ID]map[string]bool // homes of the lines that unlock
 	several map[string]bool              // homes that are known to have several locks
+	wrapped map[locks.ID]bool            // groups whose lines are those of functions that lock or unlock for others
 	windows map[traceload.FuncID][]locks.Window
 	before  map[traceload.StackID][]locks.ID
 	stands  map[traceload.StackID][]stand
@@ -49,10 +50,16 @@ func (s *snapshot) deduce() *deduction {
 	t := s.t.locks
 	d := &deduction{
 		s: s, parent: map[locks.ID]locks.ID{}, guessed: map[locks.ID]bool{}, homes: map[locks.ID]map[string]bool{}, release: map[locks.ID]map[string]bool{},
-		several: map[string]bool{},
+		several: map[string]bool{}, wrapped: map[locks.ID]bool{},
 		windows: t.Windows(s.p, s.waiting), before: t.HeldBefore(), stands: map[traceload.StackID][]stand{}, moving: map[traceload.FuncID]bool{},
 	}
-	d.join(t.Uses(), t.Apart(s.p))
+	uses := t.Uses()
+	d.join(uses, t.Apart(s.p))
+	for _, u := range uses {
+		if g := d.group(u.Lock); t.Wraps(u.Frame, s.p) {
+			d.wrapped[g] = true
+		}
+	}
 	return d
 }
 
@@ -243,7 +250,7 @@ func (d *deduction) standsOf(id traceload.StackID) []stand {
 			proof = ByPresence // most likely its first lock
 		}
 		for g, homes := range d.homes {
-			if homes[home] && !(i == stack.Owner && g == waits) {
+			if homes[home] && !d.wrapped[g] && !(i == stack.Owner && g == waits) {
 				note(stand{lock: g, frame: i, proof: proof})
 			}
 		}
@@ -355,7 +362,7 @@ func (d *deduction) holders() {
 		for _, n := range waiters {
 			oldest = min(oldest, n.G.Since)
 		}
-		if slices.ContainsFunc(s.unseen, func(n *Node) bool { return s.mayHold(n, oldest, g) }) {
+		if slices.ContainsFunc(s.unseen, func(n *Node) bool { return s.mayHold(n, oldest, g) != noDoubt }) {
 			l.running = true
 			moving[g] = max(moving[g], ByPlace)
 		}
@@ -369,17 +376,29 @@ func (d *deduction) holders() {
 				}
 			}
 		}
+		readers := slices.ContainsFunc(waiters, func(n *Node) bool { return n.Wait == traceload.WaitRWMutexW })
 		best := ByNothing
 		for _, c := range list {
 			best = max(best, c.proof)
 		}
-		list = slices.DeleteFunc(slices.Clone(list), func(c candidate) bool { return c.proof < best })
+		least := best
+		if d.wrapped[g] {
+			least = min(best, ByLines) // several locks: each may have a holder
+		}
+		list = slices.DeleteFunc(slices.Clone(list), func(c candidate) bool { return c.proof < least })
 		if best <= ByPlace {
 			list = d.furthest(list)
+			if !readers {
+				list = unlike(list)
+			}
 		}
 		l.suspects = len(list)
 		if moving[g] != 0 {
 			l.suspects++
+		}
+		l.open = len(d.release[g]) > 0
+		for home := range d.homes[g] {
+			l.open = l.open || d.several[home]
 		}
 		l.disciplined = len(d.release[g]) > 0
 		for home := range d.release[g] {
@@ -403,6 +422,7 @@ func (d *deduction) holders() {
 		l := waited[g][0].For
 		readers := slices.ContainsFunc(waited[g], func(n *Node) bool { return n.Wait == traceload.WaitRWMutexW })
 		for _, c := range list {
+			alone := alone && !d.wrapped[g]
 			hold := Hold{Lock: l, Read: c.read || readers, Taken: c.taken, Proof: c.proof, alone: alone, fn: s.p.Frame(s.p.Stack(c.n.G.Stack).Frames[c.frame]).FuncID}
 			if c.n.For == l && hold.alone {
 				c.n.owns = &hold
@@ -449,14 +469,28 @@ func (t *Tracker) usedToEnd(p *traceload.Program, g *traceload.Goroutine) bool {
 	return e != nil && t.ended[e.FuncID] >= enoughEnded
 }
 
+// doubt says why a goroutine whose stack is not known may hold a lock.
+type doubt uint8
+
+const (
+	noDoubt      doubt = iota
+	parkedBefore       // it was parked before the trace began
+	runs               // it has run all the time
+)
+
 // mayHold tells whether a goroutine whose stack is not known now may hold a lock
 // of the group that is waited for since then.
-func (s *snapshot) mayHold(n *Node, since traceload.Time, g locks.ID) bool {
-	if !n.G.SinceKnown && n.G.State != traceload.StateRunning { // since before the trace: who did not move cannot have what did
-		ended, _ := s.deduced.waits(g)
-		return ended == 0
+func (s *snapshot) mayHold(n *Node, since traceload.Time, g locks.ID) doubt {
+	if !n.G.SinceKnown && n.G.State != traceload.StateRunning {
+		if ended, _ := s.deduced.waits(g); ended > 0 {
+			return noDoubt // who did not move cannot have what did
+		}
+		return parkedBefore
 	}
-	return s.t.ranSince(&n.G, since)
+	if s.t.ranSince(&n.G, since) {
+		return runs
+	}
+	return noDoubt
 }
 
 // furthest leaves out who stands in a function where another stands further
@@ -468,6 +502,16 @@ func (d *deduction) furthest(list []candidate) []candidate {
 			return at(o).FuncID == at(c).FuncID && at(o).Line > at(c).Line
 		})
 	})
+}
+
+// unlike leaves out goroutines that stand at one place: they have come the same
+// way, and only one of them can have taken the lock on it.
+func unlike(list []candidate) []candidate {
+	count := map[traceload.StackID]int{}
+	for _, c := range list {
+		count[c.n.G.Stack]++
+	}
+	return slices.DeleteFunc(slices.Clone(list), func(c candidate) bool { return count[c.n.G.Stack] > 1 })
 }
 
 // close leaves of the holders by place those that are alone, or of which it

@@ -173,10 +173,26 @@ func (s *snapshot) counterparts(n *Node, loosely bool) []*Node {
 			list = append(list, m)
 		}
 	}
+	// Of several that are known equally well rather not one that does what n does.
+	slices.SortStableFunc(list, func(a, b *Node) int { return s.alike(a, n) - s.alike(b, n) })
 	if price := best.price(); price > 0 {
 		s.guessed[n] = price
 	}
 	return list
+}
+
+// alike is 1 if m is in the function where n waits, else 0.
+func (s *snapshot) alike(m, n *Node) int {
+	site := s.p.Site(n.G.Stack)
+	if site == nil {
+		return 0
+	}
+	for _, id := range s.p.Stack(m.G.Stack).Frames {
+		if s.p.Frame(id).FuncID == site.FuncID {
+			return 1
+		}
+	}
+	return 0
 }
 
 // link says how it is known that m would end n's wait. What is worse than least

@@ -116,8 +116,8 @@ const (
 	// That nobody holds a lock can be said without source if it was always
 	// released by methods of the type that locks it, and nobody is in one;
 	// else its holder may just stand where nobody was seen to. goroutine-leak tells it then.
-	unreleasedByPlace = 0.6
-	unreleasedByMany  = 0.5 // enoughStuck wait for it
+	unreleasedByPlace = 0.55
+	unreleasedByMany  = 0.5 // enoughStuck wait for it, nobody was ever seen to release it, and it is its type's only one
 	unreleasedByLines = 0.45
 )
 
@@ -188,6 +188,10 @@ func (s *snapshot) knot(cycle []*Node) *Knot {
 	if lines && slices.ContainsFunc(cycle, func(n *Node) bool { return n.For != nil && n.For.running }) {
 		k.Confidence -= lessRunning
 		k.note(-1, "a goroutine has been running ever since, and might hold it")
+	}
+	if len(cycle) == 1 && cycle[0].owns != nil && cycle[0].owns.sole {
+		k.note(-0.5, "that both are one object follows from nobody else holding such a lock")
+		k.Confidence -= lessManyLocks
 	}
 	for _, n := range cycle {
 		if less := s.guessed[n]; less > 0 {
@@ -322,7 +326,7 @@ func (s *snapshot) unreleased(t *Tracker, used map[*Node]bool) {
 		} else if k.Confidence = unreleasedByLines; l.disciplined && !l.running {
 			k.Confidence = unreleasedByPlace
 			k.note(1, "it was only ever released by methods of the type that locks it, and no goroutine alive is in one, but for those that wait for it")
-		} else if k.note(0.5, "no goroutine that is alive and parked stands between lines that lock and unlock it"); len(waiters) >= enoughStuck {
+		} else if k.note(0.5, "no goroutine that is alive and parked stands between lines that lock and unlock it"); len(waiters) >= enoughStuck && !l.open {
 			k.Confidence = unreleasedByMany
 		}
 		if k.Confidence == unreleasedByPlace {
@@ -331,15 +335,21 @@ func (s *snapshot) unreleased(t *Tracker, used map[*Node]bool) {
 		if n := slices.IndexFunc(waiters, func(n *Node) bool { return n.again }); n >= 0 {
 			k.note(1, "the waiting function can come round its loop without having unlocked")
 		}
-		running := 0
+		running, hidden := 0, 0
 		for _, n := range s.unseen {
-			if s.mayHold(n, oldest.G.Since, s.deduced.group(oldest.class)) {
+			switch s.mayHold(n, oldest.G.Since, s.deduced.group(oldest.class)) {
+			case runs:
 				running++
+			case parkedBefore:
+				hidden++
 			}
 		}
 		if running > 0 {
+			continue // it may be at work with the lock
+		}
+		if hidden > 0 {
 			k.Confidence -= 0.05
-			k.note(-0.5, "%s ran ever since, and might hold it", detectors.Count(running, "goroutine"))
+			k.note(-0.5, "%s parked before the trace began, where is not known, and might hold it", detectors.Count(hidden, "goroutine"))
 		}
 		if len(waiters) == 1 {
 			k.Confidence -= 0.1

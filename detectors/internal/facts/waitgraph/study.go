@@ -2,6 +2,7 @@ package waitgraph
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/tracedoc/tracedoc/detectors"
@@ -102,6 +103,7 @@ func (t *Tracker) look(p *traceload.Program, ev *traceload.Event) *snapshot {
 		}
 	}
 	d.holders()
+	s.soleHolders()
 	return s
 }
 
@@ -210,6 +212,34 @@ func (s *snapshot) held(n *Node, h *source.Holding, l source.Lock, fn traceload.
 	}
 	if !l.May {
 		n.Holds = append(n.Holds, hold)
+	}
+}
+
+// soleHolders finds goroutines that hold, by the source, a lock of the very name
+// that they wait for, where it does not tell whether both are one object, but
+// nobody else holds any.
+func (s *snapshot) soleHolders() {
+	holders := map[*Lock]int{}
+	for _, n := range slices.Concat(s.nodes, s.others) {
+		seen := map[*Lock]bool{}
+		for _, h := range n.Holds {
+			if !seen[h.Lock] {
+				seen[h.Lock] = true
+				holders[h.Lock]++
+			}
+		}
+	}
+	for _, n := range s.nodes {
+		if n.For == nil || n.owns != nil || n.Read || holders[n.For] != 1 || s.now.Sub(n.G.Since) < 2*minAge {
+			continue
+		}
+		i := slices.IndexFunc(n.Holds, func(h Hold) bool { return h.Lock == n.For && h.Proof == BySource })
+		if i < 0 || slices.ContainsFunc(s.unseen, func(u *Node) bool { return s.mayHold(u, n.G.Since, s.deduced.group(n.class)) != noDoubt }) {
+			continue
+		}
+		own := n.Holds[i]
+		own.sole = true
+		n.owns = &own
 	}
 }
 

@@ -144,6 +144,7 @@ type Lock struct {
 	running     bool // a goroutine has run ever since somebody waits for it, and may hold it
 	crowded     bool // others work in methods of its type
 	suspects    int  // those that may hold it
+	open        bool // it was seen to be released elsewhere, or its type is known to have several locks
 	disciplined bool // it was only ever released by methods of the types that lock it
 }
 
@@ -154,6 +155,7 @@ type Hold struct {
 	Taken detectors.Frame // where it was taken
 	Proof Proof
 	alone bool             // nobody else stands so
+	sole  bool             // that it is the lock waited for follows from nobody else holding one of its name
 	fn    traceload.FuncID // the function that holds it
 }
 
