@@ -6,6 +6,7 @@ import (
 
 	"github.com/tracedoc/tracedoc/detectors"
 	"github.com/tracedoc/tracedoc/detectors/internal/facts/odds"
+	"github.com/tracedoc/tracedoc/traceload"
 )
 
 // Thresholds of what is looked at, and the weights of what speaks for and
@@ -205,6 +206,19 @@ func (s *Site) oldAge() time.Duration {
 		return math.MaxInt64
 	}
 	return max(far*s.lives.Quantile(0.99), twice*s.oldest())
+}
+
+// Outlives tells whether g is much older than those that its place started and
+// that have ended, and yet has come to where it stands within a usual life:
+// it did what they did, and then stopped. ended is how many have ended, usual
+// how long 99 of 100 of them lived at most.
+func (t *Table) Outlives(p *traceload.Program, g *traceload.Goroutine) (ended int, usual time.Duration, ok bool) {
+	s := t.Of(g)
+	if s == nil || p.Now.Sub(g.Born) < s.oldAge() {
+		return 0, 0, false
+	}
+	usual = s.lives.Quantile(0.99)
+	return s.Ended, usual, g.Since.Sub(g.Born) <= 2*usual
 }
 
 // relays tells whether those that are done let the next one go on.

@@ -81,7 +81,7 @@ func (gr *Group) judge(p *traceload.Program, t *Table) {
 	s := gr.Site
 	patience := s.patience(length)
 	forEver := s.Wait == traceload.WaitNilChan || s.Wait == traceload.WaitEmptySelect
-	var stuck []parked
+	var stuck, late []parked
 	for _, pk := range gr.all {
 		_, over := t.tests.Of(pk.g).Ended()
 		switch {
@@ -89,6 +89,8 @@ func (gr *Group) judge(p *traceload.Program, t *Table) {
 			pk.age >= length,                  // parked since before the trace: no history can excuse it
 			over && pk.age >= patienceAtLeast: // nothing that happened before its test ended can
 			stuck = append(stuck, pk)
+		case pk.age >= max(patienceLongest*s.Longest, patienceAtLeast):
+			late = append(late, pk)
 		}
 	}
 	gr.Fresh = len(gr.all) - len(stuck)
@@ -99,12 +101,7 @@ func (gr *Group) judge(p *traceload.Program, t *Table) {
 	slices.SortFunc(stuck, func(a, b parked) int { return int(b.age - a.age) })
 	gr.Oldest = stuck[0].age
 	gr.Stuck, gr.origins, gr.Blocked, gr.Found = nil, nil, 0, 0
-	for _, pk := range stuck {
-		gr.Stuck = append(gr.Stuck, pk.g)
-		gr.origins = append(gr.origins, p.SiteID(t.births.Origin(pk.g)))
-		gr.Blocked += pk.age
-		gr.Found += btoi(!pk.g.SinceKnown)
-	}
+	gr.count(p, t, stuck)
 	sc := t.scene(p, gr, stuck)
 	sc.window = max(length-patience, 1)
 	r := t.reach(p, gr, stuck)
@@ -118,6 +115,21 @@ func (gr *Group) judge(p *traceload.Program, t *Table) {
 			gr.Note(weightTimerSource, "the source waits for %s as well, which ends the wait", timer)
 			gr.Confidence = gr.Sum.Confidence(prior)
 		}
+	}
+	if gr.Confidence >= stuckFrom { // those that came last are of the same kind, though they could not speak for themselves
+		slices.SortFunc(late, func(a, b parked) int { return int(b.age - a.age) })
+		gr.count(p, t, late)
+		gr.Fresh -= len(late)
+	}
+}
+
+// count takes goroutines for stuck.
+func (gr *Group) count(p *traceload.Program, t *Table, list []parked) {
+	for _, pk := range list {
+		gr.Stuck = append(gr.Stuck, pk.g)
+		gr.origins = append(gr.origins, p.SiteID(t.births.Origin(pk.g)))
+		gr.Blocked += pk.age
+		gr.Found += btoi(!pk.g.SinceKnown)
 	}
 }
 
@@ -187,6 +199,10 @@ func (t *Table) scene(p *traceload.Program, gr *Group, stuck []parked) *scene {
 				sc.testsOver++
 				sc.test = test.Name()
 			}
+		}
+		if ended, usual, ok := t.births.Outlives(p, g); ok {
+			sc.outlive++
+			sc.siblingsEnded, sc.siblingsUsual = ended, usual
 		}
 		sc.requestsOver += btoi(requestOver(p, g, creator))
 		sc.online += btoi(t.births.Serves(p, g))

@@ -42,6 +42,7 @@ const (
 	weightWokenBefore  = -3.5 // these very goroutines were woken here before: a loop
 	weightSentBefore   = -2.0 // … of sends: somebody used to take what they had
 	weightWokenLeft    = -1.5 // … but new ones keep coming, and stay
+	weightOutlive      = 0.75 // … and others that were started with them did as much, and ended
 	weightOrphan       = -1.0 // … each by one goroutine, which has ended since, or is stuck
 	weightOrphanLeft   = 0.5  // … and new ones keep coming, or they have something to send
 	weightServersGone  = 2.5  // the few goroutines that received from all senders here have ended
@@ -104,6 +105,9 @@ type scene struct {
 	wokenBefore    int           // of stuck: woken here before
 	orphans        int           // … always by one and the same goroutine, which has ended since, or is stuck itself
 	serversGone    bool          // the few goroutines that woke all that were woken here have ended
+	outlive        int           // of stuck: much older than others of their kind that have ended, see births.Outlives
+	siblingsEnded  int
+	siblingsUsual  time.Duration // the life of 99 of 100 of those
 	ahead          int           // goroutines parked before the trace that were woken as those here would be
 	aheadSure      bool          // … by the function that waits here
 	holder         string        // where a goroutine works that may hold the lock, "" if none
@@ -274,6 +278,8 @@ func (sc *scene) judgeHistory(sum *odds.Sum, gathers bool) {
 			weight = weightOrphanLeft
 		}
 		sum.Note(weight, "%d of them were woken here before, each by one and the same goroutine, which has ended or is stuck itself", sc.orphans)
+	case back && gathers && 2*sc.outlive > sc.stuck:
+		sum.Note(weightOutlive, "%d others that were started at the same line have ended, 99 of 100 of them within %s; %d came as far as here in that time, and no further", sc.siblingsEnded, detectors.Duration(sc.siblingsUsual), sc.outlive)
 	case back && gathers:
 		sum.Note(weightWokenLeft, "%d of them were woken here before", sc.wokenBefore)
 	case back && send:

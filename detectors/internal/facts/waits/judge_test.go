@@ -53,6 +53,7 @@ func TestJudge(t *testing.T) {
 		{"rows that nobody closes", scene{wait: sel, arrivals: all(5, 0, 940*ms), forgotten: "rows"}, true},
 		{"senders found parked", scene{wait: send, found: 20, length: 2 * time.Second}, true},
 
+		{"callers who got three answers of four", scene{wait: receive, arrivals: throughout, wokenBefore: 20, outlive: 20, ended: 300, usual: ms, longest: ms}, true},
 		{"one sender that the source says is forlorn", scene{wait: send, arrivals: all(1, 0, 0), reach: reach{gone: 1}}, true},
 		{"three receivers that the source says are forlorn", scene{wait: receive, arrivals: all(3, 0, 900*ms), reach: reach{gone: 3}}, true},
 		{"one receiver whose test is over, in a short trace", scene{wait: receive, length: 60 * ms, arrivals: all(1, 0, 0), testsOver: 1, test: "TestX"}, true},
@@ -60,6 +61,7 @@ func TestJudge(t *testing.T) {
 		{"receivers that requests left behind", scene{wait: receive, arrivals: all(5, 0, 940*ms), requestsOver: 5}, true},
 
 		// At rest.
+		{"idle connections, among short ones", scene{wait: receive, arrivals: throughout, wokenBefore: 20, outlive: 20, online: 20, ended: 300, usual: ms, longest: ms}, false},
 		{"a pool that the source says somebody serves", scene{wait: receive, arrivals: all(50, 0, ms), last: ms, reach: reach{able: "main.go:1"}}, false},
 		{"who waits for signals", scene{wait: receive, arrivals: all(1, 0, 0), reach: reach{notified: true, gone: 1}}, false},
 		{"main, on a channel that nobody else knows", scene{wait: receive, arrivals: all(1, 0, 0), main: true, reach: reach{gone: 1}}, false},
