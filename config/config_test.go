@@ -273,3 +273,22 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// The example in README.md is right.
+func TestReadmeExample(t *testing.T) {
+	readme, err := os.ReadFile(filepath.Join("..", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(readme), "```yaml\n")
+	example, _, ok := strings.Cut(rest, "```")
+	if !ok || !strings.Contains(example, "known-waits") {
+		t.Fatal("README.md has no example of a configuration")
+	}
+	if _, err := Parse([]byte(example), FileName, names); err != nil {
+		t.Error(err)
+	}
+	if err := schema(t).Validate(asJSON(t, strings.ReplaceAll(example, "2027-01-31", `"2027-01-31"`))); err != nil {
+		t.Error(err)
+	}
+}

@@ -61,3 +61,36 @@ func (f *Finding) Regrade(s Severity) {
 		f.Seen[i].Severity = s
 	}
 }
+
+// JoinReports makes one report of several, as if their traces had been analysed
+// together. What a report's own filter left out stays left out.
+func JoinReports(list []*Report) *Report {
+	joined := &Report{Schema: Schema}
+	var lists [][]Finding
+	for _, r := range list {
+		first := len(joined.Traces)
+		joined.Tool = r.Tool
+		joined.Traces = append(joined.Traces, r.Traces...)
+		joined.Suppressed = append(joined.Suppressed, r.Suppressed...)
+		joined.Omitted += r.Omitted
+		for _, d := range r.Detectors {
+			if !slices.ContainsFunc(joined.Detectors, func(k Ran) bool { return k.Name == d.Name }) {
+				joined.Detectors = append(joined.Detectors, d)
+			}
+		}
+		findings := slices.Clone(r.Findings)
+		for i := range findings {
+			f := &findings[i]
+			f.Trace += first
+			f.Seen = slices.Clone(f.Seen)
+			for j := range f.Seen {
+				f.Seen[j].Trace += first
+			}
+		}
+		lists = append(lists, findings)
+	}
+	joined.Findings = across(lists)
+	joined.order()
+	joined.normalize()
+	return joined
+}

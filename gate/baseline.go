@@ -41,10 +41,29 @@ func NewBaseline(r *detectors.Report) *Baseline {
 		f := &r.Findings[i]
 		b.Findings = append(b.Findings, Known{f.Fingerprint, f.Detector, f.Cause, f.Severity, f.Site.Func, f.Site.Line, f.Title})
 	}
-	slices.SortFunc(b.Findings, func(a, c Known) int { // so that a change in the file is a change in the findings
+	b.sort()
+	return b
+}
+
+// Add adds what another baseline knows and this one does not.
+func (b *Baseline) Add(other *Baseline) {
+	have := map[string]int{}
+	for _, k := range b.Findings {
+		have[k.Fingerprint]++
+	}
+	for _, k := range other.Findings {
+		if have[k.Fingerprint]--; have[k.Fingerprint] < 0 {
+			b.Findings = append(b.Findings, k)
+		}
+	}
+	b.sort()
+}
+
+// sort orders the findings so that a change in the file is a change in them.
+func (b *Baseline) sort() {
+	slices.SortFunc(b.Findings, func(a, c Known) int {
 		return cmp.Or(strings.Compare(a.Detector, c.Detector), strings.Compare(a.Cause, c.Cause), strings.Compare(a.Func, c.Func), cmp.Compare(a.Line, c.Line), strings.Compare(a.Fingerprint, c.Fingerprint))
 	})
-	return b
 }
 
 // Encode returns the baseline as a file holds it.

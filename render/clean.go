@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/tracedoc/tracedoc/detectors"
+	"github.com/tracedoc/tracedoc/gate"
 )
 
 // Whatever stands in a trace may have been written by an attacker: names of
@@ -101,9 +102,14 @@ func printableCode(line string) string {
 }
 
 // clean returns a copy of the report that is safe to print.
-func clean(r *detectors.Report) *detectors.Report {
-	var out detectors.Report
-	cleanValue(reflect.ValueOf(&out).Elem(), reflect.ValueOf(r).Elem())
+func clean(r *detectors.Report) *detectors.Report { return cleanCopy(r) }
+
+// cleanDiff does so for a comparison.
+func cleanDiff(d *gate.Diff) *gate.Diff { return cleanCopy(d) }
+
+func cleanCopy[T any](v *T) *T {
+	var out T
+	cleanValue(reflect.ValueOf(&out).Elem(), reflect.ValueOf(v).Elem())
 	return &out
 }
 
@@ -134,6 +140,15 @@ func cleanValue(dst, src reflect.Value) {
 			dst.Set(reflect.MakeSlice(src.Type(), src.Len(), src.Len()))
 			for i := range src.Len() {
 				cleanValue(dst.Index(i), src.Index(i))
+			}
+		}
+	case reflect.Map: // its keys are words of ours
+		if !src.IsNil() {
+			dst.Set(reflect.MakeMap(src.Type()))
+			for _, k := range src.MapKeys() {
+				v := reflect.New(src.Type().Elem()).Elem()
+				cleanValue(v, src.MapIndex(k))
+				dst.SetMapIndex(k, v)
 			}
 		}
 	case reflect.Pointer:

@@ -93,13 +93,11 @@ func (t *tool) root() *cobra.Command {
 		Example: `  tracedoc analyze trace.out
   tracedoc analyze 'http://localhost:6060/debug/pprof/trace?seconds=5'
   tracedoc explain goroutine-leak`,
-		Args:              t.noSuchCommand,
-		RunE:              func(*cobra.Command, []string) error { return errors.New("no command given") },
-		Version:           readBuild().String(),
-		SilenceErrors:     true,
-		SilenceUsage:      true,
-		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
-
+		Args:                       t.noSuchCommand,
+		RunE:                       func(*cobra.Command, []string) error { return errors.New("no command given") },
+		Version:                    readBuild().String(),
+		SilenceErrors:              true,
+		SilenceUsage:               true,
 		DisableFlagsInUseLine:      true,
 		SuggestionsMinimumDistance: 2,
 	}
@@ -107,7 +105,7 @@ func (t *tool) root() *cobra.Command {
 	root.SetIn(t.stdin)
 	root.SetOut(t.stdout)
 	root.SetErr(t.stderr)
-	root.AddCommand(t.analyzeCommand(), t.explainCommand(), t.detectorsCommand(), t.versionCommand())
+	root.AddCommand(t.analyzeCommand(), t.diffCommand(), t.explainCommand(), t.detectorsCommand(), t.configCommand(), t.manCommand(), t.versionCommand())
 	root.SetHelpCommand(helpCommand())
 	return root
 }

@@ -47,15 +47,16 @@ func TestExitStatus(t *testing.T) {
 		want       int
 	}{
 		{"nothing asked", detectors.Report{Findings: []detectors.Finding{finding(detectors.Critical)}}, analyzeFlags{}, false, 0},
-		{"at", detectors.Report{Findings: []detectors.Finding{finding(detectors.Low), finding(detectors.High)}}, analyzeFlags{failOn: high}, false, 1},
-		{"above", detectors.Report{Findings: []detectors.Finding{finding(detectors.Critical)}}, analyzeFlags{failOn: high}, false, 1},
-		{"below", detectors.Report{Findings: []detectors.Finding{finding(detectors.Medium)}}, analyzeFlags{failOn: high}, false, 0},
-		{"nothing found, at info", detectors.Report{}, analyzeFlags{failOn: severityOrNever{set: true, severity: detectors.Info}}, false, 0},
-		{"info, at info", detectors.Report{Findings: []detectors.Finding{finding(detectors.Info)}}, analyzeFlags{failOn: severityOrNever{set: true}}, false, 1},
-		{"cut", detectors.Report{Traces: []detectors.Trace{whole, cut}}, analyzeFlags{failOnIncomplete: true}, false, 1},
-		{"whole", detectors.Report{Traces: []detectors.Trace{whole}}, analyzeFlags{failOnIncomplete: true}, false, 0},
+		{"at", detectors.Report{Findings: []detectors.Finding{finding(detectors.Low), finding(detectors.High)}}, analyzeFlags{settings: settings{failOn: high}}, false, 1},
+		{"above", detectors.Report{Findings: []detectors.Finding{finding(detectors.Critical)}}, analyzeFlags{settings: settings{failOn: high}}, false, 1},
+		{"below", detectors.Report{Findings: []detectors.Finding{finding(detectors.Medium)}}, analyzeFlags{settings: settings{failOn: high}}, false, 0},
+		{"nothing found, at info", detectors.Report{}, analyzeFlags{settings: settings{failOn: severityOrNever{set: true, severity: detectors.Info}}}, false, 0},
+		{"info, at info", detectors.Report{Findings: []detectors.Finding{finding(detectors.Info)}}, analyzeFlags{settings: settings{failOn: severityOrNever{set: true}}}, false, 1},
+		{"cut", detectors.Report{Traces: []detectors.Trace{whole, cut}}, analyzeFlags{settings: settings{failOnIncomplete: true}}, false, 1},
+		{"whole", detectors.Report{Traces: []detectors.Trace{whole}}, analyzeFlags{settings: settings{failOnIncomplete: true}}, false, 0},
 		{"cut, but not asked", detectors.Report{Traces: []detectors.Trace{cut}}, analyzeFlags{}, false, 0},
-		{"one could not be read", detectors.Report{Findings: []detectors.Finding{finding(detectors.Critical)}}, analyzeFlags{failOn: high}, true, 2},
+		{"accepted into a baseline", detectors.Report{Findings: []detectors.Finding{finding(detectors.Critical)}}, analyzeFlags{settings: settings{failOn: high}, writeBaseline: "x"}, false, 0},
+		{"one could not be read", detectors.Report{Findings: []detectors.Finding{finding(detectors.Critical)}}, analyzeFlags{settings: settings{failOn: high}}, true, 2},
 	}
 	for _, test := range tests {
 		if got := exitStatus(&test.report, &test.flags, test.unreadable); got != test.want {

@@ -53,7 +53,7 @@ type requestFlag struct {
 }
 
 func (f *requestFlag) String() string { return "" }
-func (f *requestFlag) Type() string   { return "string" }
+func (f *requestFlag) Type() string   { return "format" }
 func (f *requestFlag) Set(v string) error {
 	if v == "" {
 		return errors.New("must not be empty")

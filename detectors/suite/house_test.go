@@ -24,13 +24,17 @@ func TestImportsPointDown(t *testing.T) {
 	}{
 		{`^traceload$`, `^` + module},
 		{`^source$`, `^` + module},
-		{`^(detectors|render|cmd|source|tracetest|flight)(/|$)`, `^golang\.org/x/exp/trace`},
+		{`^(traceload|detectors|render|source|gate|cmd)`, `go\.yaml\.in`},
+		{`^(detectors|render|cmd|source|gate|config|tracetest|flight)(/|$)`, `^golang\.org/x/exp/trace`},
+		{`^gate$`, `^` + module + `(cmd|config|render|source|traceload|fixtures|detectors/)`},
+		{`^config$`, `^` + module + `(cmd|render|source|traceload|fixtures|detectors/)`},
+		{`^detectors(/|$)`, `^` + module + `(gate|config)`},
 		{`^detectors$`, `^` + module + `(cmd|render|fixtures)|^` + module + `detectors/(suite|[a-z]+$)`},
 		{`^detectors/internal/`, `^` + module + `(cmd|render|fixtures)`},
 		{`^detectors/[a-z]+$`, `^` + module + `(cmd|render|source|fixtures)`},
 		{`^render$`, `^` + module + `(cmd|source|traceload|fixtures|detectors/)`},
-		{`^(traceload|detectors|render|source)`, `cobra|pflag`},
-		{`^(traceload|detectors|source|cmd)`, `tablewriter`},
+		{`^(traceload|detectors|render|source|gate|config)`, `cobra|pflag`},
+		{`^(traceload|detectors|source|cmd|gate|config)`, `tablewriter`},
 	}
 	room := regexp.MustCompile(`^detectors/[a-z]+$`)
 	seen := 0
