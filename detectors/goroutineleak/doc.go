@@ -35,7 +35,9 @@
 // goroutine alive that could know the channel stands where such a line can still
 // be reached, nobody is left to end the wait. So a single goroutine may be told.
 // The end of the test that started a goroutine is taken likewise: whatever still
-// waits then is left behind, however short the trace.
+// waits then is left behind, however short the trace. Only a goroutine that a
+// sync.Once started, the one of its kind, may serve the whole program, whichever
+// test came first.
 //
 // Goroutines of the standard library and of many modules that are meant to wait
 // (accept loops, flushers of logs, exporters of metrics, …) stand in a table,

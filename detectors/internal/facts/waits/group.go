@@ -214,6 +214,10 @@ func (t *Table) scene(p *traceload.Program, gr *Group, stuck []parked) *scene {
 		sc.last = max(sc.last, pk.came(s.Wait))
 	}
 	slices.Sort(sc.arrivals)
+	if len(stuck) == 1 {
+		site := t.births.Of(stuck[0].g)
+		sc.once = site != nil && site.Born == 1 && startedOnce(p, stuck[0].g)
+	}
 	if s.Wait.IsLock() {
 		sc.holder, sc.holderSure = t.holder(p, gr)
 	}
@@ -239,6 +243,12 @@ func requestOver(p *traceload.Program, g *traceload.Goroutine, creator *traceloa
 		return false
 	}
 	return false
+}
+
+// startedOnce tells whether the go statement that started g was reached through
+// a sync.Once (so are sync.OnceFunc and its kin).
+func startedOnce(p *traceload.Program, g *traceload.Goroutine) bool {
+	return slices.ContainsFunc(p.Stack(g.CreatedAt).Frames, func(id traceload.FrameID) bool { return p.Frame(id).Func == "sync.(*Once).doSlow" })
 }
 
 // inRequest tells whether a stack serves a request.

@@ -65,6 +65,10 @@ const (
 	weightTestOver    = 5.0 // the test that started them is over: what they did before is no excuse
 	weightRequestOver = 1.5 // the request on whose behalf they were started has been answered
 
+	// A sync.Once started it, and it is the only one: whoever came first did that
+	// for the whole program, and it outlives a test as it would outlive a request.
+	weightOnce = -5.0
+
 	// What the source says of the channel.
 	weightNobodyLeft = 5.0  // all that can happen to it is known, and nobody is left who could end the wait
 	weightMostLeft   = 2.5  // … for most of them
@@ -113,6 +117,7 @@ type scene struct {
 	holder         string        // where a goroutine works that may hold the lock, "" if none
 	holderSure     bool
 
+	once         bool   // a sync.Once started the only one that was ever started there
 	test         string // a test that is over, and started some of them
 	testsOver    int    // how many were started by tests that are over
 	requestsOver int    // … by handlers of requests that are
@@ -325,6 +330,9 @@ func (sc *scene) judgeQueue(sum *odds.Sum) {
 
 func (sc *scene) judgeFamily(sum *odds.Sum) {
 	n, lock := sc.stuck, sc.wait.IsLock()
+	if sc.once && restful(sc.wait) && sc.wait != traceload.WaitChanSend {
+		sum.Note(weightOnce, "a sync.Once started it and no other: it may serve the whole program")
+	}
 	if sc.main && n == 1 && !lock {
 		sum.Note(weightMain, "main waits here, perhaps for the end of the program")
 	}

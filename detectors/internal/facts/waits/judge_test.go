@@ -58,6 +58,7 @@ func TestJudge(t *testing.T) {
 		{"three receivers that the source says are forlorn", scene{wait: receive, arrivals: all(3, 0, 900*ms), reach: reach{gone: 3}}, true},
 		{"one receiver whose test is over, in a short trace", scene{wait: receive, length: 60 * ms, arrivals: all(1, 0, 0), testsOver: 1, test: "TestX"}, true},
 		{"workers of a test that is over", scene{wait: receive, arrivals: all(50, 0, ms), last: ms, wokenBefore: 50, ended: 400, usual: 20 * ms, longest: 30 * ms, testsOver: 50}, true},
+		{"the sender of a Once, whose test is over", scene{wait: send, arrivals: all(1, 0, 0), once: true, testsOver: 1}, true},
 		{"receivers that requests left behind", scene{wait: receive, arrivals: all(5, 0, 940*ms), requestsOver: 5}, true},
 
 		// At rest.
@@ -66,6 +67,7 @@ func TestJudge(t *testing.T) {
 		{"who waits for signals", scene{wait: receive, arrivals: all(1, 0, 0), reach: reach{notified: true, gone: 1}}, false},
 		{"main, on a channel that nobody else knows", scene{wait: receive, arrivals: all(1, 0, 0), main: true, reach: reach{gone: 1}}, false},
 		{"a timer in a test that is over", scene{wait: sel, arrivals: all(1, 0, 0), ended: 5, timers: 5, testsOver: 1}, false},
+		{"a singleton that a test happened to start", scene{wait: receive, arrivals: all(1, 0, 0), once: true, testsOver: 1}, false},
 		{"a known goroutine of a test that is over", scene{wait: sel, arrivals: all(1, 0, 0), atRest: "flushes", testsOver: 1}, false},
 		{"a pool of workers", scene{wait: receive, arrivals: all(50, 0, ms), last: ms}, false},
 		{"a pool that has worked", scene{wait: receive, arrivals: all(50, 0, ms), last: ms, wokenBefore: 50, ended: 400, usual: 20 * ms, longest: 30 * ms}, false},
