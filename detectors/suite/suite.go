@@ -15,6 +15,7 @@ import (
 	"github.com/tracedoc/tracedoc/detectors/timeoutfired"
 	"github.com/tracedoc/tracedoc/detectors/timerchurn"
 	"github.com/tracedoc/tracedoc/detectors/tinygoroutines"
+	"github.com/tracedoc/tracedoc/detectors/waitunbounded"
 )
 
 // All returns all detectors, sorted by name.
@@ -32,5 +33,6 @@ func All() []*detectors.Detector {
 		timeoutfired.Detector,
 		timerchurn.Detector,
 		tinygoroutines.Detector,
+		waitunbounded.Detector,
 	}
 }

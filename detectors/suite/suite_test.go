@@ -33,6 +33,7 @@ var contract = map[string]struct {
 	"goroutine-growth":        {detectors.Growth, "unbounded burst"},
 	"cancel-never-fired":      {detectors.Cancellation, "context done-channel foreign-context"},
 	"timeout-fired":           {detectors.Timeouts, "context-deadline timer-select"},
+	"wait-unbounded":          {detectors.Timeouts, "network channel lock"},
 	"timer-churn":             {detectors.Timeouts, "after-in-loop polling"},
 	"chatty-handoff":          {detectors.Batching, "per-item ping-pong"},
 	"serial-waits":            {detectors.Batching, "same-call independent-calls"},

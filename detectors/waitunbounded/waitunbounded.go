@@ -1,0 +1,355 @@
+package waitunbounded
+
+import (
+	_ "embed"
+	"strings"
+	"time"
+
+	"github.com/tracedoc/tracedoc/detectors"
+	"github.com/tracedoc/tracedoc/detectors/internal/histogram"
+	"github.com/tracedoc/tracedoc/traceload"
+)
+
+//go:embed doc.go
+var doc string
+
+// Detector is the room's description.
+var Detector = &detectors.Detector{
+	Name:   "wait-unbounded",
+	Family: detectors.Timeouts,
+	Doc:    doc,
+	Causes: []detectors.Cause{
+		{Name: networkCause, Pattern: "conn-deadline", Cap: detectors.High},
+		{Name: channelCause, Pattern: "receive-with-deadline", Cap: detectors.High},
+		{Name: lockCause, Pattern: "lock-with-a-way-out", Cap: detectors.Medium},
+	},
+	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindBlock, traceload.KindUnblock, traceload.KindEnd),
+	Yields:  []string{"deadlock", "goroutine-leak", "cancel-never-fired"},
+	New: func(p *detectors.Pass) detectors.Observer {
+		return &observer{pass: p, byPlace: map[place]*site{}, lives: map[traceload.FrameID]*histogram.Histogram{}}
+	},
+}
+
+const (
+	networkCause = "network"
+	channelCause = "channel"
+	lockCause    = "lock"
+)
+
+const (
+	longest    = 200 * time.Millisecond // a shorter wait nobody complains of
+	timesUsual = 20                     // … and so many times as long as nine of ten
+	history    = 20                     // waits at the line, to know what is usual
+	along      = 0.5                    // share of the wait that somebody must have waited along
+	shortLife  = 0.2                    // of the wait: how long goroutines like it live that are started for a result
+	lives      = 10                     // of them
+)
+
+// observer follows each goroutine's waits, and who asked it for something.
+type observer struct {
+	pass    *detectors.Pass
+	byPlace map[place]*site
+	sites   []*site
+	byStack []*site // by StackID; nil: not looked up yet
+	slots   []guest // by Goroutine.Slot
+	lives   map[traceload.FrameID]*histogram.Histogram
+
+	elsewhere site // in byStack, for waits that are not judged
+}
+
+type place struct {
+	frame traceload.FrameID
+	cause string
+}
+
+// site is a line at which goroutines wait.
+type site struct {
+	frame   traceload.FrameID
+	cause   string
+	call    string // the function of the standard library that waits, "" if the line itself does
+	asks    bool   // the stack shows that an answer was asked for
+	serves  bool   // the stack is that of an HTTP handler
+	testing bool
+
+	lengths histogram.Histogram // of the waits that ended
+	ends    int                 // … by a deadline, a timer, a cancellation or a closed connection
+	long    []wait              // that stood out, at most maxLong
+	nlong   int
+}
+
+// maxLong is how many long waits of a line are kept.
+const maxLong = 64
+
+// wait is one that stands out.
+type wait struct {
+	g          traceload.GoID
+	stack      traceload.StackID
+	reason     traceload.StringID
+	entry      traceload.StackID
+	created    traceload.StackID
+	began, end traceload.Time
+	open       bool // it is not over when the trace ends
+	victim     victim
+}
+
+// victim is a goroutine that waits for the one that waits; id is NoGoroutine
+// for one outside of the program.
+type victim struct {
+	id      traceload.GoID
+	stack   traceload.StackID
+	reason  traceload.StringID
+	entry   traceload.StackID
+	created traceload.StackID
+	began   traceload.Time
+}
+
+// guest is what is known of one goroutine that is alive.
+type guest struct {
+	site  *site
+	began traceload.Time
+	known bool // the wait began in the trace
+
+	owes traceload.GoID    // who asked it for something; NoGoroutine if nobody did, or it is done
+	rest traceload.FrameID // where it waited to be asked
+}
+
+// Observe implements detectors.Observer.
+func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
+	g := ev.G
+	switch ev.Kind {
+	case traceload.KindStatus, traceload.KindCreate:
+		for len(o.slots) <= int(g.Slot) {
+			o.slots = append(o.slots, guest{})
+		}
+		v := &o.slots[g.Slot]
+		if ev.Kind == traceload.KindStatus && ev.From == traceload.StateUnknown && v.site != nil {
+			return // only its stack became known
+		}
+		*v = guest{owes: traceload.NoGoroutine}
+	case traceload.KindBlock:
+		v := o.guest(g)
+		if v == nil || g.System || g.Wait == traceload.WaitRuntime {
+			return
+		}
+		if v.rest != 0 && v.rest == p.SiteID(ev.Stack) {
+			v.owes, v.rest = traceload.NoGoroutine, 0 // back to rest: it is done
+		}
+		v.site, v.began, v.known = o.site(p, ev.Stack, g.Wait), p.Now, true
+	case traceload.KindUnblock:
+		v := o.guest(g)
+		if v == nil || g.System || ev.Wait == traceload.WaitRuntime {
+			return
+		}
+		if s := v.site; s != nil && v.known {
+			o.ended(p, s, v, ev)
+		}
+		v.site = nil
+		o.ask(p, ev)
+	case traceload.KindEnd:
+		if v := o.guest(g); v != nil {
+			o.died(p, g)
+			*v = guest{owes: traceload.NoGoroutine}
+		}
+	}
+}
+
+func (o *observer) guest(g *traceload.Goroutine) *guest {
+	if g == nil || int(g.Slot) >= len(o.slots) {
+		return nil
+	}
+	return &o.slots[g.Slot]
+}
+
+// died notes how long goroutines with that entry function live.
+func (o *observer) died(p *traceload.Program, g *traceload.Goroutine) {
+	if !g.BornKnown || g.System {
+		return
+	}
+	entry := p.EntryID(g)
+	h := o.lives[entry]
+	if h == nil {
+		h = &histogram.Histogram{}
+		o.lives[entry] = h
+	}
+	h.Add(p.Now.Sub(g.Born))
+}
+
+// ask notes who gave whom something to do.
+func (o *observer) ask(p *traceload.Program, ev *traceload.Event) {
+	if ev.Waker != traceload.WakerGoroutine || ev.Wait.IsLock() {
+		return
+	}
+	asker, asked, rest := ev.By, ev.G, p.SiteID(ev.Stack)
+	if ev.Wait == traceload.WaitChanSend { // the one that took it is asked
+		asker, asked, rest = ev.G, ev.By, p.SiteID(ev.ByStack)
+	}
+	v, from := o.guest(asked), o.guest(asker)
+	if v == nil || from == nil || rest == 0 {
+		return
+	}
+	if from.owes == asked.ID { // an answer
+		from.owes = traceload.NoGoroutine
+		return
+	}
+	if v.owes == traceload.NoGoroutine { // otherwise it is at it, and was given what it needs
+		v.owes, v.rest = asker.ID, rest
+	}
+}
+
+// ended books a wait that is over.
+func (o *observer) ended(p *traceload.Program, s *site, v *guest, ev *traceload.Event) {
+	length := ev.Lived
+	if endsIt(p, ev) {
+		s.ends++
+		return
+	}
+	if s.lengths.N() >= history && length >= longest && length >= timesUsual*s.lengths.Quantile(0.9) {
+		o.long(p, s, v, ev.G, ev.Stack, ev.Reason, false)
+	}
+	s.lengths.Add(length)
+}
+
+// endsIt tells whether a wait was ended by something that is there to end it.
+func endsIt(p *traceload.Program, ev *traceload.Event) bool {
+	switch ev.Waker {
+	case traceload.WakerDeadline, traceload.WakerTimer:
+		return true
+	}
+	frames := p.Stack(ev.ByStack).Frames
+	for _, f := range frames[:min(len(frames), 4)] {
+		fn := p.Frame(f).Func
+		if fn == "context.(*cancelCtx).cancel" || strings.HasPrefix(fn, "internal/poll.") || fn == "runtime.closechan" {
+			return true
+		}
+	}
+	return false
+}
+
+// long keeps a wait that stands out, if somebody suffers from it.
+func (o *observer) long(p *traceload.Program, s *site, v *guest, g *traceload.Goroutine, stack traceload.StackID, reason traceload.StringID, open bool) {
+	w := wait{g: g.ID, stack: stack, reason: reason, entry: g.Entry, created: g.CreatedAt, began: v.began, end: p.Now, open: open,
+		victim: victim{id: traceload.NoGoroutine, began: v.began}}
+	if !o.waitsAlong(p, v, g, &w) && !s.asks && !s.serves {
+		return
+	}
+	s.nlong++
+	if len(s.long) < maxLong {
+		s.long = append(s.long, w)
+	}
+}
+
+// waitsAlong finds who waits for g, which has been waiting at s: who asked it,
+// or who started it for its result.
+func (o *observer) waitsAlong(p *traceload.Program, v *guest, g *traceload.Goroutine, w *wait) bool {
+	if from := p.Goroutine(v.owes); from != nil && o.suffers(p, from, w) {
+		return true
+	}
+	from := p.Goroutine(g.Creator)
+	if from == nil || !g.BornKnown {
+		return false
+	}
+	// Goroutines like g must be short-lived: otherwise its creator waits for
+	// the end of the program.
+	h := o.lives[p.EntryID(g)]
+	if h == nil || h.N() < lives || float64(h.Quantile(0.75)) > shortLife*float64(w.end.Sub(w.began)) {
+		return false
+	}
+	return o.suffers(p, from, w)
+}
+
+// suffers tells whether a goroutine has been waiting for most of w, and for
+// another one; it becomes w's victim then.
+func (o *observer) suffers(p *traceload.Program, from *traceload.Goroutine, w *wait) bool {
+	if from.State != traceload.StateWaiting || from.System || !from.SinceKnown {
+		return false
+	}
+	switch from.Wait {
+	case traceload.WaitSleep, traceload.WaitNetwork, traceload.WaitCond:
+		return false // it waits for something else
+	}
+	if float64(p.InState(from)) < along*float64(w.end.Sub(w.began)) {
+		return false
+	}
+	w.victim = victim{from.ID, from.Stack, from.Reason, from.Entry, from.CreatedAt, from.Since}
+	return true
+}
+
+// site returns the line of a wait that is to be judged; nil for others.
+func (o *observer) site(p *traceload.Program, stack traceload.StackID, wait traceload.Wait) *site {
+	for len(o.byStack) <= int(stack) {
+		o.byStack = append(o.byStack, nil)
+	}
+	s := o.byStack[stack]
+	if s == nil {
+		s = o.lookUp(p, stack, wait)
+		o.byStack[stack] = s
+	}
+	if s == &o.elsewhere {
+		return nil
+	}
+	return s
+}
+
+func (o *observer) lookUp(p *traceload.Program, stack traceload.StackID, wait traceload.Wait) *site {
+	frame := p.SiteID(stack)
+	if frame == 0 || p.Frame(frame).Origin != traceload.OriginUser {
+		return &o.elsewhere
+	}
+	st := p.Stack(stack)
+	below := func(fn string) bool { // between the wait and the user's line
+		for _, f := range st.Frames[:st.Site] {
+			if p.Frame(f).Func == fn {
+				return true
+			}
+		}
+		return false
+	}
+	asks := below("net/http.(*Transport).roundTrip") || below("net/http.(*Transport).RoundTrip")
+	cause := ""
+	switch {
+	case wait == traceload.WaitNetwork && !below("net.(*TCPListener).Accept") && !below("net.(*UnixListener).Accept"),
+		wait == traceload.WaitSelect && asks:
+		cause = networkCause
+	case (wait == traceload.WaitChanReceive || wait == traceload.WaitChanSend) && st.Owner == st.Site:
+		cause = channelCause
+	case wait.IsLock():
+		cause = lockCause
+	default:
+		return &o.elsewhere
+	}
+	key := place{frame, cause}
+	if s, ok := o.byPlace[key]; ok {
+		return s
+	}
+	s := &site{frame: frame, cause: cause, asks: asks, testing: st.Testing}
+	if cause == networkCause && st.Site > 0 {
+		s.call = p.Frame(st.Frames[st.Site-1]).Func
+	}
+	for _, f := range st.Frames[st.Site:] {
+		if p.Frame(f).Func == "net/http.(*conn).serve" {
+			s.serves = true
+		}
+	}
+	o.byPlace[key] = s
+	o.sites = append(o.sites, s)
+	return s
+}
+
+// Finish implements detectors.Observer.
+func (o *observer) Finish(p *traceload.Program) {
+	for g := range p.Live {
+		v := o.guest(g)
+		if v == nil || v.site == nil || !v.known || g.State != traceload.StateWaiting {
+			continue
+		}
+		s, length := v.site, p.Now.Sub(v.began)
+		if s.lengths.N() >= history && length >= longest && length >= timesUsual*s.lengths.Quantile(0.9) {
+			o.long(p, s, v, g, g.Stack, g.Reason, true)
+		}
+	}
+	for _, s := range o.sites {
+		if s.nlong > 0 && s.ends == 0 {
+			o.judge(p, s)
+		}
+	}
+}
