@@ -56,7 +56,11 @@ type ChanRef struct {
 	// Made says that the make of the channel can be seen, in the same function
 	// or, for a field, wherever in the package the field is set; always with
 	// the same size.
-	Made   bool
+	Made bool
+	// Fresh says that the channel, or the struct that holds it, is a variable
+	// of the same function, declared within the innermost loop around the
+	// operation if there is one: each time it is another.
+	Fresh  bool
 	Buffer int // if Made: the size of its buffer; -1 if it is no constant
 	// Path is the way to the channel, as for locks.
 	Path Path
@@ -202,7 +206,31 @@ func (f *file) channel(e ast.Expr, send bool) ChanRef {
 	if c.Origin == OriginLocal || c.Origin == OriginParameter || c.Origin == OriginField || c.Origin == OriginPackage {
 		c.Buffer, c.Made = fn.made(e, r)
 	}
+	c.Fresh = c.Made && r.root != nil && !packageLevel(r.root) && f.inTurn(e, r.root.Pos())
 	return c
+}
+
+// inTurn tells whether a position lies within the innermost function or loop
+// around an expression.
+func (f *file) inTurn(e ast.Expr, at token.Pos) bool {
+	var turn ast.Node
+	ast.Inspect(f.ast, func(n ast.Node) bool {
+		if n == nil || e.Pos() < n.Pos() || e.Pos() >= n.End() {
+			return false
+		}
+		switch n := n.(type) {
+		case *ast.FuncDecl:
+			turn = n.Body
+		case *ast.FuncLit:
+			turn = n.Body
+		case *ast.ForStmt:
+			turn = n.Body
+		case *ast.RangeStmt:
+			turn = n.Body
+		}
+		return true
+	})
+	return turn != nil && turn.Pos() <= at && at < turn.End()
 }
 
 // chanOrigin follows local variables to where the channel comes from.

@@ -3,6 +3,7 @@ package source
 import (
 	"go/ast"
 	"go/token"
+	"slices"
 	"strings"
 )
 
@@ -64,8 +65,12 @@ func conditional(inner []ast.Node) bool {
 		switch n := n.(type) {
 		case *ast.IfStmt: // the line is in a branch, not in the condition
 			return i+1 < len(inner) && inner[i+1] != n.Cond && inner[i+1] != n.Init && looks(n.Cond)
-		case *ast.CommClause:
-			return n.Comm == nil
+		case *ast.CommClause: // of a select that looks for more than the end of everything
+			sel, ok := stmtAround(inner, i).(*ast.SelectStmt)
+			return n.Comm == nil && ok && slices.ContainsFunc(sel.Body.List, func(s ast.Stmt) bool {
+				c, ok := s.(*ast.CommClause)
+				return ok && c.Comm != nil && !endsAll(c.Comm)
+			})
 		case *ast.CaseClause:
 			return true
 		}
@@ -73,13 +78,55 @@ func conditional(inner []ast.Node) bool {
 	return false
 }
 
-// leaves tells whether a loop's body ends the loop where it has found something.
+// stmtAround is the statement around the block that the i-th node lies in.
+func stmtAround(nodes []ast.Node, i int) ast.Node {
+	if i < 2 {
+		return nil
+	}
+	return nodes[i-2]
+}
+
+// endsAll tells whether a case of a select receives from a context, or from what
+// is called as the channels that are closed when all is over.
+func endsAll(comm ast.Stmt) bool {
+	e := commExpr(comm)
+	if e == nil {
+		return false
+	}
+	if !looks(e) {
+		return true
+	}
+	name := ""
+	switch e := ast.Unparen(e).(type) {
+	case *ast.Ident:
+		name = e.Name
+	case *ast.SelectorExpr:
+		name = e.Sel.Name
+	}
+	switch strings.ToLower(name) {
+	case "done", "stop", "stopped", "quit", "exit", "closed", "closing", "shutdown":
+		return true
+	}
+	return false
+}
+
+// commExpr is what a case of a select receives from; nil for a send.
+func commExpr(s ast.Stmt) ast.Expr {
+	if x, ok := commOperation(s).(*ast.UnaryExpr); ok {
+		return x.X
+	}
+	return nil
+}
+
+// leaves tells whether a loop's body ends its turn where it has found something.
 func leaves(body *ast.BlockStmt) bool {
 	found := false
 	ast.Inspect(body, func(n ast.Node) bool {
 		switch n := n.(type) {
-		case *ast.FuncLit, *ast.SelectStmt:
+		case *ast.FuncLit:
 			return false
+		case *ast.CommClause: // the end of everything is not what it looks for
+			return n.Comm == nil || looks(commExpr(n.Comm))
 		case *ast.IfStmt:
 			if !looks(n.Cond) {
 				return true
@@ -89,7 +136,7 @@ func leaves(body *ast.BlockStmt) bool {
 				case *ast.ReturnStmt:
 					found = true
 				case *ast.BranchStmt:
-					found = found || s.Tok == token.BREAK
+					found = found || s.Tok == token.BREAK || s.Tok == token.CONTINUE
 				}
 			}
 		}

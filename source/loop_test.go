@@ -56,6 +56,47 @@ func looks(done func() bool, queue func() (int, bool)) {
 	}
 }
 
+func skips(ctx interface{ Done() chan int }, queue func() bool, tick chan int) {
+	for {
+		if queue() {
+			continue
+		}
+		pause() // looks
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick:
+			if queue() {
+				return
+			}
+		}
+		pause() // looks
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			if queue() {
+				return
+			}
+		case <-tick:
+		}
+		pause() // paces
+	}
+}
+
+func stops(stop chan struct{}) {
+	for {
+		select {
+		case <-stop:
+			return
+		default:
+			pause() // paces
+		}
+	}
+}
+
 func drains(c chan int) {
 	for {
 		select {
@@ -96,8 +137,8 @@ func main() {}
 			t.Errorf("line %d, %s: got %d, %v", i+1, strings.TrimSpace(line), got, known)
 		}
 	}
-	if checked != 10 {
-		t.Errorf("%d lines checked, want 10", checked)
+	if checked != 14 {
+		t.Errorf("%d lines checked, want 14", checked)
 	}
 	if _, known := tree.Loop(filepath.Join(dir, "none.go"), 3); known {
 		t.Error("a file that is not there has a loop")

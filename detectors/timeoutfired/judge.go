@@ -154,7 +154,7 @@ func judgeDeadline(s *site, length time.Duration) *verdict {
 	case l.receives == l.count && s.userWaits:
 		v.note(weightDoneOnly, "the goroutine waits for nothing but the end of the context")
 	}
-	if s.sent >= often && share(l.cameBack, l.count) >= most && share(s.answered+s.given+s.peers, s.sent) < most {
+	if s.userWaits && s.sent >= often && share(l.cameBack, l.count) >= most && share(s.answered+s.given+s.peers, s.sent) < most {
 		v.note(weightPolls, "the goroutine waits here again and again without having asked anybody: it polls")
 	}
 	if s.userWaits && share(l.looping, l.count) >= most && share(l.gone, l.count) >= most {
@@ -203,7 +203,7 @@ func judgeTimer(s *site, said timed.Select, length time.Duration) *verdict {
 	answers := s.sent >= often
 	switch {
 	case said.Reply:
-		v.note(weightAnswered, "the source: it waits for a channel that the same function has made, for the answer")
+		v.note(weightAnswered, "the source: it waits on a channel that was made for just this answer")
 	case s.sent == 0:
 		v.note(weightNeverWell, "no wait there ended well")
 	case answers && share(s.answered, s.sent) >= most:
@@ -222,6 +222,7 @@ func judgeTimer(s *site, said timed.Select, length time.Duration) *verdict {
 		v.note(weightFinished, "when the time is over, the goroutine that it had asked is at rest again (%d of %d times)", l.finished, l.count)
 	}
 	switch {
+	case said.Reply: // each turn asks anew
 	case share(l.cameBack, l.count) >= most:
 		v.note(weightMainLoop, "after the timer it comes back to the same select without having asked anybody (%d of %d times)", l.cameBack, l.count)
 	case share(s.returns, s.sent) >= inLoop:

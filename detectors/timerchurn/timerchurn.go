@@ -3,6 +3,7 @@ package timerchurn
 import (
 	_ "embed"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tracedoc/tracedoc/detectors"
@@ -265,7 +266,7 @@ func (o *observer) block(p *traceload.Program, ev *traceload.Event) {
 		}
 		s.goroutines++
 		s.entry, s.created = g.Entry, g.CreatedAt
-		s.testing = s.testing || p.Stack(ev.Stack).Testing
+		s.testing = s.testing || p.Stack(ev.Stack).Testing || strings.HasSuffix(p.Frame(s.frame).File, "_test.go")
 	}
 }
 

@@ -22,15 +22,18 @@
 // next message. So somebody must suffer. Either the stack shows that an answer
 // was asked for (an HTTP client's request, or a handler that serves one), or
 // another goroutine waits for this one: it had started it or given it work,
-// which was not done, and waited for at least half of that time. A worker that
-// waits where it always waits for work has nothing to do and is left in peace;
-// so is one that was started and lives as long as the program.
+// which was not done, and waited for at least half of that time, and not in a
+// select, out of which it may have another way. A worker that waits where it
+// always waits for work has nothing to do and is left in peace; so is one that
+// was started and lives as long as the program. A line at which a quarter of
+// the waits stand out is one where that is usual.
 //
 // # What it cannot see
 //
 // Deadlines that never passed: an http.Client with a Timeout of a minute looks
 // like one without. Timeouts of the kernel. Whom a request in a buffered
-// channel was for. Lines that waited fewer than twenty times have no history.
+// channel was for. Where the program is client and server at once and its server
+// stands still at a lock, the lock alone is told. Lines that waited fewer than twenty times have no history.
 // What the time was lost to: the other side may have had good reasons.
 //
 // # Repair

@@ -40,19 +40,16 @@ func (o *observer) judge(p *traceload.Program, s *site) {
 		sum += weight
 	}
 	usual := s.lengths.Quantile(0.9)
-	worst, open, victims := s.long[0], 0, 0
+	worst, victims := s.long[0], 0
 	for _, w := range s.long {
 		if w.length() > worst.length() {
 			worst = w
-		}
-		if w.open {
-			open++
 		}
 		if w.victim.id != traceload.NoGoroutine {
 			victims++
 		}
 	}
-	note(0, "%s took %s or more; nine of ten of the %d others at this line took %s or less", detectors.Count(s.nlong, "wait"), detectors.Duration(longest), s.lengths.N()-(s.nlong-open), detectors.Duration(usual))
+	note(0, "%s took %s or more; nine of ten of the %d others at this line took %s or less", detectors.Count(s.nlong, "wait"), detectors.Duration(longest), s.lengths.N(), detectors.Duration(usual))
 	if victims > 0 {
 		note(weightVictim, "%d of them had a goroutine waiting along that had asked for what was to be done", victims)
 	} else {
@@ -112,9 +109,6 @@ var waitsFor = map[string]string{networkCause: "the network", channelCause: "a c
 func (s *site) finding(p *traceload.Program, worst *wait, evidence []detectors.Evidence, confidence float64) detectors.Finding {
 	site := detectors.FrameOf(p.Frame(s.frame))
 	usual, p99 := s.lengths.Quantile(0.5), s.lengths.Quantile(0.99)
-	if p99 >= longest { // the long ones themselves
-		p99 = s.lengths.Quantile(0.9)
-	}
 	limit := max(limitTimes*p99, 10*time.Millisecond)
 	var lost, saved time.Duration
 	sufferers := map[traceload.GoID]bool{}
@@ -140,7 +134,7 @@ func (s *site) finding(p *traceload.Program, worst *wait, evidence []detectors.E
 	if s.call != "" {
 		fmt.Fprintf(&b, ", in %s,", detectors.Short(s.call))
 	}
-	fmt.Fprintf(&b, " goroutines waited %d times, half of them for %s or less and 99 of 100 for %s or less, but %s lasted %s or longer",
+	fmt.Fprintf(&b, " goroutines waited %d times, half of them for %s or less and 99 of 100 for %s or less, and besides %s lasted %s or longer",
 		s.lengths.N(), detectors.Duration(usual), detectors.Duration(p99), detectors.Count(s.nlong, "wait"), detectors.Duration(longest))
 	if worst.open {
 		fmt.Fprintf(&b, "; the longest has lasted %s and is not over when the trace ends", detectors.Duration(worst.length()))

@@ -2,6 +2,7 @@ package waitunbounded
 
 import (
 	_ "embed"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,7 +25,7 @@ var Detector = &detectors.Detector{
 		{Name: lockCause, Pattern: "lock-with-a-way-out", Cap: detectors.Medium},
 	},
 	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindBlock, traceload.KindUnblock, traceload.KindEnd),
-	Yields:  []string{"deadlock", "goroutine-leak", "cancel-never-fired"},
+	Yields:  []string{"deadlock", "goroutine-leak", "cancel-never-fired", "lock-contention", "lock-held-while-blocked"},
 	New: func(p *detectors.Pass) detectors.Observer {
 		return &observer{pass: p, byPlace: map[place]*site{}, lives: map[traceload.FrameID]*histogram.Histogram{}}
 	},
@@ -42,6 +43,8 @@ const (
 	history    = 20                     // waits at the line, to know what is usual
 	along      = 0.5                    // share of the wait that somebody must have waited along
 	shortLife  = 0.2                    // of the wait: how long goroutines like it live that are started for a result
+	habit      = 0.25                   // share of long waits from which they are the line's habit
+	loopsFrom  = 3                      // waits in a row at one line that make a goroutine a worker, which nobody waits for just because he has started it
 	lives      = 10                     // of them
 )
 
@@ -58,7 +61,8 @@ type observer struct {
 }
 
 type place struct {
-	frame traceload.FrameID
+	file  string
+	line  int
 	cause string
 }
 
@@ -71,10 +75,12 @@ type site struct {
 	serves  bool   // the stack is that of an HTTP handler
 	testing bool
 
-	lengths histogram.Histogram // of the waits that ended
+	lengths histogram.Histogram // of the waits that ended, without outliers
 	ends    int                 // … by a deadline, a timer, a cancellation or a closed connection
 	long    []wait              // that stood out, at most maxLong
 	nlong   int
+
+	outliers int // waits that stood out and ended, also those that nobody suffered from
 }
 
 // maxLong is how many long waits of a line are kept.
@@ -105,9 +111,11 @@ type victim struct {
 
 // guest is what is known of one goroutine that is alive.
 type guest struct {
-	site  *site
+	site  *site // where it waits; nil if it does not
+	last  *site
 	began traceload.Time
 	known bool // the wait began in the trace
+	turns int  // how often it has waited at site, and nowhere else since
 
 	owes traceload.GoID    // who asked it for something; NoGoroutine if nobody did, or it is done
 	rest traceload.FrameID // where it waited to be asked
@@ -134,7 +142,12 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 		if v.rest != 0 && v.rest == p.SiteID(ev.Stack) {
 			v.owes, v.rest = traceload.NoGoroutine, 0 // back to rest: it is done
 		}
-		v.site, v.began, v.known = o.site(p, ev.Stack, g.Wait), p.Now, true
+		s := o.site(p, ev.Stack, g.Wait)
+		if s != v.last {
+			v.turns = 0
+		}
+		v.site, v.last, v.began, v.known = s, s, p.Now, true
+		v.turns++
 	case traceload.KindUnblock:
 		v := o.guest(g)
 		if v == nil || g.System || ev.Wait == traceload.WaitRuntime {
@@ -203,8 +216,10 @@ func (o *observer) ended(p *traceload.Program, s *site, v *guest, ev *traceload.
 		s.ends++
 		return
 	}
-	if s.lengths.N() >= history && length >= longest && length >= timesUsual*s.lengths.Quantile(0.9) {
+	if length >= longest && length >= timesUsual*s.lengths.Quantile(0.9) {
+		s.outliers++
 		o.long(p, s, v, ev.G, ev.Stack, ev.Reason, false)
+		return
 	}
 	s.lengths.Add(length)
 }
@@ -245,7 +260,7 @@ func (o *observer) waitsAlong(p *traceload.Program, v *guest, g *traceload.Gorou
 		return true
 	}
 	from := p.Goroutine(g.Creator)
-	if from == nil || !g.BornKnown {
+	if from == nil || !g.BornKnown || v.turns > loopsFrom {
 		return false
 	}
 	// Goroutines like g must be short-lived: otherwise its creator waits for
@@ -264,8 +279,8 @@ func (o *observer) suffers(p *traceload.Program, from *traceload.Goroutine, w *w
 		return false
 	}
 	switch from.Wait {
-	case traceload.WaitSleep, traceload.WaitNetwork, traceload.WaitCond:
-		return false // it waits for something else
+	case traceload.WaitSleep, traceload.WaitNetwork, traceload.WaitCond, traceload.WaitSelect:
+		return false // it waits for something else, or can give up
 	}
 	if float64(p.InState(from)) < along*float64(w.end.Sub(w.began)) {
 		return false
@@ -317,11 +332,11 @@ func (o *observer) lookUp(p *traceload.Program, stack traceload.StackID, wait tr
 	default:
 		return &o.elsewhere
 	}
-	key := place{frame, cause}
+	key := place{p.Frame(frame).File, p.Frame(frame).Line, cause} // a line has several frames where it was inlined
 	if s, ok := o.byPlace[key]; ok {
 		return s
 	}
-	s := &site{frame: frame, cause: cause, asks: asks, testing: st.Testing}
+	s := &site{frame: frame, cause: cause, asks: asks, testing: st.Testing || strings.HasSuffix(p.Frame(frame).File, "_test.go")}
 	if cause == networkCause && st.Site > 0 {
 		s.call = p.Frame(st.Frames[st.Site-1]).Func
 	}
@@ -343,13 +358,34 @@ func (o *observer) Finish(p *traceload.Program) {
 			continue
 		}
 		s, length := v.site, p.Now.Sub(v.began)
-		if s.lengths.N() >= history && length >= longest && length >= timesUsual*s.lengths.Quantile(0.9) {
+		if length >= longest && length >= timesUsual*s.lengths.Quantile(0.9) {
 			o.long(p, s, v, g, g.Stack, g.Reason, true)
 		}
 	}
+	locked := lockedServer(p)
 	for _, s := range o.sites {
-		if s.nlong > 0 && s.ends == 0 {
+		if locked && s.asks {
+			s.long = slices.DeleteFunc(s.long, func(w wait) bool { return w.open && w.victim.id == traceload.NoGoroutine })
+		}
+		s.long = slices.DeleteFunc(s.long, func(w wait) bool { return w.length() < timesUsual*s.lengths.Quantile(0.9) })
+		if len(s.long) > 0 && s.ends == 0 && s.lengths.N() >= history && float64(s.outliers) <= habit*float64(s.lengths.N()) {
 			o.judge(p, s)
 		}
 	}
+}
+
+// lockedServer tells whether an HTTP server of this very program stands still
+// at a lock when the trace ends: its clients here hang because of that.
+func lockedServer(p *traceload.Program) bool {
+	for g := range p.Live {
+		if g.State != traceload.StateWaiting || !g.Wait.IsLock() || p.InState(g) < longest {
+			continue
+		}
+		for _, f := range p.Stack(g.Stack).Frames {
+			if p.Frame(f).Func == "net/http.(*conn).serve" {
+				return true
+			}
+		}
+	}
+	return false
 }

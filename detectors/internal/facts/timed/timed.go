@@ -15,7 +15,7 @@ type Select struct {
 	Pause  bool // beside a timer it waits for the end of everything only
 	Ticker bool // its only timer is a ticker
 	Answer bool // it waits for something that may come
-	Reply  bool // … on a channel that the same function has made
+	Reply  bool // … on a channel that was made for this one wait
 	After  bool // it calls time.After
 }
 
@@ -38,7 +38,7 @@ func SelectAt(src detectors.Source, f *traceload.Frame) Select {
 		case c.Origin == source.OriginTicker:
 			found.Ticker = true
 		case c.Origin == source.OriginContext:
-		case c.Origin == source.OriginLocal && c.Made:
+		case c.Fresh && !c.Send:
 			found.Answer, found.Reply = true, true
 		case !c.Send && strings.HasSuffix(c.Type, "chan struct{}"): // closed when all is over
 		default:
