@@ -110,6 +110,53 @@ func TestJudgeTimer(t *testing.T) {
 	}
 }
 
+// What the source says settles what the trace leaves open.
+func TestJudgeTimerWithSource(t *testing.T) {
+	request := func(change func(*site)) *site { // through busy workers: nobody seems to be asked
+		s := &site{userWaits: true, goroutines: 8, sent: 60, returns: 50, timer: expiring(30, 10*ms)}
+		s.wellAfter(60, 3*ms)
+		change(s)
+		return s
+	}
+	tests := []struct {
+		name string
+		site *site
+		said timed.Select
+		want bool
+	}{
+		{"without source", request(func(*site) {}), timed.Select{}, false},
+		{"a channel made for the answer", request(func(*site) {}), timed.Select{Answer: true, Reply: true}, true},
+		{"a pause", request(func(s *site) { s.askedWell, s.answered, s.timer.asked, s.returns = 60, 60, 30, 0 }), timed.Select{Pause: true}, false},
+		{"a ticker", request(func(s *site) { s.askedWell, s.answered, s.timer.asked, s.returns = 60, 60, 30, 0 }), timed.Select{Ticker: true, Pause: true}, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if v := judgeTimer(tt.site, tt.said, length); (v.confidence >= 0.5) != tt.want {
+				t.Errorf("confidence %.2f, want a finding: %v; %v", v.confidence, tt.want, v.evidence)
+			}
+		})
+	}
+}
+
+func TestBeatsWithSomeMissed(t *testing.T) {
+	l := &lapses{}
+	for i := range 20 {
+		l.lengths.Add(time.Duration(i+1) * ms)
+		l.interval(time.Duration(15*(1+i%2)) * ms)
+	}
+	if !l.beats() {
+		t.Error("intervals of one and two beats are not taken for a ticker's")
+	}
+	l = &lapses{}
+	for i := range 20 {
+		l.lengths.Add(time.Duration(i+1) * ms)
+		l.interval(time.Duration(15+7*(i%5)) * ms)
+	}
+	if l.beats() {
+		t.Error("intervals of any length are taken for a ticker's")
+	}
+}
+
 func TestATickerThatStartsWorkDoesNotAbandonIt(t *testing.T) {
 	l := expiring(30, 10*ms).with(func(l *lapses) { l.asked, l.unfinished = 30, 30 })
 	if !l.abandons() {
