@@ -162,7 +162,9 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 		o.slots[g.Slot] = turn{}
 		if ev.Kind == traceload.KindCreate {
 			o.act(ev.By)
-			o.ask(ev.By, g, 0)
+			if asks(p, ev.ByStack) {
+				o.ask(ev.By, g, 0)
+			}
 		} else if g.State == traceload.StateWaiting {
 			o.slots[g.Slot].site = o.site(p, g.Stack, g.Wait)
 		}
@@ -278,7 +280,7 @@ func (o *observer) unblock(p *traceload.Program, ev *traceload.Event) {
 	if t == nil || ev.Wait.IsLock() {
 		return
 	}
-	if ev.Waker == traceload.WakerGoroutine {
+	if ev.Waker == traceload.WakerGoroutine && asks(p, ev.ByStack) {
 		if ev.Wait == traceload.WaitChanSend { // the one that took it is asked
 			o.ask(ev.G, ev.By, p.SiteID(ev.ByStack))
 		} else {
@@ -296,6 +298,14 @@ func (o *observer) unblock(p *traceload.Program, ev *traceload.Event) {
 	}
 	s.wakes++
 	t.awake, t.acted, t.partial, t.slept = true, false, false, ev.Lived
+}
+
+// asks tells whether it is the program that wakes or starts somebody at the top
+// of this stack: what the standard library does so is its own affair, such as
+// the goroutine that watches a request's connection.
+func asks(p *traceload.Program, id traceload.StackID) bool {
+	st := p.Stack(id)
+	return st.Owner < 0 || p.Frame(st.Frames[st.Owner]).Origin == traceload.OriginUser
 }
 
 // ask notes that one goroutine asked another one, which waits for such at rest.
