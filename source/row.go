@@ -30,7 +30,8 @@ type Row struct {
 }
 
 // InRow looks at calls of a frame's function, by their lines in the order in
-// which they are made; several calls must stand on different lines. false means
+// which they are made; several calls must stand on different lines, and of one the
+// frame's Callee says which it is, if it is known. false means
 // that the source is not at hand, or that there is no call at one of the lines.
 //
 // It follows values through assignments, not through fields of what a call's
@@ -49,6 +50,7 @@ func (t *Tree) InRow(f Frame, lines []int) (Row, bool) {
 	r := &rowReader{fn: fn, body: fn.body(), lines: lines, fed: map[any]bool{}, made: map[int]bool{}, values: true}
 	var row Row
 	if len(lines) == 1 {
+		r.callee = plainName(f.Callee)
 		loop, kind := r.loopAround(lines[0])
 		if row.Loop = kind; loop != nil {
 			r.loop, r.body = loop, loopBody(loop)
@@ -77,16 +79,27 @@ func (t *Tree) InRow(f Frame, lines []int) (Row, bool) {
 
 // rowReader walks statements in their order and keeps what the calls have given so far.
 type rowReader struct {
-	fn    *function
-	body  *ast.BlockStmt
-	loop  ast.Stmt // around the only line; nil if none
-	round int      // of the loop
-	lines []int
+	fn     *function
+	body   *ast.BlockStmt
+	loop   ast.Stmt // around the only line; nil if none
+	round  int      // of the loop
+	lines  []int
+	callee string // the name of the function that the only line calls; "" if unknown
 
 	fed    map[any]bool // types.Object, or the name where types are unknown
 	made   map[int]bool // lines of calls passed so far
 	feeds  bool
 	values bool
+}
+
+// plainName is the name after the last dot of a full name; "" for a literal's.
+func plainName(full string) string {
+	name := dropBrackets(full)
+	name = name[strings.LastIndexByte(name, '.')+1:]
+	if isNumbered(name, "func") || isNumbered(name, "gowrap") || isNumber(name) {
+		return ""
+	}
+	return name
 }
 
 func loopBody(n ast.Stmt) *ast.BlockStmt {
@@ -287,7 +300,7 @@ func (r *rowReader) assign(s ast.Node, right, left []ast.Expr) {
 	fed := slices.ContainsFunc(right, func(e ast.Expr) bool { return r.mentions(e) })
 	if call != nil {
 		line := r.lineOf(call)
-		if fed && (len(r.made) > 0 || r.round > 0) {
+		if r.mentions(call) && (len(r.made) > 0 || r.round > 0) {
 			r.feeds = true
 		}
 		r.made[line] = true
@@ -321,7 +334,7 @@ func (r *rowReader) callIn(list []ast.Expr) (found *ast.CallExpr) {
 			if _, ok := n.(*ast.FuncLit); ok || found != nil {
 				return false
 			}
-			if call, ok := n.(*ast.CallExpr); ok && r.lineOf(call) != 0 {
+			if call, ok := n.(*ast.CallExpr); ok && r.lineOf(call) != 0 && (r.callee == "" || lastName(call.Fun) == r.callee) {
 				found = call
 			}
 			return true
@@ -399,9 +412,8 @@ func (r *rowReader) key(id *ast.Ident) any {
 
 func (r *rowReader) isError(id *ast.Ident) bool {
 	if t := r.fn.typeOf(id); t != nil {
-		if n, ok := t.(*types.Named); ok && n.Obj().Pkg() == nil && n.Obj().Name() == "error" {
-			return true
-		}
+		n, ok := t.(*types.Named)
+		return ok && n.Obj().Pkg() == nil && n.Obj().Name() == "error"
 	}
 	return strings.HasPrefix(id.Name, "err") || strings.HasSuffix(id.Name, "Err")
 }

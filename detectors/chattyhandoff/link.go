@@ -155,7 +155,7 @@ func operationOf(p *traceload.Program, st *traceload.Stack) operation {
 		return other // the standard library hands over by its own rules: io.Pipe, net/http, …
 	}
 	switch top := p.Frame(st.Frames[0]).Func; {
-	case strings.HasPrefix(top, "runtime.chansend"), top == "runtime.selectnbsend":
+	case strings.HasPrefix(top, "runtime.chansend"), top == "runtime.closechan", top == "runtime.selectnbsend":
 		return sends
 	case strings.HasPrefix(top, "runtime.chanrecv"), top == "runtime.selectnbrecv":
 		return receives

@@ -18,7 +18,8 @@
 // where it reads the next, in a goroutine that was started for one piece of
 // work, or in a runtime/trace task or region. Three such must have been seen whole
 // (one will do for a task or region). Goroutines that were started side by side for
-// one fan-out already share the work, and are left in peace; so is main.
+// one fan-out already share the work, and are left in peace; so is main, and so are
+// goroutines whose one piece of work takes more than a quarter of the trace.
 //
 // same-call: at least 5 calls each time. Side by side, eight at a time, they would
 // take as long as the longest of them or an eighth of the sum. independent-calls: two or

@@ -15,6 +15,7 @@ const (
 	unitsFrom    = 3                // seen whole; one if it is a task or region
 	savesFrom    = time.Millisecond // on average and unit
 	savesShare   = 0.2              // of the unit's time
+	unitAtMost   = 4                // a request takes no more than this part of the trace, on average
 	reportableAt = 0.3
 )
 
@@ -40,21 +41,24 @@ type verdict struct {
 	unknown    bool              // the source is not at hand: what one call gives may decide about the next
 }
 
-func (s *stats) worth() bool {
+func (s *stats) worth(now traceload.Time) bool {
 	n := time.Duration(max(s.units, 1))
+	if s.named == 0 && s.length > n*time.Duration(now)/unitAtMost {
+		return false // it goes on and on: a client that makes load, a watcher
+	}
 	return (s.units >= unitsFrom || s.named > 0) && s.saved >= savesFrom*n && s.saved.Seconds() >= savesShare*s.length.Seconds()
 }
 
 func (o *observer) judge(p *traceload.Program) {
 	for _, l := range o.again {
-		if l.worth() {
+		if l.worth(p.Now) {
 			if v := o.judgeLoop(p, l); v.confidence >= reportableAt {
 				o.pass.Report(l.finding(p, v))
 			}
 		}
 	}
 	for _, r := range o.found {
-		if r.worth() {
+		if r.worth(p.Now) {
 			if v := o.judgeRow(p, r); v.confidence >= reportableAt {
 				o.pass.Report(r.finding(p, v))
 			}
@@ -85,12 +89,15 @@ func (o *observer) judgeLoop(p *traceload.Program, l *loop) *verdict {
 // the call outward.
 func (o *observer) lookForLoop(p *traceload.Program, l *loop, v *verdict) {
 	known := false
-	for _, id := range l.call.place {
-		f := p.Frame(id)
+	for i, id := range l.call.place {
+		f, callee := p.Frame(id), ""
+		if i > 0 {
+			callee = p.Frame(l.call.place[i-1]).Func
+		}
 		if f.Origin != traceload.OriginUser {
 			continue
 		}
-		row, ok := callrow.Look(o.pass.Source(), f, f.Line)
+		row, ok := callrow.Look(o.pass.Source(), f, callee, f.Line)
 		if !ok {
 			continue
 		}
@@ -133,7 +140,7 @@ func (o *observer) judgeRow(p *traceload.Program, r *row) *verdict {
 	if r.named > 0 {
 		v.Note(weightNamed, "the program says that it is one task: %q", p.String(r.name))
 	}
-	row, ok := callrow.Look(o.pass.Source(), p.Frame(v.frame), lines...)
+	row, ok := callrow.Look(o.pass.Source(), p.Frame(v.frame), "", lines...)
 	switch {
 	case !ok:
 		if v.unproven == "" {

@@ -158,6 +158,9 @@ func (o *observer) birth(p *traceload.Program, ev *traceload.Event, v *visitor) 
 	if by := o.visitor(ev.By); by != nil {
 		by.ask = ask{at: ev.ByStack, on: p.Now, whom: g.ID, child: true}
 	}
+	if st := p.Stack(ev.ByStack); st.Owner < 0 || st.Owner != st.Site {
+		return // a server's own goroutines
+	}
 	if o.latest == nil {
 		o.latest = map[traceload.StackID]sibling{}
 	}

@@ -121,7 +121,8 @@ func (o *observer) close(p *traceload.Program, v *visitor, at bound) {
 		return // the task or region goes on
 	}
 	if u := v.unit; u != nil {
-		if v.named != 0 || v.since > fromRest && at > fromRest && !v.crowd {
+		shared := v.crowd && (v.since == fromBirth || at == fromBirth)
+		if v.named != 0 || v.since > fromRest && at > fromRest && !shared {
 			o.count(p, v, u)
 		}
 		*u = unit{}

@@ -20,8 +20,9 @@ const (
 	ofTraceFrom  = 0.005 // of the trace's time
 	fileAtMost   = 2500 * time.Nanosecond
 	netAtMost    = 20 * time.Microsecond
-	bufferHolds  = 50  // bits that go into one call afterwards: 80 bytes each, 4 kB
-	waitsFrom    = 100 // one wait for room in so many writes: they are large
+	tinyNet      = 1500 * time.Nanosecond // 16 kB to a connection take longer
+	bufferHolds  = 50                     // bits that go into one call afterwards: 80 bytes each, 4 kB
+	waitsFrom    = 100                    // one wait for room in so many writes: they are large
 	reportableAt = 0.3
 )
 
@@ -32,6 +33,7 @@ const (
 	weightFlushed   = 1.5  // a buffer is there, and is flushed each time
 	weightPlain     = 0.4  // its own Write calls: the size is not known
 	weightPlainRead = -0.8 // … Read: it may have a large buffer of its own
+	weightUnknown   = -0.8
 	weightLong      = 0.5  // rows of hundreds
 	weightBroadcast = -2.5 // a row may go to as many connections
 	weightBlocked   = -1.5
@@ -63,6 +65,8 @@ func (o *observer) judge(p *traceload.Program, s *place) *verdict {
 		v.Note(weightFlushed, "there is a buffer, and it is flushed each time")
 	case s.format != "":
 		v.Note(weightFormatted, "%s handles a value, a word or a line at a time", detectors.Short(s.format))
+	case s.writes && s.network && v.half > tinyNet:
+		v.Note(weightUnknown, "how much goes into each is not known")
 	case s.writes:
 		v.Note(weightPlain, "half of them took no more than %s: little goes in, most likely", detectors.Duration(v.half))
 	default:

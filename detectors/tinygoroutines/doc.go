@@ -13,7 +13,7 @@
 // long each ran. A start belongs to a burst if another at the same line came no
 // more than 200 µs before. There must be 2,000 in bursts; half of them must run for
 // no more than 1 µs, measured with the tracer on; no more than a tenth may wait
-// for anything but a lock or a send, since who waits is not there to compute; and
+// for anything but a lock, a send or their own children, since who waits is not there to compute; and
 // starting them must cost half a percent of one processor over the whole trace.
 //
 // A start is reckoned to cost 0.4 µs of processor time, in all: 0.4 to 0.9 µs

@@ -18,7 +18,7 @@ var Detector = &detectors.Detector{
 	Family:  detectors.Batching,
 	Doc:     doc,
 	Causes:  []detectors.Cause{{Name: "spawn-per-item", Pattern: "chunk-work", Cap: detectors.Medium}},
-	Watches: traceload.KindSet(traceload.KindCreate, traceload.KindBlock, traceload.KindStart, traceload.KindStop, traceload.KindSyscallBegin, traceload.KindSyscallEnd, traceload.KindEnd),
+	Watches: traceload.KindSet(traceload.KindCreate, traceload.KindBlock, traceload.KindUnblock, traceload.KindStart, traceload.KindStop, traceload.KindSyscallBegin, traceload.KindSyscallEnd, traceload.KindEnd),
 	New: func(p *detectors.Pass) detectors.Observer {
 		return &observer{pass: p, byStacks: map[stacks]*site{}, bySite: map[sites]*site{}}
 	},
@@ -45,6 +45,7 @@ type sites struct{ created, entry traceload.FrameID }
 type life struct {
 	site    *site
 	ran     time.Duration
+	waits   bool // now
 	waited  bool // for something that it may have been started to wait for
 	blocked bool // by a lock, or in a send
 }
@@ -89,8 +90,14 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 		case ev.Wait.IsLock() || ev.Wait == traceload.WaitChanSend:
 			l.blocked = true
 		default:
+			l.waits = true
+		}
+	case traceload.KindUnblock:
+		// Waiting for one's own child is part of a recursion.
+		if l.waits && (ev.By == nil || ev.By.Creator != g.ID) {
 			l.waited = true
 		}
+		l.waits = false
 	case traceload.KindEnd:
 		l.site.end(l)
 		*l = life{}

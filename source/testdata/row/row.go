@@ -30,6 +30,15 @@ func items(s *store, ids []string) (list []user) {
 	return list
 }
 
+func appended(s *store, ids []string) (list []int) {
+	for _, id := range ids {
+		list = append(list, first(s.cart(id))) // row: items - values
+	}
+	return list
+}
+
+func first(n int, _ error) int { return n }
+
 func counted(s *store, ids []string) {
 	all := make([]user, len(ids))
 	for i := 0; i < len(ids); i++ {

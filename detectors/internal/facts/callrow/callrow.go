@@ -20,10 +20,11 @@ const (
 )
 
 // Look asks src about calls of f's function at the given lines, in the order in
-// which they are made. false means that there is no source, or that it has no such calls.
-func Look(src detectors.Source, f *traceload.Frame, lines ...int) (Row, bool) {
+// which they are made; callee is the full name of what one line calls, "" if
+// unknown. false means that there is no source, or that it has no such calls.
+func Look(src detectors.Source, f *traceload.Frame, callee string, lines ...int) (Row, bool) {
 	if src == nil {
 		return Row{}, false
 	}
-	return src.InRow(source.Frame{Func: f.Func, File: f.File, Line: f.Line}, lines)
+	return src.InRow(source.Frame{Func: f.Func, File: f.File, Line: f.Line, Callee: callee}, lines)
 }
