@@ -14,7 +14,7 @@
 // apart. A wait for anything but room to write ends a row, and so does any other
 // system call: after a wait there was nothing yet to put together, and what was
 // synced, opened, or answered in between had to be out. A function is reported
-// if it has 500 calls in rows, if these calls make up a fifth of the time of the
+// if it has 500 calls in rows, if these calls make up a tenth of the time of the
 // rows and half a percent of the trace's, and if half of them are short: 2.5 µs
 // for a file (4 kB take longer), 20 µs for a connection.
 //

@@ -16,7 +16,7 @@ import (
 // and that to one whose reader must be woken up to 16 µs.
 const (
 	callsFrom    = 500
-	shareFrom    = 0.2   // of the rows' time that is spent in calls
+	shareFrom    = 0.1   // of the rows' time that is spent in calls
 	ofTraceFrom  = 0.005 // of the trace's time
 	fileAtMost   = 2500 * time.Nanosecond
 	netAtMost    = 20 * time.Microsecond
