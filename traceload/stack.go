@@ -362,6 +362,7 @@ func newFrame(id FuncID, fn, file string, line int) Frame {
 		f.Origin = OriginUser // also the tests of the standard library itself
 	case pkg == "runtime", pkg == "sync", pkg == "internal/sync", pkg == "sync/atomic", strings.HasPrefix(pkg, "internal/runtime/"),
 		strings.HasPrefix(pkg, "golang.org/x/sync/"), // errgroup and semaphore extend package sync: the line that calls them is the one to show
+		strings.HasSuffix(file, "_cgo_gotypes.go"),   // what cgo generates around a call of C
 		pkg == "" && fn != "":
 		f.Origin = OriginRuntime
 	case stdTrees[first]:

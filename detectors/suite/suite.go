@@ -6,10 +6,14 @@ import (
 	"github.com/tracedoc/tracedoc/detectors/cancelneverfired"
 	"github.com/tracedoc/tracedoc/detectors/chattyhandoff"
 	"github.com/tracedoc/tracedoc/detectors/deadlock"
+	"github.com/tracedoc/tracedoc/detectors/fanoutrunson"
 	"github.com/tracedoc/tracedoc/detectors/goroutinegrowth"
 	"github.com/tracedoc/tracedoc/detectors/goroutineleak"
+	"github.com/tracedoc/tracedoc/detectors/headofline"
 	"github.com/tracedoc/tracedoc/detectors/lockcontention"
 	"github.com/tracedoc/tracedoc/detectors/lockheldwhileblocked"
+	"github.com/tracedoc/tracedoc/detectors/longrun"
+	"github.com/tracedoc/tracedoc/detectors/schedulerlatency"
 	"github.com/tracedoc/tracedoc/detectors/serialwaits"
 	"github.com/tracedoc/tracedoc/detectors/smallio"
 	"github.com/tracedoc/tracedoc/detectors/timeoutfired"
@@ -24,10 +28,14 @@ func All() []*detectors.Detector {
 		cancelneverfired.Detector,
 		chattyhandoff.Detector,
 		deadlock.Detector,
+		fanoutrunson.Detector,
 		goroutinegrowth.Detector,
 		goroutineleak.Detector,
+		headofline.Detector,
 		lockcontention.Detector,
 		lockheldwhileblocked.Detector,
+		longrun.Detector,
+		schedulerlatency.Detector,
 		serialwaits.Detector,
 		smallio.Detector,
 		timeoutfired.Detector,

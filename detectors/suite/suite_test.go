@@ -39,6 +39,10 @@ var contract = map[string]struct {
 	"serial-waits":            {detectors.Batching, "same-call independent-calls"},
 	"small-io":                {detectors.Batching, "syscall network"},
 	"tiny-goroutines":         {detectors.Batching, "spawn-per-item"},
+	"fan-out-runs-on":         {detectors.Cancellation, "first-error"},
+	"head-of-line":            {detectors.Batching, "in-order"},
+	"long-run":                {detectors.Scheduling, "cpu syscall"},
+	"scheduler-latency":       {detectors.Scheduling, "saturated stop-the-world gc-assist"},
 }
 
 func TestContract(t *testing.T) {

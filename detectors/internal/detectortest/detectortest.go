@@ -201,7 +201,7 @@ func check(t *testing.T, h Half, trace, name string, src detectors.Source, list 
 	t.Run(h.Fixture+"/"+h.Name+"/"+name, func(t *testing.T) {
 		rep := Analyze(t, trace, src, list...)
 		wants := h.Wants
-		if src == nil && isDeadlock(h.Wants) {
+		if src == nil {
 			wants = h.wantsWithoutSource(t, name, rep, list)
 		}
 		if src != nil {
@@ -239,7 +239,7 @@ func check(t *testing.T, h Half, trace, name string, src detectors.Source, list 
 }
 
 // withoutSource is the file beside a defect's main.go that says what is told of
-// a deadlock without source, if the trace alone cannot show its cause:
+// it without source, if the trace alone cannot show its cause:
 //
 //	# why it cannot
 //	detector/cause line [trace...]

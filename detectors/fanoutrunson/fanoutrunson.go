@@ -1,0 +1,220 @@
+package fanoutrunson
+
+import (
+	_ "embed"
+	"time"
+
+	"github.com/tracedoc/tracedoc/detectors"
+	"github.com/tracedoc/tracedoc/traceload"
+)
+
+//go:embed doc.go
+var doc string
+
+// Detector finds goroutines that work on although one of their siblings has failed.
+var Detector = &detectors.Detector{
+	Name:   "fan-out-runs-on",
+	Family: detectors.Cancellation,
+	Doc:    doc,
+	Causes: []detectors.Cause{
+		{Name: firstError, Pattern: "errgroup-first-error", Cap: detectors.Medium},
+	},
+	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindBlock, traceload.KindUnblock,
+		traceload.KindSyscallBegin, traceload.KindStart, traceload.KindStop, traceload.KindEnd),
+	New: func(p *detectors.Pass) detectors.Observer {
+		return &observer{pass: p, fans: map[fanKey]*fan{}}
+	},
+}
+
+const firstError = "first-error"
+
+const (
+	maxChildren = 32  // of a round, that are looked at one by one
+	maxRounds   = 256 // of a fan-out that are kept; the rest is counted
+	maxSites    = 8   // that are kept of what the parent does after a round
+)
+
+type observer struct {
+	pass  *detectors.Pass
+	slots []party
+	fans  map[fanKey]*fan
+}
+
+// fanKey is the function that starts goroutines, and what their parent runs.
+type fanKey struct{ entry, starts traceload.FuncID }
+
+// fan is a place where goroutines are started side by side and waited for.
+type fan struct {
+	key     fanKey
+	rounds  []round
+	more    int // rounds that were not kept
+	parents int
+	parent  traceload.GoID
+	lasts   map[traceload.FrameID]int // where children waited last before they ended
+	runs    traceload.FrameID         // what the parent runs
+	wait    traceload.StackID         // where the parent waits for them
+	start   traceload.StackID
+	entry   traceload.StackID // of the children
+	testing bool
+}
+
+// round is one time that children were started and waited for.
+type round struct {
+	children int
+	joined   traceload.Time // when the parent went on
+	sites    [maxSites]traceload.FrameID
+	nsites   int
+	kids     []kid
+	parent   traceload.GoID
+}
+
+// kid is one child of a round.
+type kid struct {
+	id   traceload.GoID
+	born traceload.Time
+	end  traceload.Time
+	cpu  time.Duration     // running time
+	last traceload.FrameID // where it waited last
+}
+
+// party is one goroutine's part, as a parent and as a child.
+type party struct {
+	// As a parent.
+	fan   *fan
+	open  bool // children are at work
+	after int  // index+1 in fan.rounds of the round that is over, 0 for none
+	count int  // children started in this round
+	kids  []kid
+	// As a child.
+	parent traceload.GoID
+	last   traceload.FrameID
+	cpu    time.Duration
+}
+
+// Observe implements detectors.Observer.
+func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
+	g := ev.G
+	if ev.Kind == traceload.KindStatus || ev.Kind == traceload.KindCreate {
+		for len(o.slots) <= int(g.Slot) {
+			o.slots = append(o.slots, party{parent: traceload.NoGoroutine})
+		}
+		y := &o.slots[g.Slot]
+		if ev.Kind == traceload.KindStatus && ev.From == traceload.StateUnknown {
+			return
+		}
+		*y = party{parent: traceload.NoGoroutine, kids: y.kids[:0]}
+		if ev.Kind == traceload.KindCreate && ev.By != nil && !ev.By.System && !g.System && int(ev.By.Slot) < len(o.slots) {
+			y.parent = ev.By.ID
+			o.start(p, ev)
+		}
+		return
+	}
+	if g.System || int(g.Slot) >= len(o.slots) {
+		return
+	}
+	y := &o.slots[g.Slot]
+	if ev.From == traceload.StateRunning {
+		y.cpu += ev.Lived
+	}
+	switch ev.Kind {
+	case traceload.KindBlock, traceload.KindSyscallBegin:
+		if site := p.SiteID(ev.Stack); site != 0 && ev.Wait != traceload.WaitRuntime {
+			y.last = site
+			y.visit(site)
+		}
+	case traceload.KindUnblock:
+		if y.open && ev.Wait == traceload.WaitWaitGroup && ev.By != nil {
+			o.join(p, ev, y)
+		}
+	case traceload.KindEnd:
+		o.endChild(p, g, y)
+		*y = party{parent: traceload.NoGoroutine, kids: y.kids[:0]}
+	}
+}
+
+// start notes that a parent has started a child.
+func (o *observer) start(p *traceload.Program, ev *traceload.Event) {
+	b := &o.slots[ev.By.Slot]
+	site := p.SiteID(ev.ByStack)
+	if site == 0 {
+		return
+	}
+	key := fanKey{p.Frame(p.EntryID(ev.By)).FuncID, p.Frame(site).FuncID}
+	if b.fan == nil || b.fan.key != key {
+		f := o.fans[key]
+		if f == nil {
+			f = &fan{key: key, lasts: map[traceload.FrameID]int{}}
+			o.fans[key] = f
+		}
+		b.fan, b.open = f, false
+		f.testing = f.testing || p.Stack(ev.ByStack).Testing
+	}
+	if !b.open {
+		b.open, b.count, b.after, b.kids = true, 0, 0, b.kids[:0]
+	}
+	b.count++
+	if b.count == 1 {
+		b.fan.start, b.fan.entry, b.fan.runs = ev.ByStack, ev.Stack, p.EntryID(ev.By)
+	}
+	b.visit(site)
+}
+
+// visit notes what a parent does after a round.
+func (y *party) visit(site traceload.FrameID) {
+	if y.after == 0 || y.open || y.fan == nil {
+		return
+	}
+	r := &y.fan.rounds[y.after-1]
+	for _, s := range r.sites[:r.nsites] {
+		if s == site {
+			return
+		}
+	}
+	if r.nsites < maxSites {
+		r.sites[r.nsites] = site
+		r.nsites++
+	}
+}
+
+// endChild notes the end of a child whose parent still waits for others.
+func (o *observer) endChild(p *traceload.Program, g *traceload.Goroutine, y *party) {
+	parent := p.Goroutine(y.parent)
+	if parent == nil || int(parent.Slot) >= len(o.slots) {
+		return
+	}
+	b := &o.slots[parent.Slot]
+	if b.fan == nil || !b.open || p.Frame(p.SiteID(g.CreatedAt)).FuncID != b.fan.key.starts {
+		return
+	}
+	b.fan.lasts[y.last]++
+	if len(b.kids) < maxChildren {
+		b.kids = append(b.kids, kid{g.ID, g.Born, p.Now, y.cpu, y.last})
+	}
+}
+
+// join closes a round: the last child has woken its parent.
+func (o *observer) join(p *traceload.Program, ev *traceload.Event, y *party) {
+	f := y.fan
+	y.open = false
+	if by := ev.By; by.Creator == ev.G.ID && int(by.Slot) < len(o.slots) && len(y.kids) < maxChildren {
+		c := &o.slots[by.Slot]
+		y.kids = append(y.kids, kid{by.ID, by.Born, p.Now, c.cpu + p.InState(by), c.last})
+	}
+	if y.count < 2 || y.count > maxChildren || len(y.kids) < y.count {
+		return // others than its children had a part in it
+	}
+	f.wait = ev.Stack
+	if f.parent != ev.G.ID {
+		f.parent = ev.G.ID
+		f.parents++
+	}
+	if len(f.rounds) >= maxRounds {
+		f.more++
+		return
+	}
+	f.rounds = append(f.rounds, round{children: y.count, joined: p.Now, kids: append([]kid(nil), y.kids...), parent: ev.G.ID})
+	y.after = len(f.rounds)
+}
+
+// Finish implements detectors.Observer.
+func (o *observer) Finish(p *traceload.Program) { o.judge(p) }

@@ -1,0 +1,298 @@
+package headofline
+
+import (
+	_ "embed"
+	"time"
+
+	"github.com/tracedoc/tracedoc/detectors"
+	"github.com/tracedoc/tracedoc/traceload"
+)
+
+//go:embed doc.go
+var doc string
+
+// Detector finds results that are ready and wait behind one that is not.
+var Detector = &detectors.Detector{
+	Name:   "head-of-line",
+	Family: detectors.Batching,
+	Doc:    doc,
+	Yields: []string{"deadlock"},
+	Causes: []detectors.Cause{
+		{Name: inOrder, Pattern: "take-as-completed", Cap: detectors.Medium},
+	},
+	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindBlock, traceload.KindUnblock, traceload.KindEnd),
+	New: func(p *detectors.Pass) detectors.Observer {
+		return &observer{pass: p, lines: map[lineKey]*line{}, jobs: map[jobKey]*job{}}
+	},
+}
+
+const inOrder = "in-order"
+
+const (
+	// remembered is how many of a taker's waits are kept: whoever stood ready
+	// during one is mostly taken within the next.
+	remembered = 8
+	// waitFrom is the shortest wait for the slow one that counts.
+	waitFrom = 200 * time.Microsecond
+	// endedKept is how many goroutines of a job that have ended are kept, to
+	// tell which of them had begun later than one that is still at work.
+	endedKept = 32
+)
+
+type observer struct {
+	pass  *detectors.Pass
+	slots []party
+	lines map[lineKey]*line
+	jobs  map[jobKey]*job
+}
+
+// jobKey tells goroutines with one job: by what they run, and who started them.
+type jobKey struct {
+	entry   traceload.FuncID
+	created traceload.FrameID
+}
+
+// job is what the goroutines of one job have in common.
+type job struct {
+	key    jobKey
+	ended  [endedKept]interval // the lives of those that ended last
+	n      int
+	feeder *job // whose goroutines give it work
+}
+
+// lineKey is where results are taken, and where they are given.
+type lineKey struct{ take, give traceload.FrameID }
+
+// line is results that are taken in order.
+type line struct {
+	count      int // waits of the taker
+	key        lineKey
+	proved     int           // waits for one during which another stood ready to give at the same line
+	overtaken  int           // waits for one during which others had ended that began later
+	lost       time.Duration // by those who stood ready and had more to do, and those who had more work to give
+	hits       int
+	waited     time.Duration // by the taker, for the slow ones
+	taker      traceload.GoID
+	victims    int
+	ids        [detectors.MaxGroupIDs]traceload.GoID
+	takeStack  traceload.StackID
+	giveStack  traceload.StackID // of one that stood ready
+	waitStack  traceload.StackID // of one that lost time
+	takerEntry traceload.StackID
+	entry      traceload.StackID
+	created    traceload.StackID
+	reason     traceload.StringID
+	testing    bool
+	longest    interval
+	slow       traceload.GoID // whom the longest was for
+}
+
+type interval struct {
+	from, to traceload.Time
+}
+
+func (i interval) overlap(from, to traceload.Time) time.Duration {
+	return max(0, min(i.to, to).Sub(max(i.from, from)))
+}
+
+// wait is a taker's wait for one result.
+type wait struct {
+	interval
+	line *line
+	job  *job // of whom it was for
+	slow traceload.GoID
+	by   traceload.GoID // who created that one
+	born traceload.Time // when; 0 if unknown
+}
+
+// party is one goroutine's part in it.
+type party struct {
+	job     *job
+	waits   [remembered]wait // as a taker
+	next    uint8
+	ready   wait          // the wait that it last stood ready behind
+	pending time.Duration // that it stood so, and has lost if it goes on
+	stack   traceload.StackID
+	reason  traceload.StringID
+}
+
+// Observe implements detectors.Observer.
+func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
+	g := ev.G
+	if ev.Kind == traceload.KindStatus || ev.Kind == traceload.KindCreate {
+		for len(o.slots) <= int(g.Slot) {
+			o.slots = append(o.slots, party{})
+		}
+		if ev.Kind == traceload.KindCreate || ev.From != traceload.StateUnknown || o.slots[g.Slot].job == nil {
+			o.slots[g.Slot] = party{}
+		}
+		return
+	}
+	if g.System || int(g.Slot) >= len(o.slots) {
+		return
+	}
+	y := &o.slots[g.Slot]
+	switch ev.Kind {
+	case traceload.KindBlock:
+		if y.pending > 0 && gives(ev.Wait) && p.SiteID(ev.Stack) == y.ready.line.key.give {
+			y.ready.line.lose(g, y, y.pending, &y.ready) // it has made another result
+			y.pending = 0
+		}
+	case traceload.KindUnblock:
+		if ev.Waker == traceload.WakerGoroutine && ev.By != nil && int(ev.By.Slot) < len(o.slots) && !ev.Wait.IsLock() {
+			o.woken(p, ev, y)
+		}
+	case traceload.KindEnd:
+		if g.BornKnown {
+			j := o.jobOf(p, g, y)
+			j.ended[j.n%endedKept] = interval{g.Born, p.Now}
+			j.n++
+		}
+		*y = party{}
+	}
+}
+
+// gives tells whether a goroutine that waits so may be about to give something.
+func gives(w traceload.Wait) bool {
+	return w == traceload.WaitChanSend || w == traceload.WaitSelect
+}
+
+func (o *observer) jobOf(p *traceload.Program, g *traceload.Goroutine, y *party) *job {
+	if y.job == nil {
+		key := jobKey{p.Frame(p.EntryID(g)).FuncID, p.SiteID(g.CreatedAt)}
+		y.job = o.jobs[key]
+		if y.job == nil {
+			y.job = &job{key: key}
+			o.jobs[key] = y.job
+		}
+	}
+	return y.job
+}
+
+// woken takes the end of a wait of g's by another goroutine.
+func (o *observer) woken(p *traceload.Program, ev *traceload.Event, y *party) {
+	by := &o.slots[ev.By.Slot]
+	mine, theirs := o.jobOf(p, ev.G, y), o.jobOf(p, ev.By, by)
+	began := p.Now - traceload.Time(ev.Lived)
+	if ev.Wait == traceload.WaitChanReceive || ev.Wait == traceload.WaitSelect && operation(p, ev.ByStack) == "runtime.chansend1" {
+		// by gives, g takes.
+		if y.pending > 0 { // it would have waited for work anyway
+			y.pending = max(0, y.pending-ev.Lived)
+		}
+		mine.feeder = theirs
+		o.idle(ev, by, began)
+		o.took(p, ev, y, began, theirs)
+		return
+	}
+	if !gives(ev.Wait) {
+		return
+	}
+	// g gives, by takes. Which of by's waits did g stand ready behind?
+	give := p.SiteID(ev.Stack)
+	for i := range by.waits {
+		w := &by.waits[i]
+		if w.line == nil || w.slow == ev.G.ID || !ev.FromKnown {
+			continue
+		}
+		d := w.overlap(began, p.Now)
+		if d < waitFrom {
+			continue
+		}
+		switch {
+		case w.line.key.give == give && w.job == mine:
+			w.line.proved++
+			w.line.giveStack = ev.Stack
+			y.ready, y.pending, y.stack, y.reason = *w, y.pending+d, ev.Stack, ev.Reason
+		case w.by == ev.G.ID || w.job.feeder == mine:
+			since := overtaken(w)
+			if d := w.overlap(max(began, since), p.Now); since > 0 && d > 0 {
+				w.line.overtaken++
+				y.stack, y.reason = ev.Stack, ev.Reason
+				w.line.lose(ev.G, y, d, w)
+			}
+		}
+	}
+	// One that has stood ready lets its creator go on: it held one of a bounded number of places.
+	if by.pending > 0 && ev.By.Creator == ev.G.ID {
+		if d := by.ready.overlap(began, p.Now); d >= waitFrom {
+			y.stack, y.reason = ev.Stack, ev.Reason
+			by.ready.line.lose(ev.G, y, d, &by.ready)
+			by.pending = 0
+		}
+	}
+}
+
+// overtaken says since when a result was ready that had been begun later than
+// the one that w was for: its goroutine ended while that was waited for. If
+// all gave to one channel it would have ended the wait. 0 if there is none.
+func overtaken(w *wait) (since traceload.Time) {
+	for _, life := range w.job.ended[:min(w.job.n, endedKept)] {
+		if w.born > 0 && life.from > w.born && life.to > w.from+traceload.Time(waitFrom/2) && life.to < w.to && (since == 0 || life.to < since) {
+			since = life.to
+		}
+	}
+	return since
+}
+
+// idle notes that a worker had nothing to do because its feeder waited for
+// the taker: that is what proves that others could have gone on.
+func (o *observer) idle(ev *traceload.Event, by *party, began traceload.Time) {
+	if w := &by.ready; w.line != nil && by.pending == 0 && w.overlap(began, ev.Time) >= waitFrom {
+		w.line.overtaken++
+	}
+}
+
+func operation(p *traceload.Program, stack traceload.StackID) string {
+	if s := p.Stack(stack); len(s.Frames) > 0 {
+		return p.Frame(s.Frames[0]).Func
+	}
+	return ""
+}
+
+// took notes the wait of a taker that one result has ended.
+func (o *observer) took(p *traceload.Program, ev *traceload.Event, y *party, began traceload.Time, giver *job) {
+	if ev.Lived < waitFrom || !ev.FromKnown {
+		return
+	}
+	key := lineKey{p.SiteID(ev.Stack), p.SiteID(ev.ByStack)}
+	if key.take == 0 || key.give == 0 {
+		return
+	}
+	l := o.lines[key]
+	if l == nil {
+		l = &line{key: key}
+		o.lines[key] = l
+	}
+	w := wait{interval: interval{began, p.Now}, line: l, job: giver, slow: ev.By.ID, by: ev.By.Creator}
+	if ev.By.BornKnown {
+		w.born = ev.By.Born
+	}
+	l.count++
+	l.waited += ev.Lived
+	l.takeStack, l.takerEntry, l.taker = ev.Stack, ev.G.Entry, ev.G.ID
+	l.testing = l.testing || p.Stack(ev.Stack).Testing
+	y.waits[y.next] = w
+	y.next = (y.next + 1) % remembered
+}
+
+// lose books time that g has lost behind w.
+func (l *line) lose(g *traceload.Goroutine, y *party, d time.Duration, w *wait) {
+	l.lost += d
+	l.hits++
+	if w.to.Sub(w.from) > l.longest.to.Sub(l.longest.from) {
+		l.longest, l.slow = w.interval, w.slow
+	}
+	l.waitStack, l.reason, l.entry, l.created = y.stack, y.reason, g.Entry, g.CreatedAt
+	for _, id := range l.ids[:min(l.victims, len(l.ids))] {
+		if id == g.ID {
+			return
+		}
+	}
+	if l.victims < len(l.ids) {
+		l.ids[l.victims] = g.ID
+	}
+	l.victims++
+}
+
+// Finish implements detectors.Observer.
+func (o *observer) Finish(p *traceload.Program) { o.judge(p) }

@@ -1,0 +1,411 @@
+package schedulerlatency
+
+import (
+	_ "embed"
+	"time"
+
+	"github.com/tracedoc/tracedoc/detectors"
+	"github.com/tracedoc/tracedoc/traceload"
+)
+
+//go:embed doc.go
+var doc string
+
+// Detector finds goroutines that could run and do not, and who keeps them from it.
+var Detector = &detectors.Detector{
+	Name:   "scheduler-latency",
+	Family: detectors.Scheduling,
+	Doc:    doc,
+	Causes: []detectors.Cause{
+		{Name: saturated, Pattern: "leave-processors-free", Cap: detectors.High},
+		{Name: stopTheWorld, Pattern: "no-stop-the-world", Cap: detectors.High},
+		{Name: gcAssist, Pattern: "allocate-less", Cap: detectors.Medium},
+	},
+	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindBlock, traceload.KindUnblock,
+		traceload.KindStart, traceload.KindStop, traceload.KindSyscallBegin, traceload.KindSyscallEnd, traceload.KindEnd,
+		traceload.KindRangeBegin, traceload.KindRangeEnd, traceload.KindMetric, traceload.KindSample),
+	New: func(p *detectors.Pass) detectors.Observer {
+		return &observer{
+			pass: p, crews: map[crewKey]*crew{}, exchanges: map[[2]*crew]int{}, hogs: map[hogKey]*hog{},
+			pauses: pauses{calls: map[callKey]*call{}}, assists: assists{sites: map[traceload.FrameID]*assistSite{}},
+		}
+	},
+}
+
+const (
+	saturated    = "saturated"
+	stopTheWorld = "stop-the-world"
+	gcAssist     = "gc-assist"
+)
+
+const (
+	// longBurst is the running time without a wait from which a goroutine
+	// counts as one that keeps its processor: the scheduler's time slice
+	// (runtime/proc.go, forcePreemptNS), after which it takes a processor away.
+	longBurst = 10 * time.Millisecond
+	// shortBurst bounds the work of a goroutine that suffers: whoever has much
+	// more to do than that has to share anyway.
+	shortBurst = 2 * time.Millisecond
+	// starvedFrom is the shortest wait for a processor that counts. Starting a
+	// goroutine on an idle processor takes some 10 to 100 µs.
+	starvedFrom = 500 * time.Microsecond
+	// overlong is a slice that the scheduler would have ended if it had been
+	// able to: it looks every 10 ms at the latest, so a slice ends after 10 to
+	// 20 ms where others wait. Longer ones mean that the operating system kept
+	// the program's threads from running, or code that cannot be interrupted.
+	overlong = 35 * time.Millisecond
+	// While all processors are busy timers and the network are looked at only
+	// when one of them is given up, or by the scheduler's watchdog every 10 ms:
+	// who is found ready right after a longer stretch of that came due in it.
+	solidFrom = time.Millisecond
+	pollEvery = 10 * time.Millisecond
+	soon      = 200 * time.Microsecond
+)
+
+// observer keeps, for each goroutine, its present burst: the running time
+// since its last wait, over all slices.
+type observer struct {
+	pass      *detectors.Pass
+	slots     []runner
+	crews     map[crewKey]*crew
+	exchanges map[[2]*crew]int // how often a goroutine of the first woke or started one of the second
+	hogs      map[hogKey]*hog
+
+	clock    traceload.Time
+	running  int           // goroutines that run, the runtime's own too
+	ready    int           // goroutines that could
+	fresh    int           // of these, those that have just become ready
+	starving int64         // ∫ fresh over the time when all processors were busy, in ns
+	waiting  int64         // ∫ fresh over all time, in ns
+	standing int64         // ∫ ready over all time, in ns
+	busy     time.Duration // running time of all processors
+	own      time.Duration // … of the program's goroutines, ended slices only
+	spilt    time.Duration // slices longer than the scheduler allows, while others waited
+	samples  int
+
+	// A stretch in which all processors ran and none looked for what had come
+	// due: how long it was, when it ended, who stopped then.
+	solid   time.Duration
+	ended   traceload.Time
+	changed traceload.Time
+	stopped *traceload.Goroutine
+
+	pauses  pauses
+	assists assists
+}
+
+// runner is one goroutine's part in it.
+type runner struct {
+	crew    *crew
+	fresh   bool
+	wait    time.Duration        // for a processor, before the burst
+	late    time.Duration        // of this, before it was found ready: an estimate
+	net     bool                 // the network ended the wait before the burst
+	burst   time.Duration        // running time since then
+	harm    int64                // starving, over the slices of the burst
+	hungry  int64                // starving, when the slice began
+	began   traceload.Time       // when the burst began
+	outer   traceload.FrameID    // the outermost frame of the user's code at the last slice's end
+	stack   traceload.StackID    // … and the whole stack
+	timer   traceload.StackID    // where a timer woke it the last time, if nothing else has since
+	samples int                  // CPU samples in this burst
+	leaf    [4]traceload.FrameID // what the latest of them hit
+	assist  assist
+}
+
+// crewKey tells goroutines with one job: by what they run, and who started them.
+type crewKey struct {
+	entry   traceload.FuncID
+	created traceload.FrameID
+}
+
+// crew is the goroutines of one job.
+type crew struct {
+	entry      traceload.FrameID
+	key        crewKey
+	keeps      bool // one of them has had a long burst
+	goroutines int
+	starved    victims
+	starvedNet victims // of these, those that the network had woken
+	ids        [detectors.MaxGroupIDs]traceload.GoID
+	last       traceload.GoID
+	distinct   int // goroutines in ids and beyond, counted when another one than the last starves
+	stack      traceload.StackID
+	reason     traceload.StringID
+	bursts     int
+}
+
+// Observe implements detectors.Observer.
+func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
+	o.advance(p)
+	g := ev.G
+	switch ev.Kind {
+	case traceload.KindRangeBegin:
+		o.rangeBegin(p, ev)
+		return
+	case traceload.KindRangeEnd:
+		o.rangeEnd(p, ev)
+		return
+	case traceload.KindMetric:
+		o.assists.metric(p, ev)
+		return
+	case traceload.KindSample:
+		o.sample(p, ev)
+		return
+	}
+	if ev.Kind == traceload.KindStatus || ev.Kind == traceload.KindCreate {
+		for len(o.slots) <= int(g.Slot) {
+			o.slots = append(o.slots, runner{})
+		}
+		if ev.Kind == traceload.KindStatus && ev.From == traceload.StateUnknown && o.slots[g.Slot].crew != nil {
+			return // only its stack became known
+		}
+		o.slots[g.Slot] = runner{}
+		o.enter(ev, &o.slots[g.Slot])
+		if ev.Kind == traceload.KindCreate {
+			o.become(p, ev, &o.slots[g.Slot])
+		}
+		return
+	}
+	if int(g.Slot) >= len(o.slots) {
+		return
+	}
+	r := &o.slots[g.Slot]
+	o.stretch(p, ev)
+	o.leave(ev, r)
+	o.enter(ev, r)
+	switch ev.Kind {
+	case traceload.KindUnblock:
+		o.pauses.woken(p, ev)
+		o.become(p, ev, r)
+	case traceload.KindStart:
+		if r.fresh {
+			r.fresh, r.wait = false, r.late+ev.Lived
+			o.fresh--
+		}
+		r.late = 0
+	case traceload.KindStop:
+		if s := p.Stack(ev.Stack); s != nil && !g.System {
+			r.stack = ev.Stack
+			r.outer = outermost(p, s)
+		}
+	case traceload.KindBlock, traceload.KindEnd:
+		if ev.Wait != traceload.WaitRuntime || ev.Kind == traceload.KindEnd {
+			o.settle(p, g, r)
+		}
+		if ev.Kind == traceload.KindEnd {
+			if r.fresh {
+				o.fresh--
+			}
+			*r = runner{}
+		}
+	}
+}
+
+// advance brings the sums up to the present.
+func (o *observer) advance(p *traceload.Program) {
+	dt := int64(p.Now - o.clock)
+	if dt <= 0 {
+		return
+	}
+	o.clock = p.Now
+	o.waiting += dt * int64(o.fresh)
+	o.standing += dt * int64(o.ready)
+	if o.running >= max(p.Procs, 1) {
+		o.starving += dt * int64(o.fresh)
+	}
+	o.busy += time.Duration(dt * int64(o.running))
+}
+
+// enter counts a goroutine into its new state.
+func (o *observer) enter(ev *traceload.Event, r *runner) {
+	switch ev.G.State {
+	case traceload.StateRunning:
+		o.running++
+		r.hungry = o.starving
+		r.assist.resume(o.clock)
+	case traceload.StateRunnable:
+		o.ready++
+	}
+}
+
+// leave counts a goroutine out of its old state.
+func (o *observer) leave(ev *traceload.Event, r *runner) {
+	switch ev.From {
+	case traceload.StateRunning:
+		o.running = max(o.running-1, 0)
+		o.slice(ev.G, r, ev.Lived)
+	case traceload.StateRunnable:
+		o.ready = max(o.ready-1, 0)
+	}
+}
+
+// slice adds a slice of running time to the burst.
+func (o *observer) slice(g *traceload.Goroutine, r *runner, d time.Duration) {
+	if g.System {
+		return
+	}
+	o.own += d
+	r.burst += d
+	r.harm += o.starving - r.hungry
+	r.assist.pause(o.clock)
+	if d > overlong && o.starving-r.hungry > int64(d)/2 {
+		o.spilt += d
+	}
+}
+
+// become notes that a goroutine could run from now on.
+func (o *observer) become(p *traceload.Program, ev *traceload.Event, r *runner) {
+	g := ev.G
+	if g.System || ev.Wait == traceload.WaitRuntime {
+		return
+	}
+	if r.crew == nil {
+		r.crew = o.crewOf(p, g)
+	}
+	r.began, r.net = p.Now, ev.Waker == traceload.WakerNetwork
+	again := ev.Waker == traceload.WakerTimer && r.timer == ev.Stack
+	r.timer = 0
+	if ev.Waker == traceload.WakerTimer {
+		r.timer = ev.Stack
+	}
+	if again || ev.Waker == traceload.WakerRuntime {
+		return // a ticker; nobody is known to wait for it
+	}
+	if ev.By != nil && !ev.By.System && int(ev.By.Slot) < len(o.slots) {
+		by := &o.slots[ev.By.Slot]
+		if by.crew == nil {
+			by.crew = o.crewOf(p, ev.By)
+		}
+		if by.crew != nil && r.crew != nil && by.crew != r.crew && !ev.Wait.IsLock() {
+			o.exchanges[[2]*crew{by.crew, r.crew}]++
+		}
+		if by.crew != nil && (by.crew.keeps || by.burst+p.InState(ev.By) > longBurst) {
+			return // it waits for a processor to go on with what a hog gave it
+		}
+	}
+	if g.State == traceload.StateRunnable && !r.fresh {
+		r.fresh = true
+		o.fresh++
+		if ev.Waker == traceload.WakerNetwork || ev.Waker == traceload.WakerTimer {
+			o.comeLate(p, r)
+		}
+	}
+}
+
+// stretch notes when a processor becomes free to look for what has come due,
+// after all had been busy.
+func (o *observer) stretch(p *traceload.Program, ev *traceload.Event) {
+	switch {
+	case ev.From == traceload.StateRunning && ev.To != traceload.StateSyscall:
+		o.solid = 0
+		if o.running >= max(p.Procs, 1) {
+			o.solid = p.Now.Sub(o.changed)
+		}
+		o.ended, o.changed, o.stopped = p.Now, p.Now, ev.G
+	case ev.To == traceload.StateRunning:
+		o.changed = p.Now
+	}
+}
+
+// comeLate reckons how long ago the timer or the data came due that make r
+// ready: nobody looked while all processors were busy.
+func (o *observer) comeLate(p *traceload.Program, r *runner) {
+	if o.solid < solidFrom || p.Now.Sub(o.ended) > soon {
+		return
+	}
+	r.late = min(o.solid, pollEvery) / 2 // at some time within the stretch
+	o.starving += int64(r.late)
+	o.waiting += int64(r.late)
+	if s := o.stopped; s != nil && !s.System && s.State == traceload.StateRunnable && int(s.Slot) < len(o.slots) {
+		o.slots[s.Slot].harm += int64(r.late)
+	}
+}
+
+// settle judges the burst that ends now.
+func (o *observer) settle(p *traceload.Program, g *traceload.Goroutine, r *runner) {
+	if g.System || r.crew == nil && r.burst < longBurst {
+		r.reset()
+		return
+	}
+	if r.crew == nil {
+		r.crew = o.crewOf(p, g)
+	}
+	if c := r.crew; c != nil {
+		c.bursts++
+		switch {
+		case r.burst >= longBurst:
+			c.keeps = true
+			o.hog(p, g, r)
+		case r.wait >= starvedFrom && r.burst <= shortBurst && r.wait >= 2*r.burst:
+			c.starve(p, g, r)
+		}
+	}
+	r.reset()
+}
+
+func (r *runner) reset() {
+	r.burst, r.harm, r.wait, r.samples = 0, 0, 0, 0
+}
+
+// crewOf returns the crew of g, nil as long as it is not known what g runs.
+func (o *observer) crewOf(p *traceload.Program, g *traceload.Goroutine) *crew {
+	entry := p.EntryID(g)
+	if entry == 0 {
+		return nil
+	}
+	key := crewKey{p.Frame(entry).FuncID, p.SiteID(g.CreatedAt)}
+	c := o.crews[key]
+	if c == nil {
+		c = &crew{key: key, entry: entry, last: traceload.NoGoroutine}
+		o.crews[key] = c
+	}
+	c.goroutines++
+	return c
+}
+
+// outermost returns the outermost frame of the user's code, 0 if there is none.
+func outermost(p *traceload.Program, s *traceload.Stack) traceload.FrameID {
+	for i := len(s.Frames) - 1; i >= 0; i-- {
+		if p.Frame(s.Frames[i]).Origin == traceload.OriginUser {
+			return s.Frames[i]
+		}
+	}
+	return 0
+}
+
+// sample takes a CPU sample.
+func (o *observer) sample(p *traceload.Program, ev *traceload.Event) {
+	o.samples++
+	if ev.G == nil || ev.G.System || int(ev.G.Slot) >= len(o.slots) {
+		return
+	}
+	r := &o.slots[ev.G.Slot]
+	if s := p.Stack(ev.Stack); len(s.Frames) > 0 {
+		r.leaf[r.samples%len(r.leaf)] = s.Frames[0]
+		if r.outer == 0 {
+			r.outer, r.stack = outermost(p, s), ev.Stack
+		}
+	}
+	r.samples++
+}
+
+// Finish implements detectors.Observer.
+func (o *observer) Finish(p *traceload.Program) {
+	o.advance(p)
+	for g := range p.Live {
+		if int(g.Slot) >= len(o.slots) {
+			continue
+		}
+		r := &o.slots[g.Slot]
+		if g.State == traceload.StateRunning {
+			o.slice(g, r, p.InState(g))
+		}
+		if g.State == traceload.StateRunning || g.State == traceload.StateRunnable {
+			o.settle(p, g, r)
+		}
+	}
+	o.judgeSaturation(p)
+	o.pauses.judge(o, p)
+	o.assists.judge(o, p)
+}
