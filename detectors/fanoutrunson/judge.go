@@ -255,7 +255,7 @@ func (v *verdict) finding(p *traceload.Program, evidence []detectors.Evidence, c
 	}
 	out.Title = fmt.Sprintf("%s waits for all goroutines after one has failed, and then drops what they did", detectors.Short(site.Func))
 	var b strings.Builder
-	fmt.Fprintf(&b, "At %s goroutines are started side by side, and at %s they are waited for. In %d of %d rounds one of them ended early",
+	fmt.Fprintf(&b, "At %s goroutines are started side by side, and at %s they are waited for. In %d of %d rounds that were looked at one of them ended early",
 		site.Where(), wait.Where(), v.failed, len(f.rounds))
 	if fail := detectors.FrameOf(p.Frame(v.failSite)); fail.Func != "" {
 		fmt.Fprintf(&b, " (the last it waited for was at %s)", fail.Where())
@@ -273,9 +273,12 @@ func (v *verdict) finding(p *traceload.Program, evidence []detectors.Evidence, c
 			worker.Goroutines = append(worker.Goroutines, int64(k.id))
 		}
 	}
-	parent := detectors.Group{Role: detectors.Waiter, Count: max(1, f.parents), Goroutines: []int64{int64(v.example.parent)}, State: traceload.StateWaiting.String(),
+	parent := detectors.Group{Role: detectors.Waiter, Count: max(1, f.parents), State: traceload.StateWaiting.String(),
 		Reason: "sync", Stack: detectors.StackOf(p, f.wait)}
 	parent.Entry = p.Frame(f.runs).Func
+	for _, id := range f.ids[:min(f.parents, len(f.ids))] {
+		parent.Goroutines = append(parent.Goroutines, int64(id))
+	}
 	out.Groups = []detectors.Group{parent, worker}
 	out.Timeline = []detectors.TimelineEvent{
 		{T: v.failure.born, Goroutine: int64(v.failure.id), Event: "created", Text: "starts beside its siblings"},
