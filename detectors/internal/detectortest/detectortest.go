@@ -206,6 +206,7 @@ func check(t *testing.T, h Half, trace, name string, src detectors.Source, list 
 		}
 		if src != nil {
 			h.checkMarks(t, rep)
+			checkNames(t, rep)
 		}
 		asked := map[int]bool{} // by index of finding
 		if src == nil && isDeadlock(h.Wants) {
@@ -341,9 +342,6 @@ func (h Half) checkMarks(t *testing.T, rep *detectors.Report) {
 			continue
 		}
 		for _, m := range markPattern.FindAllStringSubmatch(line, -1) {
-			if cause := h.Wants[0].Cause; m[1] == "waits" && (cause == "lock-wait" || cause == "lock-channel") {
-				continue // which of those that wait for the lock would end the other wait is not always told right
-			}
 			want := m[2] + " at main.go:" + strconv.Itoa(i+1)
 			if m[1] == "holds" { // by a function that has returned: then its call is named
 				want = m[2] + " since main.go:"
@@ -351,6 +349,22 @@ func (h Half) checkMarks(t *testing.T, rep *detectors.Report) {
 			if !strings.Contains(strings.ReplaceAll(said, " for reading", ""), want) {
 				t.Errorf("main.go:%d: %s %s is not said: %s", i+1, m[1], m[2], said)
 			}
+		}
+	}
+}
+
+// How findings of the other detectors of locks name lock and holder, where the source is at hand.
+var namedPatterns = map[string]*regexp.Regexp{
+	"lock-held-while-blocked": regexp.MustCompile(`^G\d+ \S+ holds \w+\.\w+ since main\.go:\d+ and `),
+	"lock-contention":         regexp.MustCompile(`(keeps?|hold) \w+\.\w+[ ,]`),
+}
+
+// checkNames wants the lock's name, and the holder's line, in findings of locks of the program.
+func checkNames(t *testing.T, rep *detectors.Report) {
+	t.Helper()
+	for _, f := range rep.Findings {
+		if re := namedPatterns[f.Detector]; re != nil && f.Severity >= detectors.Medium && strings.HasSuffix(f.Site.File, "main.go") && !re.MatchString(f.Detail) {
+			t.Errorf("%s: %s/%s does not name the lock and who holds it since where: %s", f.Site.Where(), f.Detector, f.Cause, f.Detail)
 		}
 	}
 }

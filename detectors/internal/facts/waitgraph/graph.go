@@ -137,7 +137,8 @@ type link uint8
 
 const (
 	linkNone  link = iota
-	linkNames      // by the source it works on what the other waits for
+	linkNames      // by the source it works on what the other waits for, or that is a WaitGroup and it began with a method of the lock's type
+	linkBirth      // it was started by code that works on the WaitGroup that the other waits for
 	linkHome       // it was started by a method of the type that the lock belongs to
 	linkCode       // by the source it comes to end such a wait
 	linkEntry      // goroutines that began as it did used to
@@ -150,7 +151,7 @@ func (l link) price() float64 {
 	switch l {
 	case linkNames:
 		return lessByName
-	case linkHome, linkCode:
+	case linkBirth, linkHome, linkCode:
 		return lessByCode
 	}
 	return 0
@@ -173,8 +174,11 @@ func (s *snapshot) counterparts(n *Node, loosely bool) []*Node {
 			list = append(list, m)
 		}
 	}
-	// Of several that are known equally well rather not one that does what n does.
-	slices.SortStableFunc(list, func(a, b *Node) int { return s.alike(a, n) - s.alike(b, n) })
+	// Of several that are known equally well rather one that does not do what n
+	// does, and is nearer to the end of n's wait.
+	slices.SortStableFunc(list, func(a, b *Node) int {
+		return cmp.Or(s.alike(a, n)-s.alike(b, n), s.strange(a)-s.strange(b), s.comesAt(a, n, false)-s.comesAt(b, n, false))
+	})
 	if price := best.price(); price > 0 {
 		s.guessed[n] = price
 	}
@@ -193,6 +197,23 @@ func (s *snapshot) alike(m, n *Node) int {
 		}
 	}
 	return 0
+}
+
+// strange is 0 for a goroutine that a method of the type of the lock which it
+// waits for started, or that began with one, else 1.
+func (s *snapshot) strange(m *Node) int {
+	if s.bornHome(m) {
+		return 0
+	}
+	frames := s.p.Stack(m.G.Stack).Frames
+	if len(frames) == 0 {
+		return 1
+	}
+	outermost := s.p.Frame(frames[len(frames)-1]).Func
+	if home := homeOf(outermost); home != traceload.PackagePath(outermost) && s.deduced.homes[s.deduced.group(m.class)][home] {
+		return 0
+	}
+	return 1
 }
 
 // link says how it is known that m would end n's wait. What is worse than least
@@ -219,7 +240,9 @@ func (s *snapshot) link(m, n *Node, least link, loosely bool) link {
 		return linkCode
 	case least <= linkHome && !m.known && s.bornHome(m):
 		return linkHome
-	case loosely && least <= linkNames && s.comesTo(m, n, true):
+	case n.Wait == traceload.WaitWaitGroup && least <= linkBirth && s.bornWith(m, n):
+		return linkBirth
+	case loosely && least <= linkNames && (s.comesTo(m, n, true) || n.Wait == traceload.WaitWaitGroup && s.strange(m) == 0):
 		return linkNames
 	}
 	return linkNone
@@ -285,20 +308,7 @@ func (s *snapshot) awaits(n *Node) []awaited {
 
 // comesTo tells whether by the source m's code comes to end n's wait; loosely,
 // whether it works on what n waits for.
-func (s *snapshot) comesTo(m, n *Node, loosely bool) bool {
-	src := s.t.pass.Source()
-	if src == nil {
-		return false
-	}
-	key := pairKey{m.G.Stack, n.G.Stack, loosely}
-	known, ok := s.reaches[key]
-	if !ok {
-		list := s.awaits(n)
-		known = s.comes(src, m, list, loosely)
-		s.reaches[key] = known
-	}
-	return known
-}
+func (s *snapshot) comesTo(m, n *Node, loosely bool) bool { return s.comesAt(m, n, loosely) >= 0 }
 
 // pairKey is two stacks.
 type pairKey struct {
@@ -306,9 +316,34 @@ type pairKey struct {
 	loosely bool
 }
 
-func (s *snapshot) comes(src detectors.Source, m *Node, list []awaited, loosely bool) bool {
-	return slices.ContainsFunc(detectors.SourceFrames(s.p, m.G.Stack), func(f source.Frame) bool {
-		return slices.ContainsFunc(list, func(a awaited) bool { return src.Reaches(f, a.name, a.by(loosely)) })
+// comesAt returns the frame of m, counted from the innermost, whose function
+// comes to end n's wait; -1 if none does.
+func (s *snapshot) comesAt(m, n *Node, loosely bool) int {
+	src := s.t.pass.Source()
+	if src == nil {
+		return -1
+	}
+	key := pairKey{m.G.Stack, n.G.Stack, loosely}
+	at, ok := s.reaches[key]
+	if !ok {
+		list := s.awaits(n)
+		at = slices.IndexFunc(detectors.SourceFrames(s.p, m.G.Stack), func(f source.Frame) bool {
+			return slices.ContainsFunc(list, func(a awaited) bool { return src.Reaches(f, a.name, a.by(loosely)) })
+		})
+		s.reaches[key] = at
+	}
+	return at
+}
+
+// bornWith tells whether m was started by a function that works on what n waits for.
+func (s *snapshot) bornWith(m, n *Node) bool {
+	src := s.t.pass.Source()
+	f := s.p.Site(m.G.CreatedAt)
+	if src == nil || f == nil {
+		return false
+	}
+	return slices.ContainsFunc(s.awaits(n), func(a awaited) bool {
+		return src.Reaches(source.Frame{Func: f.Func, File: f.File, Line: f.Line}, a.name, source.EndsPerhaps)
 	})
 }
 

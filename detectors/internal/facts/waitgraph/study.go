@@ -50,14 +50,14 @@ type snapshot struct {
 	waiting []traceload.StackID // distinct stacks that wait for locks
 	deduced *deduction
 	serving map[traceload.FrameID][]*Node // see servers
-	reaches map[pairKey]bool              // see comesTo
+	reaches map[pairKey]int               // see comesAt
 	guessed map[*Node]float64             // who would end its wait is not sure: the price of that
 	unseen  []*Node                       // goroutines alive that are at work: their stacks are those of their last wait
 }
 
 // look builds the graph. With ev, the wait that has just ended counts as still going on.
 func (t *Tracker) look(p *traceload.Program, ev *traceload.Event) *snapshot {
-	s := &snapshot{t: t, p: p, now: p.Now, names: map[locks.ID]string{}, keys: map[string]*Lock{}, guessed: map[*Node]float64{}, serving: map[traceload.FrameID][]*Node{}, reaches: map[pairKey]bool{}}
+	s := &snapshot{t: t, p: p, now: p.Now, names: map[locks.ID]string{}, keys: map[string]*Lock{}, guessed: map[*Node]float64{}, serving: map[traceload.FrameID][]*Node{}, reaches: map[pairKey]int{}}
 	seen := map[traceload.StackID]bool{}
 	var all []*Node
 	for g := range p.Live {
@@ -217,7 +217,8 @@ func (s *snapshot) held(n *Node, h *source.Holding, l source.Lock, fn traceload.
 
 // soleHolders finds goroutines that hold, by the source, a lock of the very name
 // that they wait for, where it does not tell whether both are one object, but
-// nobody else holds any.
+// nobody else holds any; and those that have come twice to where it is taken,
+// where nobody is known to hold it.
 func (s *snapshot) soleHolders() {
 	holders := map[*Lock]int{}
 	for _, n := range slices.Concat(s.nodes, s.others) {
@@ -230,17 +231,48 @@ func (s *snapshot) soleHolders() {
 		}
 	}
 	for _, n := range s.nodes {
-		if n.For == nil || n.owns != nil || n.Read || holders[n.For] != 1 || s.now.Sub(n.G.Since) < 2*minAge {
+		if n.For == nil || n.owns != nil || n.Read || holders[n.For] > 1 || s.now.Sub(n.G.Since) < 2*minAge {
+			continue
+		}
+		if taken, ok := s.again(n); ok && holders[n.For] == 0 && !s.running(n) {
+			n.owns = &Hold{Lock: n.For, Taken: taken, Proof: ByLines, alone: true}
+			n.Holds = append(n.Holds, *n.owns)
 			continue
 		}
 		i := slices.IndexFunc(n.Holds, func(h Hold) bool { return h.Lock == n.For && h.Proof == BySource })
-		if i < 0 || slices.ContainsFunc(s.unseen, func(u *Node) bool { return s.mayHold(u, n.G.Since, s.deduced.group(n.class)) != noDoubt }) {
+		if i < 0 || s.running(n) {
 			continue
 		}
 		own := n.Holds[i]
 		own.sole = true
 		n.owns = &own
 	}
+}
+
+// running tells whether a goroutine that runs, or of which nothing is known, may
+// hold the lock that n waits for.
+func (s *snapshot) running(n *Node) bool {
+	return slices.ContainsFunc(s.unseen, func(u *Node) bool { return s.mayHold(u, n.G.Since, s.deduced.group(n.class)) != noDoubt })
+}
+
+// again finds the function that leads n to the lock and does so for the second
+// time: it stands further out on the stack too, behind the line that led there.
+//
+//	Lock < (*DB).Begin:12 < (*DB).Update:30 < save:7 < (*DB).Update:33
+func (s *snapshot) again(n *Node) (detectors.Frame, bool) {
+	stack := s.p.Stack(n.G.Stack)
+	for i := max(stack.Owner, 0); i < len(stack.Frames); i++ {
+		in := s.p.Frame(stack.Frames[i])
+		if in.Origin != traceload.OriginUser {
+			break
+		}
+		for _, id := range stack.Frames[i+1:] {
+			if out := s.p.Frame(id); out.FuncID == in.FuncID && out.Line > in.Line {
+				return detectors.FrameOf(in), true
+			}
+		}
+	}
+	return detectors.Frame{}, false
 }
 
 // what says what n waits for, if it is no lock.
