@@ -23,18 +23,19 @@ import (
 // wait for this very lock. The last two are conclusions by elimination: they
 // hold only as long as no goroutine that still moves may have the lock.
 type deduction struct {
-	s       *snapshot
-	classes []locks.ID
-	parent  map[locks.ID]locks.ID // classes that are taken for one lock
-	guessed map[locks.ID]bool     // by group: joined without a wake-up
-	homes   map[locks.ID]map[string]bool
-	release map[locks.ID]map[string]bool // homes of the lines that unlock
-	several map[string]bool              // homes that are known to have several locks
-	wrapped map[locks.ID]bool            // groups whose lines are those of functions that lock or unlock for others
-	windows map[traceload.FuncID][]locks.Window
-	before  map[traceload.StackID][]locks.ID
-	stands  map[traceload.StackID][]stand
-	moving  map[traceload.FuncID]bool // functions that goroutines which still move are in
+	s        *snapshot
+	classes  []locks.ID
+	parent   map[locks.ID]locks.ID // classes that are taken for one lock
+	guessed  map[locks.ID]bool     // by group: joined without a wake-up
+	homes    map[locks.ID]map[string]bool
+	release  map[locks.ID]map[string]bool // homes of the lines that unlock
+	packages map[string]bool              // homes that are packages, not types
+	several  map[string]bool              // homes that are known to have several locks
+	wrapped  map[locks.ID]bool            // groups whose lines are those of functions that lock or unlock for others
+	windows  map[traceload.FuncID][]locks.Window
+	before   map[traceload.StackID][]locks.ID
+	stands   map[traceload.StackID][]stand
+	moving   map[traceload.FuncID]bool // functions that goroutines which still move are in
 }
 
 // stand is a place on a stack where a lock may be held.
@@ -50,7 +51,7 @@ func (s *snapshot) deduce() *deduction {
 	t := s.t.locks
 	d := &deduction{
 		s: s, parent: map[locks.ID]locks.ID{}, guessed: map[locks.ID]bool{}, homes: map[locks.ID]map[string]bool{}, release: map[locks.ID]map[string]bool{},
-		several: map[string]bool{}, wrapped: map[locks.ID]bool{},
+		several: map[string]bool{}, packages: map[string]bool{}, wrapped: map[locks.ID]bool{},
 		windows: t.Windows(s.p, s.waiting), before: t.HeldBefore(), stands: map[traceload.StackID][]stand{}, moving: map[traceload.FuncID]bool{},
 	}
 	uses := t.Uses()
@@ -146,7 +147,10 @@ func (d *deduction) join(uses []locks.Use, apart map[[2]locks.ID]bool) {
 		if m[g] == nil {
 			m[g] = map[string]bool{}
 		}
-		m[g][homeOf(d.s.p.Frame(u.Frame).Func)] = true
+		fn := d.s.p.Frame(u.Frame).Func
+		home := homeOf(fn)
+		m[g][home] = true
+		d.packages[home] = home == traceload.PackagePath(fn)
 	}
 }
 
@@ -402,7 +406,7 @@ func (d *deduction) holders() {
 		}
 		l.disciplined = len(d.release[g]) > 0
 		for home := range d.release[g] {
-			l.disciplined = l.disciplined && d.homes[g][home]
+			l.disciplined = l.disciplined && d.homes[g][home] && !d.several[home] && !d.packages[home]
 		}
 		if moving[g] == ByPlace && best == ByPlace && d.peers(waiters, &list) {
 			l.crowded = true

@@ -142,7 +142,7 @@ const (
 	linkHome       // it was started by a method of the type that the lock belongs to
 	linkCode       // by the source it comes to end such a wait
 	linkEntry      // goroutines that began as it did used to
-	linkChild      // it was started by the other
+	linkChild      // it was started by the other, in the function that waits
 	linkSite       // it is in a function that used to
 )
 
@@ -161,6 +161,9 @@ func (l link) price() float64 {
 // otherwise end n's wait.
 func (s *snapshot) counterparts(n *Node, loosely bool) []*Node {
 	var list []*Node
+	if n.Wait == traceload.WaitWaitGroup && slices.ContainsFunc(slices.Concat(s.others, s.unseen), func(m *Node) bool { return s.childOf(&m.G, n) }) {
+		return nil // they are still at it
+	}
 	best := linkNone
 	for _, m := range s.nodes {
 		if m == n || m.For == nil || !slices.ContainsFunc(n.Holds, func(h Hold) bool { return h.Lock == m.For }) {
@@ -183,6 +186,14 @@ func (s *snapshot) counterparts(n *Node, loosely bool) []*Node {
 		s.guessed[n] = price
 	}
 	return list
+}
+
+// childOf tells whether g was started by n in the call of the function that waits now.
+func (s *snapshot) childOf(g *traceload.Goroutine, n *Node) bool {
+	site := s.p.Site(n.G.Stack)
+	return g.Creator == n.G.ID && site != nil && slices.ContainsFunc(s.p.Stack(g.CreatedAt).Frames, func(id traceload.FrameID) bool {
+		return s.p.Frame(id).FuncID == site.FuncID
+	})
 }
 
 // alike is 1 if m is in the function where n waits, else 0.
@@ -225,7 +236,7 @@ func (s *snapshot) link(m, n *Node, least link, loosely bool) link {
 			return linkSite
 		}
 	}
-	if m.G.Creator == n.G.ID {
+	if s.childOf(&m.G, n) {
 		return linkChild
 	}
 	entry := s.p.Entry(&m.G)
