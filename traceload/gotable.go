@@ -1,79 +1,75 @@
 package traceload
 
-// goTable finds goroutines by number: a hash table with open addressing, which
-// is what most of the time would go into otherwise.
-type goTable struct {
-	slots []*ordered // a power of two, at most half full
+// goTable finds goroutines by number: a hash table with open addressing. A map
+// of the language would take most of the time that is spent on an event.
+type goTable[T any] struct {
+	slots []goSlot[T] // a power of two, at most half full
 	n     int
-	free  []*ordered
 }
 
-func (t *goTable) home(id GoID) int {
+type goSlot[T any] struct {
+	id GoID
+	v  *T // nil if the slot is free
+}
+
+func (t *goTable[T]) home(id GoID) int {
 	return int(uint64(id)*0x9e3779b97f4a7c15>>32) & (len(t.slots) - 1)
 }
 
-// get returns the goroutine of that number, nil if there is none.
-func (t *goTable) get(id GoID) *ordered {
+// get returns what is stored for a goroutine, nil if there is nothing.
+func (t *goTable[T]) get(id GoID) *T {
 	if len(t.slots) == 0 {
 		return nil
 	}
 	for i := t.home(id); ; i = (i + 1) & (len(t.slots) - 1) {
-		if g := t.slots[i]; g == nil || g.id == id {
-			return g
+		if s := &t.slots[i]; s.v == nil || s.id == id {
+			return s.v
 		}
 	}
 }
 
-// add returns the goroutine of that number, and whether it is new.
-func (t *goTable) add(id GoID) (g *ordered, fresh bool) {
-	if g := t.get(id); g != nil {
-		return g, false
-	}
+// put stores v, which is not nil, for a goroutine that is not there.
+func (t *goTable[T]) put(id GoID, v *T) {
 	if 2*(t.n+1) > len(t.slots) {
 		old := t.slots
-		t.slots = make([]*ordered, max(256, 2*len(old)))
-		for _, g := range old {
-			if g != nil {
-				t.put(g)
+		t.slots = make([]goSlot[T], max(256, 2*len(old)))
+		for _, s := range old {
+			if s.v != nil {
+				t.enter(s)
 			}
 		}
 	}
-	if len(t.free) == 0 {
-		chunk := make([]ordered, 256)
-		for i := range chunk {
-			t.free = append(t.free, &chunk[i])
-		}
-	}
-	g = t.free[len(t.free)-1]
-	t.free = t.free[:len(t.free)-1]
-	*g = ordered{id: id}
-	t.put(g)
+	t.enter(goSlot[T]{id, v})
 	t.n++
-	return g, true
 }
 
-func (t *goTable) put(g *ordered) {
-	i := t.home(g.id)
-	for t.slots[i] != nil {
+func (t *goTable[T]) enter(s goSlot[T]) {
+	i := t.home(s.id)
+	for t.slots[i].v != nil {
 		i = (i + 1) & (len(t.slots) - 1)
 	}
-	t.slots[i] = g
+	t.slots[i] = s
 }
 
-// remove takes g out, and closes the gap that it leaves.
-func (t *goTable) remove(g *ordered) {
+// remove takes out a goroutine that may be there, and closes the gap that it leaves.
+func (t *goTable[T]) remove(id GoID) {
+	if len(t.slots) == 0 {
+		return
+	}
 	mask := len(t.slots) - 1
-	i := t.home(g.id)
-	for t.slots[i] != g {
+	i := t.home(id)
+	for t.slots[i].id != id || t.slots[i].v == nil {
+		if t.slots[i].v == nil {
+			return
+		}
 		i = (i + 1) & mask
 	}
-	for j := (i + 1) & mask; t.slots[j] != nil; j = (j + 1) & mask {
+	for j := (i + 1) & mask; t.slots[j].v != nil; j = (j + 1) & mask {
 		if home := t.home(t.slots[j].id); (j-home)&mask >= (j-i)&mask {
 			t.slots[i] = t.slots[j]
 			i = j
 		}
 	}
-	t.slots[i] = nil
+	t.slots[i] = goSlot[T]{}
 	t.n--
-	t.free = append(t.free, g)
 }

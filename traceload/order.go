@@ -32,7 +32,8 @@ type order struct {
 	frontier  []*cursor // a heap, by time
 	threads   map[uint64]*osThread
 	procs     map[uint64]*processor
-	live      goTable
+	live      goTable[ordered]
+	free      []*ordered // to be used for the next goroutines
 	gcSeq     uint64
 	gc        gcState
 }
@@ -248,7 +249,7 @@ func (o *order) leave(c *cursor) error {
 	t.g = nil
 	if c.typ == evGoDestroy {
 		o.record(c.time, KindEnd, g.id, StateRunning, StateEnded)
-		o.live.remove(g)
+		o.drop(g)
 		return nil
 	}
 	text, err := o.text(c.args[0])
@@ -327,12 +328,36 @@ func (o *order) born(id, status uint64) (*ordered, error) {
 	if id == 0 || id > 1<<62 {
 		return nil, fmt.Errorf("a goroutine of number %d", id)
 	}
-	g, fresh := o.live.add(GoID(id))
+	g, fresh := o.add(GoID(id))
 	if !fresh {
 		return nil, fmt.Errorf("goroutine %d begins twice", id)
 	}
 	g.status = status
 	return g, nil
+}
+
+// add returns the goroutine of that number, and whether it is new.
+func (o *order) add(id GoID) (g *ordered, fresh bool) {
+	if g := o.live.get(id); g != nil {
+		return g, false
+	}
+	if len(o.free) == 0 {
+		chunk := make([]ordered, 64)
+		for i := range chunk {
+			o.free = append(o.free, &chunk[i])
+		}
+	}
+	g = o.free[len(o.free)-1]
+	o.free = o.free[:len(o.free)-1]
+	*g = ordered{id: id}
+	o.live.put(id, g)
+	return g, true
+}
+
+// drop forgets a goroutine that has ended.
+func (o *order) drop(g *ordered) {
+	o.live.remove(g.id)
+	o.free = append(o.free, g)
 }
 
 func (o *order) syscallBegin(c *cursor) error {
@@ -402,7 +427,7 @@ func (o *order) goStatus(c *cursor) error {
 			return err
 		}
 	}
-	g, fresh := o.live.add(GoID(id))
+	g, fresh := o.add(GoID(id))
 	from := StateUnknown
 	if !fresh {
 		if g.status != status {
@@ -457,7 +482,7 @@ func (o *order) goSwitch(c *cursor) (bool, error) {
 		o.record(c.time, KindBlock, t.g.id, StateRunning, StateWaiting)
 	} else {
 		o.record(c.time, KindEnd, t.g.id, StateRunning, StateEnded)
-		o.live.remove(t.g)
+		o.drop(t.g)
 	}
 	next.status, next.seq = goRunning, c.args[1]
 	t.g = next
@@ -503,7 +528,7 @@ func (o *order) destroySyscall(c *cursor) error {
 		o.tick(c.time)
 	}
 	o.record(c.time, KindEnd, t.g.id, StateSyscall, StateEnded)
-	o.live.remove(t.g)
+	o.drop(t.g)
 	t.g = nil
 	return nil
 }

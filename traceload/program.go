@@ -35,33 +35,22 @@ type Program struct {
 	Procs      int   // GOMAXPROCS; 0 as long as unknown
 	Goroutines int64 // goroutines seen so far, without the runtime's own
 
-	t      tables
-	live   map[GoID]*Goroutine
-	recent [512]*Goroutine // goroutines that were looked up lately; most events are about them
-	slots  []*Goroutine    // by slot; State is StateEnded for free ones
-	free   []*Goroutine
-	ended  *Goroutine // ended with the current event; free from the next on
-	start  int64      // the trace's clock at its first event
-	any    bool       // there was an event
-	event  Event
+	t     tables
+	live  goTable[Goroutine]
+	slots []*Goroutine // by slot; State is StateEnded for free ones
+	free  []*Goroutine
+	ended *Goroutine // ended with the current event; free from the next on
+	start int64      // the trace's clock at its first event
+	any   bool       // there was an event
+	event Event
 }
 
 func newProgram() *Program {
-	return &Program{live: map[GoID]*Goroutine{}}
+	return &Program{}
 }
 
 // Goroutine returns the goroutine with this id if it is alive, else nil.
-func (p *Program) Goroutine(id GoID) *Goroutine {
-	recent := &p.recent[uint64(id)%uint64(len(p.recent))]
-	if g := *recent; g != nil && g.ID == id && g.State != StateEnded {
-		return g
-	}
-	g := p.live[id]
-	if g != nil {
-		*recent = g
-	}
-	return g
-}
+func (p *Program) Goroutine(id GoID) *Goroutine { return p.live.get(id) }
 
 // Live calls yield for every goroutine alive, the system's too, in the order
 // of their slots, until it returns false.
@@ -169,7 +158,7 @@ func (p *Program) apply(r *record) *Event {
 		return ev
 	case KindSample, KindRangeBegin, KindRangeEnd, KindTaskBegin, KindTaskEnd, KindRegionBegin, KindRegionEnd, KindLog:
 		if r.g != NoGoroutine {
-			ev.G = p.live[r.g]
+			ev.G = p.live.get(r.g)
 		}
 		return ev
 	}
@@ -224,7 +213,7 @@ func (p *Program) apply(r *record) *Event {
 	case KindStart:
 		g.Ran = true
 	case KindEnd:
-		delete(p.live, g.ID)
+		p.live.remove(g.ID)
 		p.ended = g
 	}
 	if r.from == StateRunning {
@@ -325,7 +314,7 @@ func (p *Program) occupy(id GoID) *Goroutine {
 		p.slots = append(p.slots, g)
 	}
 	g.ID, g.Creator = id, NoGoroutine
-	p.live[id] = g
+	p.live.put(id, g)
 	p.Goroutines++
 	return g
 }
