@@ -14,11 +14,11 @@ import (
 // the test goes on without.
 func Check(t testing.TB, opts ...Option) {
 	t.Helper()
-	cfg, err := newConfig(opts)
+	cfg, err := newOptions(opts)
 	if err != nil {
 		t.Fatalf("tracetest.Check: %v", err)
 	}
-	c := &check{t: t, name: t.Name(), config: cfg}
+	c := &check{t: t, name: t.Name(), options: cfg}
 	if !running.add(c) {
 		return
 	}
@@ -47,7 +47,7 @@ func Check(t testing.TB, opts ...Option) {
 
 // check is one checked test.
 type check struct {
-	*config
+	*options
 	t    testing.TB
 	name string
 }

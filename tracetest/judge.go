@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/tracedoc/tracedoc/detectors"
 	"github.com/tracedoc/tracedoc/render"
@@ -26,11 +27,11 @@ var tree = sync.OnceValue(source.Default)
 
 // judge returns what a trace says of a test and its subtests; of all, also of
 // what belongs to no test, for "".
-func (c *config) judge(data []byte, test string) (*detectors.Report, error) {
+func (c *options) judge(data []byte, test string) (*detectors.Report, error) {
 	return c.judgeFrom(traceload.OpenOptions{Stdin: bytes.NewReader(data)}, "-", test)
 }
 
-func (c *config) judgeFrom(opt traceload.OpenOptions, path, test string) (*detectors.Report, error) {
+func (c *options) judgeFrom(opt traceload.OpenOptions, path, test string) (*detectors.Report, error) {
 	judging.Lock()
 	defer judging.Unlock()
 	in, err := traceload.Open(context.Background(), path, opt)
@@ -38,14 +39,13 @@ func (c *config) judgeFrom(opt traceload.OpenOptions, path, test string) (*detec
 		return nil, err
 	}
 	defer func() { _ = in.Close() }() // it was only read from
-	res, err := detectors.Analyze(in, c.list, detectors.Config{Source: tree()})
+	res, err := detectors.Analyze(in, c.list, detectors.Config{Source: tree(), KnownWaits: c.known})
 	if err != nil {
 		return nil, err
 	}
-	rep := detectors.NewReport([]*detectors.Result{res}, detectors.Options{MinSeverity: c.failOn, MinConfidence: c.minConfidence})
-	rep.Findings = slices.DeleteFunc(rep.Findings, func(f detectors.Finding) bool {
-		return !belongs(&f, test) || slices.ContainsFunc(c.ignores, func(ig ignore) bool { return ig.covers(&f) })
-	})
+	rep := detectors.Collect([]*detectors.Result{res}, "")
+	c.policy.Apply(rep, detectors.Options{MinSeverity: c.failOn, MinConfidence: c.minConfidence}, time.Now()) // what it warns of is for tracedoc analyze to tell
+	rep.Findings = slices.DeleteFunc(rep.Findings, func(f detectors.Finding) bool { return !belongs(&f, test) })
 	for i := range rep.Findings {
 		rep.Findings[i].Rank = i + 1
 	}

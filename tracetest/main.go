@@ -24,7 +24,7 @@ import (
 func Main(m *testing.M, opts ...Option) { os.Exit(runMain(m, opts)) }
 
 func runMain(m *testing.M, opts []Option) int {
-	cfg, err := newConfig(opts)
+	cfg, err := newOptions(opts)
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "tracetest.Main: %v\n", err)
 		return 2
@@ -63,13 +63,13 @@ func runMain(m *testing.M, opts []Option) int {
 
 // recording is the trace of a whole package.
 type recording struct {
-	*config
+	*options
 	file *os.File
 	once sync.Once
 }
 
 // record begins to record into a file.
-func (c *config) record() (*recording, error) {
+func (c *options) record() (*recording, error) {
 	path, err := traceFile(c.keep, "package")
 	if err != nil {
 		return nil, err
@@ -83,7 +83,7 @@ func (c *config) record() (*recording, error) {
 		_ = os.Remove(path)
 		return nil, err
 	}
-	return &recording{config: c, file: f}, nil
+	return &recording{options: c, file: f}, nil
 }
 
 // report ends the recording and says what was found; the first call only, and a

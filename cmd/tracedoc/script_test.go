@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -14,12 +15,14 @@ import (
 	"runtime/pprof"
 	"runtime/trace"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/rogpeppe/go-internal/testscript"
+	"go.yaml.in/yaml/v3"
 )
 
 func TestMain(m *testing.M) {
@@ -50,6 +53,11 @@ const (
 // where nobody listens; and $FIXTURES, where the traced programs are. Beside testscript's own commands there is
 //
 //	status N program [args...]    runs a program that must exit with status N
+//	replace OLD NEW FILE          replaces the one place in a file that has this text
+//	module-with-tool DIR          makes a module that has the tool of the module in DIR
+//	steps FILE SCRIPT             writes what a workflow of GitHub or a pipeline of GitLab runs into a script
+//
+// The go command works in scripts as it does here, without asking any server; $MODULE is this module's folder.
 func TestScripts(t *testing.T) {
 	files := traceFiles(t)
 	server := httptest.NewServer(handler(files))
@@ -71,6 +79,13 @@ func TestScripts(t *testing.T) {
 			env.Setenv("URL", server.URL)
 			env.Setenv("DEAD", deadURL(t))
 			env.Setenv("FIXTURES", programs)
+			env.Setenv("MODULE", filepath.Dir(programs))
+			for _, name := range []string{"GOCACHE", "GOMODCACHE"} {
+				env.Setenv(name, goEnv(t, name))
+			}
+			env.Setenv("GOPROXY", "off")
+			env.Setenv("GOFLAGS", "")
+			env.Setenv("GOTOOLCHAIN", "local")
 			for name, data := range files {
 				if err := os.WriteFile(filepath.Join(env.WorkDir, name), data, 0o666); err != nil {
 					return err
@@ -78,7 +93,7 @@ func TestScripts(t *testing.T) {
 			}
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": status},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": status, "replace": replace, "module-with-tool": moduleWithTool, "steps": steps},
 	})
 }
 
@@ -98,6 +113,75 @@ func status(ts *testscript.TestScript, neg bool, args []string) {
 	if got != want {
 		ts.Fatalf("exit status %d, want %d", got, want)
 	}
+}
+
+func replace(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: replace OLD NEW FILE")
+	}
+	file := ts.MkAbs(args[2])
+	data, err := os.ReadFile(file)
+	ts.Check(err)
+	if n := bytes.Count(data, []byte(args[0])); n != 1 {
+		ts.Fatalf("%s has %q %d times", args[2], args[0], n)
+	}
+	ts.Check(os.WriteFile(file, bytes.Replace(data, []byte(args[0]), []byte(args[1]), 1), 0o666))
+}
+
+// moduleWithTool makes example.com/shop, which has our command as a tool.
+func moduleWithTool(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: module-with-tool DIR")
+	}
+	for _, name := range []string{"go.mod", "go.sum"} {
+		data, err := os.ReadFile(filepath.Join(args[0], name))
+		ts.Check(err)
+		if name == "go.mod" { // with all that the tool requires
+			const ours = "github.com/tracedoc/tracedoc"
+			text := strings.Replace(string(data), "module "+ours, "module example.com/shop", 1)
+			text += fmt.Sprintf("\ntool %s/cmd/tracedoc\n\nrequire %s v0.0.0\n\nreplace %s => %s\n", ours, ours, ours, args[0])
+			data = []byte(text)
+		}
+		ts.Check(os.WriteFile(ts.MkAbs(name), data, 0o666))
+	}
+}
+
+// steps takes the commands out of a workflow (run: …) or a pipeline (script: - …).
+func steps(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: steps FILE SCRIPT")
+	}
+	data, err := os.ReadFile(args[0])
+	ts.Check(err)
+	var file struct {
+		Jobs map[string]struct {
+			Steps []struct{ Run string }
+		}
+		Traces struct{ Script []string }
+	}
+	ts.Check(yaml.Unmarshal(data, &file))
+	commands := file.Traces.Script
+	for _, job := range file.Jobs {
+		for _, step := range job.Steps {
+			if step.Run != "" {
+				commands = append(commands, step.Run)
+			}
+		}
+	}
+	if len(commands) == 0 {
+		ts.Fatalf("%s runs nothing", args[0])
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(strings.Join(commands, "\n")+"\n"), 0o666))
+}
+
+// goEnv asks the go command for one of its settings.
+func goEnv(t testing.TB, name string) string {
+	t.Helper()
+	out, err := exec.Command("go", "env", name).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(bytes.TrimSpace(out))
 }
 
 // traceFiles makes the files that every script finds in its folder.
