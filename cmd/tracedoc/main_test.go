@@ -370,8 +370,12 @@ func TestReportsKeepToTheSchema(t *testing.T) {
 	if len(traces) < 10 {
 		t.Fatalf("only %d traces in %s", len(traces), fixtures)
 	}
-	for _, trace := range traces {
-		code, stdout, stderr := runTest("analyze", "-f", "json", "--min-severity", "info", "--min-confidence", "0", trace)
+	for i, trace := range traces {
+		args := []string{"analyze", "-f", "json", "--min-severity", "info", "--min-confidence", "0", trace}
+		if i%8 != 0 { // reading the source takes longer than all the rest
+			args = append(args, "--source", "off")
+		}
+		code, stdout, stderr := runTest(args...)
 		if code != exitDone {
 			t.Errorf("%s: status %d: %s", trace, code, stderr)
 			continue
