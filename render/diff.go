@@ -24,7 +24,7 @@ func DiffFormats() []DiffFormat {
 	}
 }
 
-// DiffJSON writes a comparison as gate.Diff encodes.
+// DiffJSON writes a comparison in its schema's form, see diff.v1.schema.json.
 func DiffJSON(w io.Writer, d *gate.Diff, _ Options) error { return writeJSON(w, d, true) }
 
 // shownVerdicts are those that are told one by one; what is the same is counted.

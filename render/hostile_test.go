@@ -291,7 +291,7 @@ func checkMarkdown(t *testing.T, out string) {
 		if depth < 0 || depth > 1 {
 			t.Errorf("details in details, or closed twice, at %.200q", markup)
 		}
-		for _, tag := range []string{"<details>", "</details>", "<summary>", "</summary>", "<code>", "</code>", "<sub>", "</sub>", "<!-- -->", "<!-- tracedoc -->"} {
+		for _, tag := range []string{"<details>", "</details>", "<summary>", "</summary>", "<code>", "</code>", "<sub>", "</sub>", "<!-- -->", "<!-- tracedoc -->", "<!-- tracedoc diff -->"} {
 			markup = strings.ReplaceAll(markup, tag, "")
 		}
 		if strings.ContainsAny(markup, "<>") {
