@@ -84,11 +84,9 @@ func TestDiffKeepsToItsSchema(t *testing.T) {
 // As for reports, whatever stands in a trace, a comparison stays what it is.
 func TestHostileDiffs(t *testing.T) {
 	for _, h := range hostileNames {
-		if len(h.text) > 200_000 && h.name != "long" {
-			continue // it takes its time
-		}
 		var d gate.Diff
-		fill(reflect.ValueOf(&d).Elem(), h.text)
+		fill(reflect.ValueOf(&d).Elem(), h.text[:min(len(h.text), 4_000)])
+		d.Changes[0].Finding.Title, d.Changes[0].Finding.Site.Func, d.Changes[0].Why = h.text, h.text, h.text
 		d.Counts = map[gate.Verdict]int{gate.New: 1}
 		d.Changes[0].Verdict = gate.New
 		for _, f := range DiffFormats() {
