@@ -13,6 +13,8 @@
 //	-- links --
 //	one URL per line
 //
+// Its code imports the standard library and golang.org/x/sync alone.
+//
 // To add a repair, add a file; a test says what it lacks.
 package patterns
 

@@ -18,6 +18,8 @@ import (
 	"testing"
 	"testing/fstest"
 
+	_ "golang.org/x/sync/errgroup"  // patterns import it
+	_ "golang.org/x/sync/semaphore" // patterns import it
 	"golang.org/x/tools/txtar"
 )
 
@@ -37,7 +39,7 @@ func TestFiles(t *testing.T) {
 	if err != nil || len(names) == 0 {
 		t.Fatalf("no patterns: %v", err)
 	}
-	fset, std := stdImporter(t)
+	fset, known := sourceImporter(t)
 	ids := make(map[string]bool)
 	titles := make(map[string]string)
 	for _, name := range names {
@@ -69,10 +71,10 @@ func TestFiles(t *testing.T) {
 			}
 			for _, f := range archive.Files {
 				if strings.HasSuffix(f.Name, ".go") {
-					checkCode(t, fset, std, f)
+					checkCode(t, fset, known, f)
 				}
 			}
-			checkLinks(t, std, p.Links)
+			checkLinks(t, known, p.Links)
 		})
 	}
 	for _, p := range All() {
@@ -85,9 +87,10 @@ func TestFiles(t *testing.T) {
 	}
 }
 
-// stdImporter returns an importer of the standard library from its source,
-// which needs neither network nor build cache. It is slow: share it.
-func stdImporter(t *testing.T) (*token.FileSet, types.Importer) {
+// sourceImporter returns an importer of the standard library, and of modules
+// that this test imports, from their source, which needs neither network nor
+// build cache. It is slow: share it.
+func sourceImporter(t *testing.T) (*token.FileSet, types.Importer) {
 	cgo := build.Default.CgoEnabled
 	build.Default.CgoEnabled = false // so that package net needs no C compiler
 	t.Cleanup(func() { build.Default.CgoEnabled = cgo })
@@ -141,7 +144,7 @@ func checkWidth(t *testing.T, code string) {
 	}
 }
 
-func checkCode(t *testing.T, fset *token.FileSet, std types.Importer, f txtar.File) {
+func checkCode(t *testing.T, fset *token.FileSet, known types.Importer, f txtar.File) {
 	formatted, err := format.Source(f.Data)
 	if err != nil {
 		t.Fatalf("%s: %v", f.Name, err)
@@ -154,25 +157,28 @@ func checkCode(t *testing.T, fset *token.FileSet, std types.Importer, f txtar.Fi
 		t.Fatal(err)
 	}
 	for _, spec := range file.Imports {
-		if path := strings.Trim(spec.Path.Value, `"`); !isStd(path) {
-			t.Errorf("%s imports %s, want the standard library alone", f.Name, path)
+		if path := strings.Trim(spec.Path.Value, `"`); !isKnown(path) {
+			t.Errorf("%s imports %s, want the standard library and golang.org/x/sync alone", f.Name, path)
 			return
 		}
 	}
-	conf := types.Config{Importer: std, Error: func(err error) { t.Error(err) }}
+	conf := types.Config{Importer: known, Error: func(err error) { t.Error(err) }}
 	conf.Check(f.Name, fset, []*ast.File{file}, nil) // errors are told above
 }
 
-// isStd reports whether a package is of the standard library: the first
-// element of its path has no dot.
-func isStd(path string) bool {
+// isKnown reports whether a package is of the standard library (the first
+// element of its path has no dot), or one of the two that extend package sync.
+func isKnown(path string) bool {
+	if path == "golang.org/x/sync/errgroup" || path == "golang.org/x/sync/semaphore" {
+		return true
+	}
 	host, _, _ := strings.Cut(path, "/")
 	return path != "" && !strings.Contains(host, ".")
 }
 
-// checkLinks wants Go's own pages, and of packages in the standard library
+// checkLinks wants Go's own pages, and of packages that patterns may import
 // that the named symbol exists.
-func checkLinks(t *testing.T, std types.Importer, links []string) {
+func checkLinks(t *testing.T, known types.Importer, links []string) {
 	seen := make(map[string]bool)
 	for _, link := range links {
 		u, err := url.Parse(link)
@@ -194,8 +200,8 @@ func checkLinks(t *testing.T, std types.Importer, links []string) {
 			}
 		case u.Host != "pkg.go.dev":
 			t.Errorf("link %s: want go.dev or pkg.go.dev", link)
-		case isStd(path):
-			pkg, err := std.Import(path)
+		case isKnown(path):
+			pkg, err := known.Import(path)
 			if err != nil {
 				t.Errorf("link %s: %v", link, err)
 			} else if !hasSymbol(pkg, u.Fragment) {
