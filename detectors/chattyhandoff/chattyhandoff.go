@@ -17,7 +17,7 @@ var Detector = &detectors.Detector{
 	Family: detectors.Batching,
 	Doc:    doc,
 	Causes: []detectors.Cause{
-		{Name: perItem, Pattern: "batch-handoff", Cap: detectors.Medium},
+		{Name: perItem, Pattern: "batch-handoff", Others: []string{"buffer-short-bursts"}, Cap: detectors.Medium},
 		{Name: pingPong, Pattern: "work-in-place", Cap: detectors.Medium},
 	},
 	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindBlock, traceload.KindUnblock,

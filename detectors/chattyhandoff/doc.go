@@ -41,5 +41,5 @@
 //
 // Hand over slices, bounded by size and time; or do the work where the item is,
 // under a mutex or with an atomic. A buffer helps only as far as it keeps both
-// sides from waiting.
+// sides from waiting: for a burst, but not where the taker is slower on average.
 package chattyhandoff

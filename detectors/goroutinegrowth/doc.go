@@ -41,6 +41,8 @@
 // # Repair
 //
 // Bound how many run at once (errgroup.SetLimit, a semaphore) at the place
-// that starts them, so that the caller feels the pressure; for a burst, let a
-// fixed pool of workers take items from a channel.
+// that starts them, so that the caller feels the pressure; where requests to a
+// server start them, refuse at the door what is too much. For a burst, let a fixed
+// pool of workers take items from a channel. Where items differ in size, bound what
+// they need together (semaphore.Weighted).
 package goroutinegrowth

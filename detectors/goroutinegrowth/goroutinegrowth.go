@@ -27,8 +27,8 @@ var Detector = &detectors.Detector{
 	Family: detectors.Growth,
 	Doc:    doc,
 	Causes: []detectors.Cause{
-		{Name: "unbounded", Pattern: "bounded-fan-out", Cap: detectors.High},
-		{Name: "burst", Pattern: "worker-pool", Cap: detectors.Medium},
+		{Name: "unbounded", Pattern: "bounded-fan-out", Others: []string{inErrgroup, atTheDoor, "weighted-semaphore"}, Cap: detectors.High},
+		{Name: "burst", Pattern: "worker-pool", Others: []string{inErrgroup, "weighted-semaphore"}, Cap: detectors.Medium},
 	},
 	Yields: []string{"goroutine-leak", "cancel-never-fired"},
 	New: func(p *detectors.Pass) detectors.Observer {
@@ -90,6 +90,12 @@ func (o *observer) unbounded(p *traceload.Program, s *births.Site, c *births.Cli
 	if c.Queued {
 		f.Impact.Blocked += s.Spent[births.Turn]
 	}
+	switch {
+	case created(p, s, errgroupGo):
+		f.Repair = inErrgroup
+	case created(p, s, "net/http.(*conn).serve"):
+		f.Repair = atTheDoor
+	}
 	f.Title = fmt.Sprintf("%s starts goroutines faster than they end: %d alive and climbing", detectors.Short(site.Func), s.Alive)
 	f.Detail = fmt.Sprintf("At %s %d goroutines were started in %s and only %d ended. Alive after each quarter of that time: %d, %d, %d, %d. "+
 		"At this rate %.0f more gather each hour.", site.Where(), c.Born, detectors.Duration(time.Duration(p.Now)-c.Since), c.Ended,
@@ -104,6 +110,9 @@ func (o *observer) unbounded(p *traceload.Program, s *births.Site, c *births.Cli
 func (o *observer) burst(p *traceload.Program, s *births.Site, b *births.Burst) detectors.Finding {
 	site := detectors.SiteOf(p, s.Created)
 	f := o.base(p, s, "burst", detectors.EffectDelays)
+	if created(p, s, errgroupGo) {
+		f.Repair = inErrgroup
+	}
 	f.Confidence, f.Evidence = b.Confidence, b.Evidence
 	f.Impact = detectors.Impact{Goroutines: s.Peak, Blocked: b.Queued, Occurrences: 1}
 	f.Title = fmt.Sprintf("%s starts %d goroutines at once, and most of them wait in line", detectors.Short(site.Func), b.Born)
@@ -112,6 +121,24 @@ func (o *observer) burst(p *traceload.Program, s *births.Site, b *births.Burst) 
 	f.Detail += o.queue(p, s)
 	f.WrongIf = "the crowd is rare and its memory and latency do not matter here"
 	return f
+}
+
+// Repairs for goroutines that an errgroup starts, and that requests to a server do.
+const (
+	inErrgroup = "errgroup-limit"
+	atTheDoor  = "backpressure"
+
+	errgroupGo = "golang.org/x/sync/errgroup.(*Group).Go"
+)
+
+// created tells whether a function was on the stack that started the goroutines.
+func created(p *traceload.Program, s *births.Site, fn string) bool {
+	for _, f := range p.Frames(s.Created) {
+		if f.Func == fn {
+			return true
+		}
+	}
+	return false
 }
 
 // queue says where the goroutines of s wait in line.

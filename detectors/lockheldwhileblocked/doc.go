@@ -39,5 +39,6 @@
 // Do what waits before the Lock or after the Unlock: copy what it needs under
 // the lock, release it, wait, and lock again to store the result. Send after
 // unlocking, never wait for goroutines that need the lock, and take two locks,
-// if it must be two, always in the same order and for short.
+// if it must be two, always in the same order and for short. Where the lock is there
+// so that only one asks the network, share that one's answer (a single flight).
 package lockheldwhileblocked

@@ -57,7 +57,7 @@ var Detector = &detectors.Detector{
 	Yields: []string{"deadlock"},
 	Causes: []detectors.Cause{
 		{Name: "sleep", Pattern: "shrink-critical-section", Cap: detectors.High},
-		{Name: "network", Pattern: "shrink-critical-section", Cap: detectors.High},
+		{Name: "network", Pattern: "shrink-critical-section", Others: []string{"single-flight"}, Cap: detectors.High},
 		{Name: "channel", Pattern: "unlock-before-send", Cap: detectors.High},
 		{Name: "select", Pattern: "unlock-before-send", Cap: detectors.High},
 		{Name: "syscall", Pattern: "shrink-critical-section", Cap: detectors.High},

@@ -45,5 +45,6 @@
 // # Repair
 //
 // Ask for all at once if the other side can answer that; or run the calls side by
-// side, with a limit (errgroup.SetLimit, a semaphore).
+// side, with a limit (errgroup.SetLimit, a semaphore). On one connection that answers
+// in order, write many requests before reading their answers.
 package serialwaits

@@ -17,7 +17,7 @@ var Detector = &detectors.Detector{
 	Family: detectors.Batching,
 	Doc:    doc,
 	Causes: []detectors.Cause{
-		{Name: sameCall, Pattern: "bounded-calls", Cap: detectors.Medium},
+		{Name: sameCall, Pattern: "bounded-calls", Others: []string{"errgroup-limit", onOneConnection}, Cap: detectors.Medium},
 		{Name: independentCalls, Pattern: "run-side-by-side", Cap: detectors.Medium},
 	},
 	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindBlock, traceload.KindUnblock, traceload.KindSyscallBegin, traceload.KindEnd,

@@ -41,6 +41,9 @@ func (s *stats) base(p *traceload.Program, v *verdict, c *call) detectors.Findin
 	return f
 }
 
+// onOneConnection is the repair for calls that share a connection.
+const onOneConnection = "pipeline-requests"
+
 func (l *loop) finding(p *traceload.Program, v *verdict) detectors.Finding {
 	f := l.base(p, v, l.call)
 	f.Cause = sameCall
@@ -53,6 +56,9 @@ func (l *loop) finding(p *traceload.Program, v *verdict) detectors.Finding {
 		f.Site.Where(), where, callee, fmt.Sprint(l.calls), units(p, &l.stats), each, eachOf(&l.stats))
 	if v.unproven != "" {
 		f.Detail += " But " + v.unproven + "."
+	}
+	if l.call.raw {
+		f.Repair = onOneConnection
 	}
 	if v.unknown {
 		f.Detail += " Whether a call needs what the one before gave, as from page to page, only the source can tell."

@@ -49,5 +49,6 @@
 //
 // Find out first what the slow ones wait for. Then give the call the time that
 // it needs and divide what the caller has left among the steps; hand the
-// deadline down to the work by its context, so that the work ends, too.
+// deadline down to the work by its context, so that the work ends, too. Where
+// another attempt follows each at once, wait before it, longer every time.
 package timeoutfired

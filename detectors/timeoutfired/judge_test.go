@@ -208,3 +208,23 @@ func TestRequestStandsUntilAllHaveAnswered(t *testing.T) {
 		t.Error("still there after the last answer")
 	}
 }
+
+func TestRepair(t *testing.T) {
+	tests := []struct {
+		name                       string
+		count, retried, unfinished int
+		want                       string
+	}{
+		{"nobody asks again", 30, 0, 0, ""},
+		{"some ask again", 30, 10, 0, ""},
+		{"all ask again", 30, 30, 0, retryRepair},
+		{"all ask again, while the work of the last attempt goes on", 30, 30, 30, ""},
+		{"all ask again, while some of that goes on", 30, 30, 10, retryRepair},
+	}
+	for _, tt := range tests {
+		l := &lapses{count: tt.count, retried: tt.retried, unfinished: tt.unfinished}
+		if got := l.repair(); got != tt.want {
+			t.Errorf("%s: repair %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}

@@ -23,8 +23,8 @@ var Detector = &detectors.Detector{
 	Family: detectors.Timeouts,
 	Doc:    doc,
 	Causes: []detectors.Cause{
-		{Name: deadlineCause, Pattern: "deadline-budget", Cap: detectors.High},
-		{Name: timerCause, Pattern: "timeout-select-to-context", Cap: detectors.High},
+		{Name: deadlineCause, Pattern: "deadline-budget", Others: []string{retryRepair}, Cap: detectors.High},
+		{Name: timerCause, Pattern: "timeout-select-to-context", Others: []string{retryRepair}, Cap: detectors.High},
 	},
 	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindBlock, traceload.KindUnblock,
 		traceload.KindSyscallBegin, traceload.KindEnd),

@@ -42,8 +42,24 @@ func (v *verdict) finding(p *traceload.Program) detectors.Finding {
 	f.Title = fmt.Sprintf("%s waits in vain: %s ended %d of %s", detectors.Short(site.Func), ender, l.count, s.waits(well+l.count))
 	f.Detail = v.detail(p, site, ender)
 	f.Estimate = v.estimate()
+	f.Repair = l.repair()
 	return f
 }
+
+// retryRepair is the repair where most waits in vain are followed by another attempt.
+const retryRepair = "retry-with-backoff"
+
+// repair returns the repair that fits better than the cause's own, "" if none
+// does. Work that goes on after its time is to be ended first.
+func (l *lapses) repair() string {
+	if l.storm() && share(l.unfinished, l.count) < most {
+		return retryRepair
+	}
+	return ""
+}
+
+// storm tells whether most waits in vain were followed by another attempt at once.
+func (l *lapses) storm() bool { return l.retried > 0 && share(l.retried, l.count) >= most }
 
 // estimate says what the waits in vain cost, and so what would be saved if there were none.
 func (v *verdict) estimate() *detectors.Estimate {
@@ -51,7 +67,7 @@ func (v *verdict) estimate() *detectors.Estimate {
 	e := &detectors.Estimate{Time: l.total}
 	well, h := v.endedWell()
 	switch {
-	case l.retried > 0 && share(l.retried, l.count) >= most:
+	case l.storm():
 		e.Text = fmt.Sprintf("The %s in vain that were followed by another attempt bought nothing: a limit that the call can keep, or a pause before asking again, saves them.", detectors.Count(l.count, "wait"))
 	case well > 0 && h.N() > 0:
 		e.Text = fmt.Sprintf("If nothing were waited for in vain. If instead each were answered as the others are, in %s for half of them, the callers would have %s more.",
