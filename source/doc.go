@@ -16,17 +16,22 @@
 //	  │ load.go      parse its package, type-check the declarations, leniently
 //	  ▼ function.go  which function or literal is it? does the line lie in it?
 //	function
-//	  │ flow.go      walk its control flow: which locks at which point
-//	  │ call.go      what a call does to locks: Lock, Unlock, wrappers of them
-//	  ▼ ref.go       what an expression such as s.mu denotes, and its name
+//	  │ flow.go      walk its control flow: where can control be, with what state?
+//	  │ state.go     which locks at which point (statements.go: what changes them)
+//	  │ call.go      which function is called, and on what
+//	  │ effects.go   what a call does to locks: Lock, Unlock, wrappers of them
+//	  ▼ ref.go       what an expression such as s.mu denotes (assigned.go, params.go,
+//	                 conds.go: through variables, parameters, a Cond's L)
 //	points: calls, channel operations, returns, each with its line and its locks
 //	  │ match.go     which of them can the frame stand at?
-//	  ├─ locks.go    Held, Acquires, Releases, Calls: one frame
+//	  │ site.go      the frame in its place, if its file can be trusted
+//	  ├─ locks.go    Held, Acquires, Releases, Calls: one frame (path.go: names for it)
 //	  └─ walk.go     Walk: a whole stack, names flowing inward through arguments
 //
-// ChanOps (channels.go: what the statement at a line waits on), ChanUses and
-// Ends (uses.go: all that can happen to a channel, and from where), Reaches
-// (reach.go: who may end that wait) and Lines (lines.go) go straight to the file.
+// ChanOps (channels.go: what the statement at a line waits on), ChanUses
+// (uses.go, tracer.go: all that can happen to a channel), Ends (enders.go: from
+// where its wait can be ended), Reaches (reach.go: who may end that wait) and
+// Lines (lines.go) go straight to the file.
 //
 // # Leniency
 //

@@ -290,35 +290,9 @@ func (e *env) bindCallback(caller *env, s symbol) {
 }
 
 func (e *env) bind(index int, b bound) {
-	if p, ok := e.fn.parameterPos(index); ok {
-		e.bound[p] = b
+	if p := e.fn.parameterAt(index); p != nil && p.Name != "_" {
+		e.bound[p.Pos()] = b
 	}
-}
-
-// parameterPos is where a parameter is declared; -1 is the receiver.
-func (fn *function) parameterPos(index int) (token.Pos, bool) {
-	list := fn.signature().Params
-	if index < 0 {
-		if fn.decl == nil || fn.decl.Recv == nil {
-			return 0, false
-		}
-		list, index = fn.decl.Recv, 0
-	}
-	if list == nil {
-		return 0, false
-	}
-	for _, f := range list.List {
-		for _, name := range f.Names {
-			if index == 0 {
-				return name.Pos(), name.Name != "_"
-			}
-			index--
-		}
-		if len(f.Names) == 0 {
-			index--
-		}
-	}
-	return 0, false
 }
 
 // canonical follows a ref outward as far as names lead: it returns the ref
