@@ -10,8 +10,8 @@ import (
 	"github.com/tracedoc/tracedoc/traceload"
 )
 
-// From when on there is something to report, see doc.go. Measured on two Linux
-// machines of the 2020s while traced: 40 bytes to a file take 0.9 µs, 4 kB 3 µs,
+// From when on there is something to report, see doc.go. Measured on one Linux
+// machine of the 2020s while traced: 40 bytes to a file take 0.9 µs, 4 kB 3 µs,
 // 64 kB 10 µs and more; 40 bytes to a connection on the same machine 1 to 6 µs,
 // and that to one whose reader must be woken up to 16 µs.
 const (

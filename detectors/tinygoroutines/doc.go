@@ -17,7 +17,7 @@
 // starting them must cost half a percent of one processor over the whole trace.
 //
 // A start is reckoned to cost 0.4 µs of processor time, in all: 0.4 to 0.9 µs
-// were measured without a tracer, on Linux machines of the 2020s. Severity follows from
+// were measured without a tracer, on a Linux machine of the 2020s. Severity follows from
 // the share of the bursts that this makes up.
 //
 // # What it cannot see
