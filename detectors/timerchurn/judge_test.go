@@ -46,8 +46,9 @@ type looper struct {
 	loop source.Loop
 }
 
-func (l looper) Loop(string, int) (source.Loop, bool) { return l.loop, true }
-func (l looper) Warnings() []string                   { return nil }
+func (l looper) Loop(string, int) (source.Loop, bool)         { return l.loop, true }
+func (l looper) Lines(string, int, int) ([]source.Line, bool) { return nil, false }
+func (l looper) Warnings() []string                           { return nil }
 
 func (s scene) judge(t *testing.T) (v *verdict) {
 	t.Helper()
