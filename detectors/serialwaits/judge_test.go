@@ -30,10 +30,10 @@ func TestWorth(t *testing.T) {
 		{"none", stats{}, false},
 
 		// Thresholds, from both sides.
-		{"three requests", lost(unitsFrom, 0, 20*ms, 10*ms), true},
-		{"two requests", lost(unitsFrom-1, 0, 20*ms, 10*ms), false},
-		{"1 ms each", lost(20, 0, 3*ms, savesFrom), true},
-		{"under 1 ms each", lost(20, 0, 3*ms, savesFrom-1), false},
+		{"three requests", lost(3, 0, 20*ms, 10*ms), true},
+		{"two requests", lost(2, 0, 20*ms, 10*ms), false},
+		{"1 ms each", lost(20, 0, 3*ms, ms), true},
+		{"under 1 ms each", lost(20, 0, 3*ms, ms-1), false},
 		{"over a fifth of the time", lost(20, 0, 100*ms, 21*ms), true},
 		{"under a fifth of the time", lost(20, 0, 100*ms, 19*ms), false},
 		{"a quarter of the trace each", lost(3, 0, 250*ms, 125*ms), true},
@@ -186,7 +186,7 @@ func TestSaves(t *testing.T) {
 
 // TestCount: how many equal calls make a loop.
 func TestCount(t *testing.T) {
-	for n, want := range map[int]int{sameFrom - 1: 0, sameFrom: 1} {
+	for n, want := range map[int]int{4: 0, 5: 1} {
 		o := &observer{loops: map[*call]*loop{}, rows: map[rowKey]*row{}}
 		u, c := &unit{}, &call{}
 		for range n {

@@ -78,11 +78,11 @@ func TestJudge(t *testing.T) {
 		{"under a tenth of the rows' time", scene{use: lines, between: 91 * us / 10}, "silent"},
 		{"over half a percent of the trace", scene{use: lines, length: 990 * time.Millisecond}, "told"},
 		{"under half a percent of the trace", scene{use: lines, length: 1010 * time.Millisecond}, "silent"},
-		{"2.5 µs for a file", scene{use: lines, each: fileAtMost}, "told"},
+		{"2.5 µs for a file", scene{use: lines, each: 2500}, "told"},
 		{"2.6 µs for a file", scene{use: lines, each: 2600}, "silent"},
-		{"20 µs for a connection", scene{use: lines, network: true, each: netAtMost}, "told"},
+		{"20 µs for a connection", scene{use: lines, network: true, each: 20 * us}, "told"},
 		{"21 µs for a connection", scene{use: lines, network: true, each: 21 * us}, "silent"},
-		{"1.5 µs for a connection", scene{network: true, each: tinyNet}, "told"},
+		{"1.5 µs for a connection", scene{network: true, each: 1500}, "told"},
 		{"1.6 µs for a connection", scene{network: true, each: 1600}, "doubted"},
 		{"one in a hundred waits for room", scene{waits: 50}, "told"},
 		{"more than one in a hundred waits for room", scene{waits: 51}, "silent"},
@@ -109,9 +109,9 @@ func TestJudge(t *testing.T) {
 }
 
 func TestLongRowsSpeakForABuffer(t *testing.T) {
-	short, long := scene{longest: 10*rowFrom - 1}.judge(), scene{longest: 10 * rowFrom}.judge()
+	short, long := scene{longest: 159}.judge(), scene{longest: 160}.judge()
 	if short.confidence >= long.confidence {
-		t.Errorf("confidence %.2f with rows of %d, %.2f with rows of %d", short.confidence, 10*rowFrom-1, long.confidence, 10*rowFrom)
+		t.Errorf("confidence %.2f with rows of 159, %.2f with rows of 160", short.confidence, long.confidence)
 	}
 }
 

@@ -109,13 +109,13 @@ func TestJudgePoll(t *testing.T) {
 		{"few in a long trace", scene{loop: &looks, length: time.Minute}, false},
 
 		// Thresholds, from both sides. Lengths are kept within an eighth.
-		{"60 looks in vain", scene{loop: &looks, wakes: 70, empties: emptiesAtLeast}, true},
-		{"59 looks in vain", scene{loop: &looks, wakes: 70, empties: emptiesAtLeast - 1}, false},
+		{"60 looks in vain", scene{loop: &looks, wakes: 70, empties: 60}, true},
+		{"59 looks in vain", scene{loop: &looks, wakes: 70, empties: 59}, false},
 		{"50 a second", scene{loop: &looks, length: 18 * time.Second}, true},
 		{"under 50 a second", scene{loop: &looks, length: 18*time.Second + 100*ms}, false},
-		{"pauses of 25 ms", scene{loop: &looks, pause: pauseAtMost}, true},
+		{"pauses of 25 ms", scene{loop: &looks, pause: 25 * ms}, true},
 		{"pauses of 26 ms", scene{loop: &looks, pause: 26 * ms}, false},
-		{"looks of 10 µs", scene{loop: &looks, look: lookAtMost}, true},
+		{"looks of 10 µs", scene{loop: &looks, look: 10 * time.Microsecond}, true},
 		{"looks of 10.5 µs", scene{loop: &looks, look: 10500}, false},
 		{"a twentieth is woken otherwise", scene{loop: &looks, others: 50}, true},
 		{"more than a twentieth is woken otherwise", scene{loop: &looks, others: 51}, false},
@@ -180,10 +180,10 @@ func TestJudgeMakers(t *testing.T) {
 		want         bool
 	}{
 		{"a third of the samples", 30, 90, true},
-		{"three samples of 150", makingAtLeast, 150, true},
-		{"two samples", makingAtLeast - 1, 50, false},
-		{"ten samples in all", 5, samplesAtLeast, true},
-		{"nine samples in all", 5, samplesAtLeast - 1, false},
+		{"three samples of 150", 3, 150, true},
+		{"two samples", 2, 50, false},
+		{"ten samples in all", 5, 10, true},
+		{"nine samples in all", 5, 9, false},
 		{"a fiftieth of the samples", 4, 200, true},
 		{"less than a fiftieth", 4, 201, false},
 	}

@@ -53,11 +53,11 @@ func TestJudge(t *testing.T) {
 		{"a benchmark of just this", scene{testing: true, busy: 100_000}, false},
 
 		// Thresholds, from both sides.
-		{"2000 in bursts", scene{busy: busyFrom}, true},
-		{"1999 in bursts", scene{busy: busyFrom - 1}, false},
+		{"2000 in bursts", scene{busy: 2000}, true},
+		{"1999 in bursts", scene{busy: 1999}, false},
 		{"half of them have ended", scene{unfinished: 1500}, true},
 		{"not half of them have ended", scene{unfinished: 1501}, false},
-		{"1 µs each", scene{work: workAtMost}, true},
+		{"1 µs each", scene{work: time.Microsecond}, true},
 		{"1.1 µs each", scene{work: 1100}, false},
 		{"a tenth waits", scene{waited: 300}, true},
 		{"more than a tenth waits", scene{waited: 301}, false},
@@ -82,7 +82,7 @@ func TestEvidence(t *testing.T) {
 		before, after scene
 	}{
 		{"less than half a start's cost", scene{work: 520}, scene{work: 500}},
-		{"five times as many as needed", scene{busy: 5*busyFrom - 1}, scene{busy: 5 * busyFrom}},
+		{"five times as many as needed", scene{busy: 9999}, scene{busy: 10_000}},
 		{"more than a tenth is blocked", scene{blocked: 300}, scene{blocked: 301}},
 	}
 	for _, tt := range tests {

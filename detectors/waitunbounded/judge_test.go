@@ -95,12 +95,12 @@ func TestJudge(t *testing.T) {
 		{"a test that waits", scene{n: 50, long: second, testing: true}, "doubted"},
 
 		// Thresholds, from both sides. Lengths are kept within an eighth.
-		{"200 ms", scene{long: times(2, longest)}, "told"},
-		{"199 ms", scene{long: times(2, longest-ms)}, "silent"},
+		{"200 ms", scene{long: times(2, 200*ms)}, "told"},
+		{"199 ms", scene{long: times(2, 199*ms)}, "silent"},
 		{"over 20 times the usual", scene{usual: 20 * ms, long: times(2, 460*ms)}, "told"},
 		{"under 20 times the usual", scene{usual: 20 * ms, long: times(2, 340*ms)}, "silent"},
-		{"a history of 20 waits", scene{n: history, long: second}, "told"},
-		{"a history of 19 waits", scene{n: history - 1, long: second}, "silent"},
+		{"a history of 20 waits", scene{n: 20, long: second}, "told"},
+		{"a history of 19 waits", scene{n: 19, long: second}, "silent"},
 		{"a quarter of all", scene{n: 20, long: times(5, time.Second)}, "told"},
 		{"more than a quarter of all", scene{n: 20, long: times(6, time.Second)}, "silent"},
 		{"one that a timer has ended", scene{long: second, ended: 1}, "silent"},
@@ -136,7 +136,7 @@ func TestEvidence(t *testing.T) {
 	}{
 		{"a hundred times what is usual", scene{long: []time.Duration{400 * ms}}, scene{long: []time.Duration{600 * ms}}},
 		{"again", scene{long: times(1, time.Second)}, scene{long: times(2, time.Second)}},
-		{"a hundred waits", scene{n: 5*history - 1, long: times(1, time.Second)}, scene{n: 5 * history, long: times(1, time.Second)}},
+		{"a hundred waits", scene{n: 99, long: times(1, time.Second)}, scene{n: 100, long: times(1, time.Second)}},
 	}
 	for _, tt := range tests {
 		before, after := tt.before.judge(t), tt.after.judge(t)
