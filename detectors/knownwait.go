@@ -93,7 +93,7 @@ func parseKnownWait(line string) (KnownWait, error) {
 		case "in use":
 			k.InUse = strings.TrimSpace(value)
 		default:
-			return KnownWait{}, fmt.Errorf("known wait %q: unknown cell %q: use forgot: or in use:", k.Func, cell)
+			return KnownWait{}, fmt.Errorf("known wait %q: unknown cell %q: it must begin with \"forgot:\" or \"in use:\"", k.Func, cell)
 		}
 	}
 	return k, k.Validate()

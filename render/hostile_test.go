@@ -271,14 +271,14 @@ func checkMarkdown(t *testing.T, out string) {
 		markup := ""
 		switch n := n.(type) {
 		case *ast.Link, *ast.Image:
-			t.Errorf("a link or an image: %.200q", n.Text(source))
+			t.Errorf("a link or an image in line %d", 1+bytes.Count(source[:n.Pos()], []byte("\n")))
 		case *ast.AutoLink:
 			if url := string(n.URL(source)); !strings.HasPrefix(url, "https://go.dev/") && !strings.HasPrefix(url, "https://pkg.go.dev/") && !strings.HasPrefix(url, "https://example.com/") {
 				t.Errorf("a link to %.200q", url)
 			}
 		case *ast.Heading:
 			if n.Level != 3 {
-				t.Errorf("a heading of level %d: %.200q", n.Level, n.Text(source))
+				t.Errorf("a heading of level %d: %.200q", n.Level, n.Lines().Value(source))
 			}
 		case *ast.RawHTML:
 			markup = string(n.Segments.Value(source))

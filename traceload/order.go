@@ -88,7 +88,7 @@ const (
 
 // fixedTexts are what they stand for: the words of golang.org/x/exp/trace.
 var fixedTexts = [...]string{
-	textProcs - textProcs:      metricProcs,
+	0:                          metricProcs,
 	textHeap - textProcs:       "/memory/classes/heap/objects:bytes",
 	textHeapGoal - textProcs:   "/gc/heap/goal:bytes",
 	textMarkPhase - textProcs:  "GC concurrent mark phase",
