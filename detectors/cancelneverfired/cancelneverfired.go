@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/tracedoc/tracedoc/detectors"
+	"github.com/tracedoc/tracedoc/detectors/internal/facts/orders"
 	"github.com/tracedoc/tracedoc/detectors/internal/facts/waits"
 	"github.com/tracedoc/tracedoc/traceload"
 )
@@ -31,13 +32,14 @@ var Detector = &detectors.Detector{
 			Others: []string{"close-rows", "rollback-deferred", "drain-and-close-body"}},
 	},
 	New: func(p *detectors.Pass) detectors.Observer {
-		return &observer{pass: p, waits: detectors.Need(p, waits.Fact)}
+		return &observer{pass: p, waits: detectors.Need(p, waits.Fact), orders: detectors.Need(p, orders.Fact)}
 	},
 }
 
 type observer struct {
-	pass  *detectors.Pass
-	waits *waits.Table
+	pass   *detectors.Pass
+	waits  *waits.Table
+	orders *orders.Table
 }
 
 // Observe implements detectors.Observer; the fact has seen everything.
@@ -87,8 +89,17 @@ var repairs = []struct{ entry, pattern string }{
 	{"net/http.(*persistConn).", "drain-and-close-body"},
 }
 
-// repair chooses the repair for a group, "" for that of its cause.
-func repair(p *traceload.Program, gr *waits.Group) string {
+// repair chooses the repair for a group, "" for that of its cause. Where the
+// others are cancelled by a function that has not started them, the cancel
+// function is kept in a struct.
+func (o *observer) repair(p *traceload.Program, gr *waits.Group, c cause) string {
+	if c.name == "context" {
+		giver, ok := o.orders.Giver(gr.Site.Frame)
+		if started := gr.CreationSite(p); ok && started.Func != "" && p.Frame(giver.Site).Func != started.Func {
+			return "cancel-in-close"
+		}
+		return ""
+	}
 	e := detectors.EntryName(p, gr.Stuck[0])
 	for _, r := range repairs {
 		if strings.HasPrefix(e, r.entry) {
@@ -96,6 +107,18 @@ func repair(p *traceload.Program, gr *waits.Group) string {
 		}
 	}
 	return ""
+}
+
+// whoShould names the line that ends the wait of others there: these have not
+// got to it.
+func (o *observer) whoShould(p *traceload.Program, gr *waits.Group) string {
+	giver, ok := o.orders.Giver(gr.Site.Frame)
+	if !ok {
+		return ""
+	}
+	f := detectors.FrameOf(p.Frame(giver.Site))
+	return fmt.Sprintf(" %s at that line were ended by %s at %s; on the way of these it was not reached.",
+		detectors.Count(giver.N, "other wait"), detectors.Short(f.Func), f.Where())
 }
 
 func (o *observer) finding(p *traceload.Program, gr *waits.Group, c cause, how string) detectors.Finding {
@@ -111,12 +134,12 @@ func (o *observer) finding(p *traceload.Program, gr *waits.Group, c cause, how s
 	evidence := append([]detectors.Evidence{{Text: how, Weight: 0}}, gr.Evidence...)
 	return detectors.Finding{
 		Cause:      c.name,
-		Repair:     repair(p, gr),
+		Repair:     o.repair(p, gr, c),
 		Effect:     detectors.EffectGrows,
 		Confidence: gr.Confidence,
 		Evidence:   evidence,
 		Title:      fmt.Sprintf("%s gather in %s, waiting %s", detectors.Count(n, "goroutine"), detectors.Short(site.Func), lacks),
-		Detail:     fmt.Sprintf("%s wait %s, at %s. %s", detectors.Count(n, "goroutine"), lacks, site.Where(), gr.Story(p)),
+		Detail:     fmt.Sprintf("%s wait %s, at %s. %s", detectors.Count(n, "goroutine"), lacks, site.Where(), gr.Story(p)+o.whoShould(p, gr)),
 		Impact:     detectors.Impact{Goroutines: n, Blocked: gr.Blocked, Occurrences: n},
 		Site:       site,
 		Groups:     detectors.GroupsOf(p, detectors.Leaked, gr.Stuck, maxGroups),

@@ -3,6 +3,7 @@ package goroutinegrowth
 import (
 	_ "embed"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/tracedoc/tracedoc/detectors"
@@ -18,7 +19,8 @@ var doc string
 const (
 	reportable = 0.3 // confidence from which a growth is reported at all
 	longEnough = 500 * time.Millisecond
-	stuckFrom  = 0.5 // confidence from which goroutines count as stuck for good: their wait explains the growth
+	limited    = 0.45 // confidence, at most, in a growth of goroutines that a timer ends one by one
+	stuckFrom  = 0.5  // confidence from which goroutines count as stuck for good: their wait explains the growth
 )
 
 // Detector finds goroutines that multiply.
@@ -86,6 +88,11 @@ func (o *observer) unbounded(p *traceload.Program, s *births.Site, c *births.Cli
 	site := detectors.SiteOf(p, s.Created)
 	f := o.base(p, s, "unbounded", detectors.EffectGrows)
 	f.Confidence, f.Evidence = c.Confidence, c.Evidence
+	if timer := o.timer(p, s); timer != "" && !c.Queued {
+		f.Evidence = append(f.Evidence, detectors.Evidence{Weight: -1,
+			Text: fmt.Sprintf("most of them wait for %s, which ends each: their number levels off unless that is longer than the trace tells", timer)})
+		f.Confidence = min(f.Confidence, limited)
+	}
 	f.Impact = detectors.Impact{Goroutines: s.Alive, Blocked: s.Spent[births.Queueing] + s.Spent[births.Ready], Occurrences: s.Born}
 	if c.Queued {
 		f.Impact.Blocked += s.Spent[births.Turn]
@@ -97,9 +104,10 @@ func (o *observer) unbounded(p *traceload.Program, s *births.Site, c *births.Cli
 		f.Repair = atTheDoor
 	}
 	f.Title = fmt.Sprintf("%s starts goroutines faster than they end: %d alive and climbing", detectors.Short(site.Func), s.Alive)
-	f.Detail = fmt.Sprintf("At %s %d goroutines were started in %s and only %d ended. Alive after each quarter of that time: %d, %d, %d, %d. "+
-		"At this rate %.0f more gather each hour.", site.Where(), c.Born, detectors.Duration(time.Duration(p.Now)-c.Since), c.Ended,
-		c.Alive[0], c.Alive[1], c.Alive[2], c.Alive[3], c.Rate*3600)
+	f.Detail = fmt.Sprintf("At %s %d goroutines were started in %s, and %d ended. Alive after each quarter of that time: %d, %d, %d, %d. "+
+		"That is %.0f more each second: at this rate the number doubles within %s, and %.0f more gather each hour.",
+		site.Where(), c.Born, detectors.Duration(time.Duration(p.Now)-c.Since), c.Ended,
+		c.Alive[0], c.Alive[1], c.Alive[2], c.Alive[3], c.Rate, detectors.Duration(doubling(s.Alive, c.Rate)), c.Rate*3600)
 	if c.Queued {
 		f.Detail += o.queue(p, s)
 	}
@@ -118,6 +126,10 @@ func (o *observer) burst(p *traceload.Program, s *births.Site, b *births.Burst) 
 	f.Title = fmt.Sprintf("%s starts %d goroutines at once, and most of them wait in line", detectors.Short(site.Func), b.Born)
 	f.Detail = fmt.Sprintf("At %s %d goroutines were started within %s; %d were alive at one time. They spent %.0f%% of their lives in a queue (%.1f goroutine-seconds in all).",
 		site.Where(), b.Born, detectors.Duration(b.Within), s.Peak, 100*b.Share, b.Queued.Seconds())
+	if stack, _ := s.QueueStack(); stack != 0 && b.AtOnce > 0 {
+		f.Detail += fmt.Sprintf(" On average %.1f of them worked at a time, limited %s; the others waited %s each, and kept a stack for it.",
+			b.AtOnce, limit(p, stack), detectors.Duration(b.Queued/time.Duration(max(1, s.Born))))
+	}
 	f.Detail += o.queue(p, s)
 	f.WrongIf = "the crowd is rare and its memory and latency do not matter here"
 	return f
@@ -139,6 +151,51 @@ func created(p *traceload.Program, s *births.Site, fn string) bool {
 		}
 	}
 	return false
+}
+
+// timer returns the timer that will end most of those alive, as the source
+// calls it; "" if none does.
+func (o *observer) timer(p *traceload.Program, s *births.Site) string {
+	names := map[string]int{}
+	for g := range p.Live {
+		if o.births.Of(g) != s {
+			continue
+		}
+		if name := o.waits.Timer(p, g); name != "" {
+			if names[name]++; 2*names[name] > s.Alive {
+				return name
+			}
+		}
+	}
+	return ""
+}
+
+// doubling is how long it takes until n have become twice as many, at rate more
+// each second.
+func doubling(n int, rate float64) time.Duration {
+	return time.Duration(float64(n) / max(rate, 1e-9) * float64(time.Second))
+}
+
+// limit names what lets only a few of those who stand at a stack go on.
+func limit(p *traceload.Program, stack traceload.StackID) string {
+	st := p.Stack(stack)
+	for _, id := range st.Frames {
+		switch fn := p.Frame(id).Func; {
+		case strings.HasPrefix(fn, "database/sql.(*DB).conn"):
+			return "by database/sql's pool of connections"
+		case strings.HasPrefix(fn, "net/http.(*Transport)."):
+			return "by the connections of net/http's transport"
+		case strings.HasPrefix(fn, "golang.org/x/sync/semaphore."), strings.HasPrefix(fn, "golang.org/x/sync/errgroup."):
+			return "by a semaphore"
+		case strings.HasPrefix(fn, "sync.(*Mutex)."), strings.HasPrefix(fn, "sync.(*RWMutex)."), strings.HasPrefix(fn, "sync.(*Once)."):
+			return "by a lock"
+		case strings.HasPrefix(fn, "sync.(*Cond)."):
+			return "by a condition"
+		case strings.HasPrefix(fn, "runtime.chansend"), strings.HasPrefix(fn, "runtime.chanrecv"):
+			return "by a channel"
+		}
+	}
+	return "by what they stand in line for"
 }
 
 // queue says where the goroutines of s wait in line.

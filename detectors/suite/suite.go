@@ -3,6 +3,7 @@ package suite
 
 import (
 	"github.com/tracedoc/tracedoc/detectors"
+	"github.com/tracedoc/tracedoc/detectors/cancelignored"
 	"github.com/tracedoc/tracedoc/detectors/cancelneverfired"
 	"github.com/tracedoc/tracedoc/detectors/chattyhandoff"
 	"github.com/tracedoc/tracedoc/detectors/deadlock"
@@ -16,6 +17,7 @@ import (
 	"github.com/tracedoc/tracedoc/detectors/schedulerlatency"
 	"github.com/tracedoc/tracedoc/detectors/serialwaits"
 	"github.com/tracedoc/tracedoc/detectors/smallio"
+	"github.com/tracedoc/tracedoc/detectors/timeoutabandonswork"
 	"github.com/tracedoc/tracedoc/detectors/timeoutfired"
 	"github.com/tracedoc/tracedoc/detectors/timerchurn"
 	"github.com/tracedoc/tracedoc/detectors/tinygoroutines"
@@ -25,6 +27,7 @@ import (
 // All returns all detectors, sorted by name.
 func All() []*detectors.Detector {
 	return []*detectors.Detector{
+		cancelignored.Detector,
 		cancelneverfired.Detector,
 		chattyhandoff.Detector,
 		deadlock.Detector,
@@ -38,6 +41,7 @@ func All() []*detectors.Detector {
 		schedulerlatency.Detector,
 		serialwaits.Detector,
 		smallio.Detector,
+		timeoutabandonswork.Detector,
 		timeoutfired.Detector,
 		timerchurn.Detector,
 		tinygoroutines.Detector,

@@ -34,6 +34,7 @@ const (
 	weightNetwork    = -3.0  // they serve connections, or are such
 	weightLong       = -2.0  // those that end have lived for long: the number had no time to level off
 	weightSessions   = -0.75 // nothing of this: perhaps they come to stay
+	weightYoung      = -1.0  // … and none has come to its end
 	weightInTouch    = -1.0  // … and are at work: they wake others, or are woken
 
 	burstAtLeast = 500 // alive at once, and born within a rush
@@ -192,6 +193,9 @@ func (c *Climb) judgeLives(s *Site, backlog bool, window time.Duration) {
 		c.Note(weightLong, "those that ended had lived for %s on average: the number had no time to level off", detectors.Duration(s.lived/time.Duration(s.Ended)))
 	default:
 		c.Note(weightSessions, "what they wait for does not show; they may have come to stay")
+		if c.Ended == 0 && 2*(s.Spent[Turn]+s.Spent[Resting]) > lived {
+			c.Note(weightYoung, "none has ended yet: each may last longer than the trace, and the number level off then")
+		}
 		if 2*s.inTouch > s.Alive {
 			c.Note(weightInTouch, "%d of them still wake other goroutines or are woken by them: they are at work", s.inTouch)
 		}
@@ -250,6 +254,7 @@ type Burst struct {
 	Within     time.Duration // how long it took at most
 	Queued     time.Duration // time in line, summed
 	Share      float64       // of their lives
+	AtOnce     float64       // how many of them worked at one time, on average
 }
 
 // Burst judges whether a crowd was started at s at once though few of it could
@@ -278,6 +283,10 @@ func (t *Table) Burst(s *Site, procs int) *Burst {
 	if b.Share = b.Queued.Seconds() / max(s.Lived().Seconds(), 1e-9); b.Share < burstQueued {
 		return nil
 	}
+	if span := s.busy(t.width, time.Duration(t.now)); span > 0 {
+		work := s.Lived() - b.Queued - s.Spent[Ready]
+		b.AtOnce = max(0, work.Seconds()) / span.Seconds()
+	}
 	b.Note(weightRush, "%d were born within %s, by one goroutine", b.Born, detectors.Duration(b.Within))
 	b.Note(weightInLine, "%.0f%% of their lives passed in a queue, and they left it one after the other", 100*b.Share)
 	if b.Share > 0.8 {
@@ -288,6 +297,20 @@ func (t *Table) Burst(s *Site, procs int) *Burst {
 	}
 	b.Confidence = b.Sum.Confidence(burstPrior)
 	return b
+}
+
+// busy is the time from the first birth until the last end, within a slice.
+func (s *Site) busy(width, now time.Duration) time.Duration {
+	if s.Alive > 0 {
+		return now - time.Duration(s.First)
+	}
+	last := 0
+	for i, n := range s.ended {
+		if n > 0 {
+			last = i
+		}
+	}
+	return min(time.Duration(last+1)*width, now) - time.Duration(s.First)
 }
 
 // correlation is 1 if goroutines ended in the order in which they were born,

@@ -136,6 +136,15 @@ func (gr *Group) count(p *traceload.Program, t *Table, list []parked) {
 // worthReading is the confidence from which the source is asked, where it is at hand.
 const worthReading = 0.3
 
+// Timer returns the timer that ends g's wait, as the source calls it; "" if
+// there is none, or no source, or if g does not wait.
+func (t *Table) Timer(p *traceload.Program, g *traceload.Goroutine) string {
+	if g.State != traceload.StateWaiting {
+		return ""
+	}
+	return t.timer(p, t.site(p, g))
+}
+
 // timer returns the timer among the channels that goroutines at s wait for, as
 // the source calls it; "" if there is none, or no source.
 func (t *Table) timer(p *traceload.Program, s *Site) string {

@@ -1,0 +1,599 @@
+// Package orders knows when goroutines were told to stop, by the cancelling of
+// a context, by the closing of a done channel, or by a context's deadline, and
+// what became of those that were told and of their siblings that should have
+// been told as well.
+//
+//	          cancel
+//	R1 ───────┤ ends            told: it waited for the cancellation
+//	R2 ─────────┤ ends          told
+//	W  ────────────────────┤    deaf: same go statement, same creator
+//	O  ───────┼── waits again   other: waits for a cancellation after this one,
+//	                            so it has a context of its own
+//
+// The trace does not tell which context a goroutine has. That W has the one of
+// R1 and R2 follows from their common birth, and from W's never waiting where
+// they were told: O does, so the cancelled context is not O's, nor, for all we
+// know, that of any other sibling.
+package orders
+
+import (
+	"slices"
+	"time"
+
+	"github.com/tracedoc/tracedoc/detectors"
+	"github.com/tracedoc/tracedoc/detectors/internal/facts/trails"
+	"github.com/tracedoc/tracedoc/detectors/internal/facts/wakes"
+	"github.com/tracedoc/tracedoc/traceload"
+)
+
+// Fact gives the table of all orders to stop.
+var Fact = &detectors.Fact[*Table]{
+	Name: "orders",
+	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindBlock, traceload.KindUnblock,
+		traceload.KindStop, traceload.KindSyscallBegin, traceload.KindSyscallEnd, traceload.KindEnd),
+	New: func(*detectors.Pass) *Table {
+		return &Table{cases: map[caseKey]*Case{}, listens: map[traceload.FrameID]bool{}, givers: map[traceload.FrameID][]Giver{}}
+	},
+}
+
+const (
+	oneCall   = 2 * time.Millisecond // within which wake-ups by one goroutine at one line are one order
+	openAtOne = 4                    // orders that may be in progress at one time
+	kept      = 1024                 // instances of a case that are kept
+)
+
+// Grace is how long whoever is told to stop may go on: nobody minds.
+const Grace = 100 * time.Millisecond
+
+// How says by what goroutines were told.
+type How uint8
+
+const (
+	Cancelled How = iota // a context was cancelled
+	Closed               // a channel was closed on which its closer does not send
+	Expired              // a context's deadline passed
+)
+
+// Case is what orders given at one line did to the goroutines of one kind.
+type Case struct {
+	How     How
+	Site    traceload.FrameID // the user's line that gave the order; 0 if none, as for Expired
+	Stack   traceload.StackID // … and its stack
+	Created traceload.FrameID // the user's line that started the goroutines; 0 if they were found
+	Orders  int               // that told some of them
+	// Instances are the orders after which some went on beyond Grace.
+	Instances []*Instance
+}
+
+// Instance is one order to the goroutines of one kind and creator.
+type Instance struct {
+	At        traceload.Time
+	By        traceload.GoID
+	ByCreator bool // who gave it had started them
+	Told      int
+	Stopped   int           // of Told: ended within Grace
+	Slowest   time.Duration // … at the latest
+	ToldID    traceload.GoID
+	ToldAt    traceload.StackID // where that one waited
+	Others    int               // siblings that have a context of their own
+	InTime    int               // siblings that went on and ended within Grace
+	Deaf      []trails.Past
+	Beside    bool // the deaf were born together with those told, as far as is known
+	Apart     bool // … were not
+
+	AwaitedBy traceload.GoID // who waited for the deaf to end; NoGoroutine if nobody
+	Awaited   time.Duration  // … and how long, since the order
+	AwaitedAt traceload.StackID
+
+	creator traceload.GoID
+	pending int
+}
+
+// Table is the fact. It is complete in and after Finish.
+type Table struct {
+	Cases []*Case
+
+	how     wakes.Table
+	cases   map[caseKey]*Case
+	slots   []occupant
+	open    []*order
+	listens map[traceload.FrameID]bool // lines where an order has ended a wait
+	givers  map[traceload.FrameID][]Giver
+	senders []senders // by the line that receives
+	events  int64
+	scanned int64
+	free    []*watch
+}
+
+type caseKey struct {
+	how     How
+	site    traceload.FrameID
+	created traceload.FrameID
+	entry   traceload.FuncID
+}
+
+// family are goroutines with one go statement and one creator, or, if they were
+// found when the trace began, with one entry function.
+type family struct {
+	created traceload.FrameID
+	entry   traceload.FuncID
+	creator traceload.GoID
+}
+
+type occupant struct {
+	id     traceload.GoID
+	family family
+	watch  *watch
+}
+
+// watch follows one goroutine after an order.
+type watch struct {
+	at    *Instance
+	told  bool
+	trail trails.Trail
+}
+
+// order is one in progress: more may be woken by it.
+type order struct {
+	how   How
+	at    traceload.Time
+	by    traceload.GoID
+	site  traceload.FrameID
+	stack traceload.StackID
+	told  []told
+}
+
+type told struct {
+	id     traceload.GoID
+	family family
+	born   traceload.Time
+	stack  traceload.StackID
+}
+
+// Observe implements detectors.Observer.
+func (t *Table) Observe(p *traceload.Program, ev *traceload.Event) {
+	t.events++
+	if len(t.open) > 0 && p.Now.Sub(t.open[0].at) > oneCall {
+		t.evaluate(p, t.open[0])
+		t.open = append(t.open[:0], t.open[1:]...)
+	}
+	g := ev.G
+	switch ev.Kind {
+	case traceload.KindStatus, traceload.KindCreate:
+		t.appear(p, g)
+		return
+	case traceload.KindUnblock:
+		if !g.System && g.Wait != traceload.WaitRuntime {
+			t.unblock(p, ev)
+		}
+	}
+	o := t.occupant(g)
+	if o == nil {
+		return
+	}
+	if w := o.watch; w != nil {
+		if !w.told {
+			w.trail.Observe(p, ev)
+		}
+		switch {
+		case ev.Kind == traceload.KindEnd:
+			t.end(p, g, o)
+		case ev.Kind == traceload.KindBlock && !w.told && t.listening(p, ev.Stack):
+			t.acquit(o)
+		}
+	}
+	if ev.Kind == traceload.KindEnd {
+		*o = occupant{id: traceload.NoGoroutine}
+	}
+}
+
+func (t *Table) appear(p *traceload.Program, g *traceload.Goroutine) {
+	for len(t.slots) <= int(g.Slot) {
+		t.slots = append(t.slots, occupant{id: traceload.NoGoroutine})
+	}
+	o := &t.slots[g.Slot]
+	if o.id != g.ID {
+		*o = occupant{id: g.ID}
+	}
+	o.family = familyOf(p, g)
+}
+
+func familyOf(p *traceload.Program, g *traceload.Goroutine) family {
+	f := family{creator: traceload.NoGoroutine}
+	if e := p.Entry(g); e != nil && e.Origin == traceload.OriginUser && !g.System {
+		f.entry = e.FuncID
+	}
+	if g.BornKnown {
+		f.created, f.creator = p.SiteID(g.CreatedAt), g.Creator
+		if e := p.Entry(g); e != nil && e.Origin == traceload.OriginRuntime && !g.System { // errgroup's
+			f.entry = e.FuncID
+		}
+	}
+	return f
+}
+
+func (t *Table) occupant(g *traceload.Goroutine) *occupant {
+	if g == nil || int(g.Slot) >= len(t.slots) || t.slots[g.Slot].id != g.ID {
+		return nil
+	}
+	return &t.slots[g.Slot]
+}
+
+func (t *Table) listening(p *traceload.Program, stack traceload.StackID) bool {
+	f := p.SiteID(stack)
+	return f != 0 && t.listens[f]
+}
+
+func (t *Table) unblock(p *traceload.Program, ev *traceload.Event) {
+	o := t.occupant(ev.G)
+	if o == nil || ev.Waker != traceload.WakerGoroutine && ev.Waker != traceload.WakerDeadline {
+		return
+	}
+	how := t.how.Of(p, ev.ByStack)
+	if by := t.occupant(ev.By); by != nil && by.watch != nil && !by.watch.told {
+		by.watch.at.awaited(p, ev)
+	}
+	switch {
+	case ev.Waker == traceload.WakerDeadline:
+		t.told(p, ev, o, Expired)
+	case how == wakes.Cancel:
+		t.told(p, ev, o, Cancelled)
+	case how == wakes.Close && (ev.Wait == traceload.WaitSelect || ev.Wait == traceload.WaitChanReceive):
+		if !t.sends(p, ev) {
+			t.told(p, ev, o, Closed)
+			return
+		}
+		fallthrough
+	case how == wakes.Send && ev.Wait != traceload.WaitChanSend:
+		if how == wakes.Send {
+			t.noteSender(p, ev.By.ID, ev.ByStack, ev.Stack)
+		}
+		if o.watch != nil {
+			o.watch.trail.Fed++
+		}
+	case how == wakes.Send, how == wakes.Receive: // of what it sends: it had to wait for the receiver
+		t.noteSender(p, o.id, ev.Stack, ev.ByStack)
+	}
+}
+
+// senders are the functions and the goroutines that hand something over to those
+// who wait at a place, the first of them.
+type senders struct {
+	funcs [4]traceload.FuncID
+	ids   [4]traceload.GoID
+	nf, n uint8
+}
+
+// noteSender remembers that a goroutine, standing at a stack, sent to one that
+// received at another.
+func (t *Table) noteSender(p *traceload.Program, sender traceload.GoID, at, receives traceload.StackID) {
+	line := p.SiteID(receives)
+	for len(t.senders) <= int(line) {
+		t.senders = append(t.senders, senders{})
+	}
+	s := &t.senders[line]
+	if fn := userFunc(p, at); int(s.nf) < len(s.funcs) && !slices.Contains(s.funcs[:s.nf], fn) {
+		s.funcs[s.nf] = fn
+		s.nf++
+	}
+	if int(s.n) < len(s.ids) && !slices.Contains(s.ids[:s.n], sender) {
+		s.ids[s.n] = sender
+		s.n++
+	}
+}
+
+// sends tells whether the goroutine that closed the channel, or a function that
+// it stands in, also sends to those who wait there: then the close says that
+// nothing more comes.
+func (t *Table) sends(p *traceload.Program, ev *traceload.Event) bool {
+	line := p.SiteID(ev.Stack)
+	if int(line) >= len(t.senders) {
+		return false
+	}
+	s := &t.senders[line]
+	if slices.Contains(s.ids[:s.n], ev.By.ID) {
+		return true
+	}
+	for _, id := range p.Stack(ev.ByStack).Frames {
+		if f := p.Frame(id); f.Origin == traceload.OriginUser && slices.Contains(s.funcs[:s.nf], f.FuncID) {
+			return true
+		}
+	}
+	return false
+}
+
+func userFunc(p *traceload.Program, stack traceload.StackID) traceload.FuncID {
+	if f := p.Site(stack); f != nil {
+		return f.FuncID
+	}
+	return 0
+}
+
+// Giver is a line that gives orders to those who wait at another.
+type Giver struct {
+	Site traceload.FrameID
+	N    int // goroutines that it woke there
+}
+
+// givers is how many lines that give orders are kept for one that waits.
+const givers = 4
+
+func (t *Table) credit(p *traceload.Program, waits traceload.FrameID, by traceload.StackID) {
+	site := p.SiteID(by)
+	if site == 0 || p.Frame(site).Origin != traceload.OriginUser {
+		return
+	}
+	list := t.givers[waits]
+	for i := range list {
+		if list[i].Site == site {
+			list[i].N++
+			return
+		}
+	}
+	if len(list) < givers {
+		t.givers[waits] = append(list, Giver{site, 1})
+	}
+}
+
+// Giver returns the user's line that ends most of the waits at a line by an
+// order; false if there is none.
+func (t *Table) Giver(waits traceload.FrameID) (best Giver, ok bool) {
+	for _, g := range t.givers[waits] {
+		if g.N > best.N {
+			best, ok = g, true
+		}
+	}
+	return best, ok
+}
+
+// told notes that a goroutine was woken by an order.
+func (t *Table) told(p *traceload.Program, ev *traceload.Event, o *occupant, how How) {
+	if f := p.SiteID(ev.Stack); f != 0 {
+		t.listens[f] = true
+		t.credit(p, f, ev.ByStack)
+	}
+	if w := o.watch; w != nil && !w.told {
+		t.acquit(o)
+	}
+	if o.family.entry == 0 {
+		return
+	}
+	ord := t.ongoing(p, ev, how)
+	ord.told = append(ord.told, told{o.id, o.family, ev.G.Born, ev.Stack})
+}
+
+// ongoing returns the order that the waker is giving.
+func (t *Table) ongoing(p *traceload.Program, ev *traceload.Event, how How) *order {
+	site := p.SiteID(ev.ByStack)
+	if f := p.Frame(site); site != 0 && f.Origin != traceload.OriginUser || how == Expired {
+		site = 0
+	}
+	by := traceload.NoGoroutine
+	if ev.By != nil {
+		by = ev.By.ID
+	}
+	for _, ord := range t.open {
+		if ord.by == by && ord.site == site && ord.how == how {
+			return ord
+		}
+	}
+	if len(t.open) == openAtOne {
+		t.evaluate(p, t.open[0])
+		t.open = append(t.open[:0], t.open[1:]...)
+	}
+	ord := &order{how: how, at: p.Now, by: by, site: site, stack: ev.ByStack}
+	t.open = append(t.open, ord)
+	return ord
+}
+
+// evaluate looks who of the families that were told goes on. Looking through all
+// that are alive is paid for by events, so that it stays a small part of the work.
+func (t *Table) evaluate(p *traceload.Program, ord *order) {
+	const start = 100_000
+	n := int64(p.Slots())
+	if t.scanned+n > t.events+start {
+		return
+	}
+	t.scanned += n
+	for i := range ord.told {
+		fam := ord.told[i].family
+		if seen(ord.told[:i], fam) {
+			continue
+		}
+		c := t.caseOf(ord, fam)
+		c.Orders++
+		in := t.instance(p, ord, fam)
+		if in.pending == 0 || in.Others > 0 || len(c.Instances) >= kept {
+			t.drop(p, in)
+			continue
+		}
+		c.Instances = append(c.Instances, in)
+		for j := range ord.told[i:] {
+			r := &ord.told[i+j]
+			if r.family != fam {
+				continue
+			}
+			in.Told++
+			in.ToldID, in.ToldAt = r.id, r.stack
+			switch o := t.occupant(p.Goroutine(r.id)); {
+			case o == nil:
+				in.Stopped++
+			case o.watch == nil:
+				w := t.newWatch(in)
+				w.told = true
+				o.watch = w
+			}
+		}
+	}
+}
+
+func seen(list []told, f family) bool {
+	for i := range list {
+		if list[i].family == f {
+			return true
+		}
+	}
+	return false
+}
+
+func (t *Table) caseOf(ord *order, fam family) *Case {
+	key := caseKey{ord.how, ord.site, fam.created, fam.entry}
+	c, ok := t.cases[key]
+	if !ok {
+		c = &Case{How: ord.how, Site: ord.site, Stack: ord.stack, Created: fam.created}
+		t.cases[key] = c
+		t.Cases = append(t.Cases, c)
+	}
+	return c
+}
+
+// bornBeside is how far apart the births of siblings are that belong together.
+const bornBeside = 10 * time.Millisecond
+
+// instance begins to follow those of the family that were not told.
+func (t *Table) instance(p *traceload.Program, ord *order, fam family) *Instance {
+	in := &Instance{At: ord.at, By: ord.by, AwaitedBy: traceload.NoGoroutine, creator: fam.creator, ByCreator: ord.by == fam.creator && fam.creator != traceload.NoGoroutine}
+	for g := range p.Live {
+		o := t.occupant(g)
+		if o == nil || o.family != fam || g.BornKnown && g.Born > ord.at || isTold(ord, g.ID) {
+			continue
+		}
+		if o.watch != nil { // an earlier order is still ignored, or has just been obeyed
+			continue
+		}
+		if g.State == traceload.StateWaiting && t.listening(p, g.Stack) {
+			in.Others++
+			continue
+		}
+		if g.BornKnown {
+			if t.beside(ord, fam, g.Born) {
+				in.Beside = true
+			} else {
+				in.Apart = true
+			}
+		}
+		w := t.newWatch(in)
+		w.trail.Begin(p, g, ord.at)
+		o.watch = w
+		in.pending++
+	}
+	return in
+}
+
+func (t *Table) beside(ord *order, fam family, born traceload.Time) bool {
+	for i := range ord.told {
+		if r := &ord.told[i]; r.family == fam && max(r.born-born, born-r.born) <= traceload.Time(bornBeside) {
+			return true
+		}
+	}
+	return false
+}
+
+func isTold(ord *order, id traceload.GoID) bool {
+	for i := range ord.told {
+		if ord.told[i].id == id {
+			return true
+		}
+	}
+	return false
+}
+
+func (t *Table) newWatch(in *Instance) *watch {
+	if n := len(t.free); n > 0 {
+		w := t.free[n-1]
+		t.free = t.free[:n-1]
+		w.at, w.told = in, false
+		return w
+	}
+	return &watch{at: in}
+}
+
+func (t *Table) release(o *occupant) {
+	t.free = append(t.free, o.watch)
+	o.watch = nil
+}
+
+// drop stops following those of an instance that tells nothing.
+func (t *Table) drop(p *traceload.Program, in *Instance) {
+	if in.pending == 0 {
+		return
+	}
+	for g := range p.Live {
+		if o := t.occupant(g); o != nil && o.watch != nil && o.watch.at == in {
+			t.release(o)
+		}
+	}
+}
+
+// acquit ends the suspicion against a goroutine that has a context of its own.
+func (t *Table) acquit(o *occupant) {
+	o.watch.at.Others++
+	o.watch.at.pending--
+	t.release(o)
+}
+
+// end takes the end of a goroutine that was watched.
+func (t *Table) end(p *traceload.Program, g *traceload.Goroutine, o *occupant) {
+	w := o.watch
+	in := w.at
+	if w.told {
+		if d := p.Now.Sub(in.At); d <= Grace {
+			in.Stopped++
+			in.Slowest = max(in.Slowest, d)
+		}
+	} else {
+		in.pending--
+		in.add(p, g, &w.trail)
+	}
+	t.release(o)
+}
+
+func (in *Instance) add(p *traceload.Program, g *traceload.Goroutine, trail *trails.Trail) {
+	if trail.Length() < Grace {
+		in.InTime++
+		return
+	}
+	in.Deaf = append(in.Deaf, trail.Close(p, g))
+}
+
+// awaited notes that a deaf goroutine woke the one that gave the order, or that
+// started it.
+func (in *Instance) awaited(p *traceload.Program, ev *traceload.Event) {
+	if id := ev.G.ID; id != in.By && id != in.creator {
+		return
+	}
+	switch ev.Wait {
+	case traceload.WaitWaitGroup, traceload.WaitChanReceive, traceload.WaitSelect, traceload.WaitCond:
+		in.AwaitedBy, in.Awaited, in.AwaitedAt = ev.G.ID, min(ev.Lived, p.Now.Sub(in.At)), ev.Stack
+	}
+}
+
+// Finish implements detectors.Observer.
+func (t *Table) Finish(p *traceload.Program) {
+	for _, ord := range t.open {
+		t.evaluate(p, ord)
+	}
+	t.open = nil
+	for g := range p.Live {
+		o := t.occupant(g)
+		if o == nil || o.watch == nil {
+			continue
+		}
+		w := o.watch
+		if w.told {
+			continue
+		}
+		if g.State == traceload.StateWaiting && t.listening(p, g.Stack) {
+			t.acquit(o)
+			continue
+		}
+		in := w.at
+		w.trail.Finish(p, g)
+		in.add(p, g, &w.trail)
+		for _, id := range []traceload.GoID{in.By, in.creator} {
+			if by := p.Goroutine(id); by != nil && by.State == traceload.StateWaiting && by.Wait == traceload.WaitWaitGroup {
+				in.AwaitedBy, in.Awaited, in.AwaitedAt = id, min(p.InState(by), p.Now.Sub(in.At)), by.Stack
+			}
+		}
+	}
+}
