@@ -77,6 +77,9 @@ type Finding struct {
 	// Repair is the id of the repair that fits this finding, one of its cause's;
 	// "" for Cause.Pattern.
 	Repair string `json:"-"`
+	// Adds is what a finding that this one yields to should say as well, as
+	// sentences: it becomes the end of that finding's Detail.
+	Adds string `json:"-"`
 	// Key holds functions beside Site.Func that tell this problem from others
 	// of the same cause in the same function; they enter the fingerprint.
 	Key []string `json:"-"`

@@ -126,16 +126,37 @@ func compare(a, b Finding) int {
 		strings.Compare(a.Site.Func, b.Site.Func), cmp.Compare(a.Site.Line, b.Site.Line), strings.Compare(a.Cause, b.Cause))
 }
 
-// merge drops findings that another detector's finding explains better. What is
-// doubtful itself explains no standstill that is not.
+// merge drops findings that another detector's finding explains better, which
+// then says what they have to add. What is doubtful itself explains no
+// standstill that is not.
 func merge(list []judged) []judged {
-	return slices.DeleteFunc(slices.Clone(list), func(f judged) bool {
-		return slices.ContainsFunc(list, func(better judged) bool {
-			return slices.Contains(f.by.Yields, better.Detector) &&
-				better.Confidence >= 0.5 && (better.Confidence >= doubtful || f.Confidence < doubtful || f.Effect == EffectDelays) && better.Confidence >= f.Confidence-lessSure &&
-				(better.Site == f.Site || slices.Contains(better.Explains, f.Site))
-		})
-	})
+	all := slices.Clone(list)
+	dropped := make([]bool, len(list))
+	for i := range list {
+		for j := range list {
+			if list[j].explains(&list[i]) {
+				dropped[i] = true
+				if adds := list[i].Adds; adds != "" && !dropped[j] {
+					all[j].Detail += " " + adds
+				}
+				break
+			}
+		}
+	}
+	kept := all[:0]
+	for i := range all {
+		if !dropped[i] {
+			kept = append(kept, all[i])
+		}
+	}
+	return kept
+}
+
+// explains tells whether f need not be told beside better.
+func (better *judged) explains(f *judged) bool {
+	return slices.Contains(f.by.Yields, better.Detector) &&
+		better.Confidence >= 0.5 && (better.Confidence >= doubtful || f.Confidence < doubtful || f.Effect == EffectDelays) && better.Confidence >= f.Confidence-lessSure &&
+		(better.Site == f.Site || slices.Contains(better.Explains, f.Site))
 }
 
 // bound caps the confidence in what only time tells, and rounds it to hundredths.

@@ -219,3 +219,22 @@ func TestDocumentation(t *testing.T) {
 		t.Errorf("missing section %q", got)
 	}
 }
+
+// TestYieldedFindingsAdd: what is not told beside a better finding becomes part of it.
+func TestYieldedFindingsAdd(t *testing.T) {
+	site := Frame{Func: "main.f", Line: 7}
+	best := &Detector{Name: "best", Causes: []Cause{{Name: "c", Cap: High}}}
+	other := &Detector{Name: "other", Causes: []Cause{{Name: "c", Cap: High}}, Yields: []string{"best"}}
+	list := []judged{
+		judgedBy(other, Finding{Cause: "c", Confidence: 0.9, Site: site, Adds: "And why."}),
+		judgedBy(best, Finding{Cause: "c", Confidence: 0.9, Site: site, Detail: "They are stuck."}),
+		judgedBy(other, Finding{Cause: "c", Confidence: 0.9, Site: Frame{Func: "main.g"}, Detail: "Alone.", Adds: "Not said."}),
+	}
+	got := merge(list)
+	if len(got) != 2 || got[0].Detail != "They are stuck. And why." || got[1].Detail != "Alone." {
+		t.Errorf("merged into %+v", got)
+	}
+	if list[1].Detail != "They are stuck." {
+		t.Errorf("merge changed its argument")
+	}
+}

@@ -22,6 +22,7 @@ var Detector = &detectors.Detector{
 		{Name: lateSender, Pattern: "buffered-result", Cap: detectors.High},
 		{Name: stillRunning, Pattern: "timeout-reaches-work", Others: []string{"unblock-on-cancel"}, Cap: detectors.High},
 	},
+	Yields: []string{"goroutine-leak"}, // which says that late senders are stuck, and then also why
 	New: func(p *detectors.Pass) detectors.Observer {
 		return &observer{pass: p, giveups: detectors.Need(p, giveups.Fact)}
 	},

@@ -56,6 +56,10 @@ func (v *verdict) finding(p *traceload.Program) detectors.Finding {
 	}
 	f.Explains = []detectors.Frame{site, detectors.FrameOf(p.Frame(v.c.Created))}
 	f.Detail = v.detail(p, site, waits)
+	if v.cause == lateSender {
+		f.Adds = fmt.Sprintf("Whoever would receive has left: at %s in %s %s ended the wait of %d callers, after %s on average.",
+			waits.Where(), detectors.Short(waits.Func), v.limit(), v.way.Count, detectors.Duration(v.patience()))
+	}
 	return f
 }
 
