@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/tracedoc/tracedoc/detectors"
+	"github.com/tracedoc/tracedoc/detectors/internal/facts/births"
 	"github.com/tracedoc/tracedoc/detectors/internal/facts/odds"
 	"github.com/tracedoc/tracedoc/source"
 	"github.com/tracedoc/tracedoc/traceload"
@@ -32,6 +33,7 @@ type Group struct {
 
 	// origins is where each of Stuck was started, 0 where the trace does not show it.
 	origins []traceload.FrameID
+	born    map[*births.Site]int // how many of Stuck were born where
 	all     []parked
 	known   *detectors.KnownWait // what is known of such goroutines anywhere; nil for most
 }
@@ -100,7 +102,7 @@ func (gr *Group) judge(p *traceload.Program, t *Table) {
 	}
 	slices.SortFunc(stuck, func(a, b parked) int { return int(b.age - a.age) })
 	gr.Oldest = stuck[0].age
-	gr.Stuck, gr.origins, gr.Blocked, gr.Found = nil, nil, 0, 0
+	gr.Stuck, gr.origins, gr.Blocked, gr.Found, gr.born = nil, nil, 0, 0, map[*births.Site]int{}
 	gr.count(p, t, stuck)
 	sc := t.scene(p, gr, stuck)
 	sc.window = max(length-patience, 1)
@@ -127,6 +129,9 @@ func (gr *Group) judge(p *traceload.Program, t *Table) {
 func (gr *Group) count(p *traceload.Program, t *Table, list []parked) {
 	for _, pk := range list {
 		gr.Stuck = append(gr.Stuck, pk.g)
+		if s := t.births.Of(pk.g); s != nil {
+			gr.born[s]++
+		}
 		gr.origins = append(gr.origins, p.SiteID(t.births.Origin(pk.g)))
 		gr.Blocked += pk.age
 		gr.Found += btoi(!pk.g.SinceKnown)

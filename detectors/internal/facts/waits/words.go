@@ -62,7 +62,11 @@ func (gr *Group) Story(p *traceload.Program) string {
 	story := since + "; together they have lost " + lost(gr.Blocked) + "."
 	if created := gr.creation(); created != 0 {
 		f := detectors.FrameOf(p.Frame(created))
-		story += fmt.Sprintf(" They were started by %s at %s.", detectors.Short(f.Func), f.Where())
+		who := "They were"
+		if len(gr.Stuck) == 1 {
+			who = "It was"
+		}
+		story += fmt.Sprintf(" %s started by %s at %s%s.", who, detectors.Short(f.Func), f.Where(), gr.share())
 	}
 	if s := gr.Site; s.Ended > 0 {
 		story += fmt.Sprintf(" %s at the same line ended, the longest after %s.", detectors.Count(s.Ended, "other wait"), detectors.Duration(s.Longest))
@@ -71,6 +75,23 @@ func (gr *Group) Story(p *traceload.Program) string {
 		story += " " + gr.Why
 	}
 	return story
+}
+
+// share says how many of those that were started with the group are in it: one
+// leaked per call, or now and then one. "" if the trace shows too little of it.
+func (gr *Group) share() string {
+	born, here := 0, 0
+	for s, n := range gr.born {
+		born += s.Born
+		here += n
+	}
+	switch {
+	case here == 0 || born < 2 || here > born:
+		return ""
+	case here == born:
+		return fmt.Sprintf(", and so is stuck each of the %d started there during the trace", born)
+	}
+	return fmt.Sprintf(", %d of the %d started there during the trace", here, born)
 }
 
 func lost(d time.Duration) string {
