@@ -210,8 +210,11 @@ func (t *Table) scene(p *traceload.Program, gr *Group, stuck []parked) *scene {
 		}
 		if test := t.tests.Of(g); test != nil {
 			if _, over := test.Ended(); over {
-				sc.testsOver++
-				sc.test = test.Name()
+				if sc.testsOver++; sc.testsOver == 1 {
+					sc.test = test.Name()
+				} else if sc.test != test.Name() {
+					sc.test = "" // of several
+				}
 			}
 		}
 		if ended, usual, ok := t.births.Outlives(p, g); ok {

@@ -118,7 +118,7 @@ type scene struct {
 	holderSure     bool
 
 	once         bool   // a sync.Once started the only one that was ever started there
-	test         string // a test that is over, and started some of them
+	test         string // the test that is over and started some of them; "" if several are
 	testsOver    int    // how many were started by tests that are over
 	requestsOver int    // … by handlers of requests that are
 	reach        reach
@@ -186,11 +186,11 @@ func (sc *scene) judgeKind(sum *odds.Sum) {
 
 // judgeTest takes the end of the test that started them for what it is.
 func (sc *scene) judgeTest(sum *odds.Sum) {
-	name := sc.test
-	if name == "" {
-		name = "the test"
+	if sc.test != "" {
+		sum.Note(weightTestOver, "%s, which started %d of them, is over", sc.test, sc.testsOver)
+	} else {
+		sum.Note(weightTestOver, "the tests that started %d of them are over", sc.testsOver)
 	}
-	sum.Note(weightTestOver, "%s, which started %d of them, is over", name, sc.testsOver)
 	if sc.stuck >= 10 {
 		sum.Note(weightMany, "there are %d of them", sc.stuck)
 	}
