@@ -44,6 +44,9 @@
 // internal/facts/waits/known.txt, with the reason; so do those that exist only
 // until something is closed. Programs can add rows for their own.
 //
+// Goroutines that were created a tenth of a second ago and have not run since
+// are listed among those at rest: they wait for a processor.
+//
 // # What it cannot see
 //
 // A trace holds no values: which channel it is, and who else could send, it

@@ -3,6 +3,7 @@ package goroutineleak
 import (
 	_ "embed"
 	"fmt"
+	"time"
 
 	"github.com/tracedoc/tracedoc/detectors"
 	"github.com/tracedoc/tracedoc/detectors/internal/facts/waits"
@@ -63,6 +64,7 @@ func (o *observer) Finish(p *traceload.Program) {
 			o.leaveInPeace(p, gr)
 		}
 	}
+	o.neverRan(p)
 	if unseen > 0 {
 		o.pass.CannotJudge(fmt.Sprintf("it holds no stack for %s parked before it began", detectors.Count(unseen, "goroutine")))
 	}
@@ -103,6 +105,39 @@ func (o *observer) cause(p *traceload.Program, gr *waits.Group) (string, bool) {
 func (o *observer) leaveInPeace(p *traceload.Program, gr *waits.Group) {
 	if n := len(gr.Stuck) + gr.Fresh; gr.Site.Frame != 0 {
 		o.pass.LeaveInPeace(detectors.FrameOf(p.Frame(gr.Site.Frame)), n, gr.Rest())
+	}
+}
+
+// longInLine is how long a goroutine must have waited for its first turn on a
+// processor to be told; turns are shorter by far unless the machine is starved.
+const longInLine = 100 * time.Millisecond
+
+// neverRan tells of goroutines that were created and have not run since. They
+// wait for a processor: that is the scheduler's or the machine's doing, no defect of theirs.
+func (o *observer) neverRan(p *traceload.Program) {
+	type line struct {
+		n      int
+		oldest time.Duration
+	}
+	lines := map[traceload.FrameID]line{}
+	var order []traceload.FrameID
+	for g := range p.Live {
+		if g.System || g.Ran || !g.BornKnown || g.State != traceload.StateRunnable || p.Now.Sub(g.Born) < longInLine {
+			continue
+		}
+		site := p.SiteID(g.CreatedAt)
+		if site == 0 {
+			continue
+		}
+		l, ok := lines[site]
+		if !ok {
+			order = append(order, site)
+		}
+		lines[site] = line{l.n + 1, max(l.oldest, p.Now.Sub(g.Born))}
+	}
+	for _, site := range order {
+		l := lines[site]
+		o.pass.LeaveInPeace(detectors.FrameOf(p.Frame(site)), l.n, "created and never run: in line for a processor for "+detectors.Duration(l.oldest))
 	}
 }
 
