@@ -73,7 +73,7 @@ func (s scene) judge(t *testing.T) []detectors.Finding {
 	return detectortest.Judge(t, Detector, src, func(pass *detectors.Pass, p *traceload.Program) {
 		p.Now = traceload.Time(time.Second)
 		lost := stats{units: 20, named: s.named, length: 20 * 20 * ms, sum: 20 * 15 * ms, saved: 20 * 10 * ms, goroutines: 1}
-		at := ownFrame(t, p)
+		at := detectortest.OwnFrame(t, p)
 		o := &observer{pass: pass}
 		if s.each > 0 {
 			c := &call{place: []traceload.FrameID{at}, raw: s.raw}
@@ -87,20 +87,6 @@ func (s scene) judge(t *testing.T) []detectors.Finding {
 		}
 		o.judge(p)
 	})
-}
-
-// ownFrame returns a frame of this program.
-func ownFrame(t *testing.T, p *traceload.Program) (id traceload.FrameID) {
-	n := traceload.FrameID(0)
-	for f := range p.AllFrames {
-		if n++; f.Origin == traceload.OriginUser {
-			id = n
-		}
-	}
-	if id == 0 {
-		t.Fatal("the trace has no frame of the program's own")
-	}
-	return id
 }
 
 func TestJudge(t *testing.T) {

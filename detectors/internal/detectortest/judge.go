@@ -55,3 +55,19 @@ type finisher func(*traceload.Program)
 func (finisher) Observe(*traceload.Program, *traceload.Event) {}
 
 func (f finisher) Finish(p *traceload.Program) { f(p) }
+
+// OwnFrame returns a frame of the traced program's own code, for a judge that
+// looks at no other.
+func OwnFrame(t *testing.T, p *traceload.Program) (id traceload.FrameID) {
+	t.Helper()
+	n := traceload.FrameID(0)
+	for f := range p.AllFrames {
+		if n++; f.Origin == traceload.OriginUser {
+			id = n
+		}
+	}
+	if id == 0 {
+		t.Fatal("the trace has no frame of the program's own")
+	}
+	return id
+}
