@@ -14,6 +14,7 @@ import (
 
 	"github.com/tracedoc/tracedoc/detectors"
 	"github.com/tracedoc/tracedoc/detectors/internal/detectortest"
+	"github.com/tracedoc/tracedoc/detectors/internal/patterns"
 	"github.com/tracedoc/tracedoc/detectors/suite"
 	"github.com/tracedoc/tracedoc/traceload"
 )
@@ -111,6 +112,23 @@ func TestEveryCauseHasAPair(t *testing.T) {
 			if !asked[d.Name+"/"+c.Name] {
 				t.Errorf("no fixture asks for %s/%s", d.Name, c.Name)
 			}
+		}
+	}
+}
+
+// TestEveryRepairIsSuggested: a repair that no cause names is one that nobody gets to see.
+func TestEveryRepairIsSuggested(t *testing.T) {
+	named := map[string]bool{}
+	for _, d := range suite.All() {
+		for _, c := range d.Causes {
+			for _, id := range c.Patterns() {
+				named[id] = true
+			}
+		}
+	}
+	for _, p := range patterns.All() {
+		if !named[p.ID] {
+			t.Errorf("no cause of any detector names the repair %s: add it to the Others of one that it mends", p.ID)
 		}
 	}
 }
