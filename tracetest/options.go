@@ -30,7 +30,7 @@ type options struct {
 }
 
 // leftBehind are the detectors of what a test must not leave behind.
-var leftBehind = []string{"cancel-never-fired", "deadlock", "goroutine-growth", "goroutine-leak"}
+var leftBehind = []string{"cancel-ignored", "cancel-never-fired", "deadlock", "goroutine-growth", "goroutine-leak"}
 
 // configured reads the nearest .tracedoc.yaml, once.
 var configured = sync.OnceValues(func() (*config.Config, error) {
