@@ -49,7 +49,7 @@ const (
 	weightLooks   = 3.5  // the source: a loop that looks
 	weightSteps   = -4.0 // … that counts
 	weightPaces   = -3.0 // … that pauses on every turn
-	weightTesting = -2.0
+	weightTesting = -4.0
 )
 
 type verdict struct {
