@@ -224,6 +224,9 @@ func (o *observer) woken(p *traceload.Program, ev *traceload.Event, y *party) {
 	if by.State == traceload.StateRunning {
 		b.cpu = -p.Now.Sub(by.Since) // what it has run of this slice belongs to the step that is over
 	}
+	if y.job == b.job {
+		return // equals that take turns, as with a semaphore: none serves the others
+	}
 	gives := ev.Wait == traceload.WaitChanSend || ev.Wait == traceload.WaitSelect && takes(p, ev.ByStack)
 	if gives { // ev.G gives, by takes
 		y.asked = by.ID
