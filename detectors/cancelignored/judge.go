@@ -11,8 +11,7 @@ import (
 )
 
 // Weights of what speaks for and against, in log odds (see package odds).
-// Fixtures: cancel-ignored-*, and healthy-drain, healthy-graceful for what must
-// stay silent.
+// Fixtures: cancel-ignored-*, and healthy-graceful for what must stay silent.
 const (
 	reportable = 0.3
 
