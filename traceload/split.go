@@ -87,7 +87,7 @@ func (p *pipeline) split() error {
 	var data []byte
 	begin := s.offset // where data begins in the trace
 	for index := 0; ; {
-		if cap(data)-len(data) < least {
+		if cap(data)-len(data) < least/4 {
 			data = append(make([]byte, 0, 2*cap(data)+least), data...)
 		}
 		n, err := s.Read(data[len(data):cap(data)])

@@ -73,7 +73,7 @@ func (r *recorder) snapshot() ([]byte, error) {
 // for as long as grace, and returns the trace up to then.
 func (r *recorder) settle(test string, grace time.Duration) ([]byte, error) {
 	end := time.Now().Add(grace)
-	for pause := 5 * time.Millisecond; ; pause *= 2 {
+	for pause := 500 * time.Microsecond; ; pause *= 2 {
 		data, err := r.snapshot()
 		if err != nil {
 			return nil, err

@@ -23,6 +23,15 @@ var builtIn = sync.OnceValue(func() []detectors.KnownWait {
 	return rows
 })
 
+// builtInNames are the plain names of its rows.
+var builtInNames = sync.OnceValue(func() []string {
+	var names []string
+	for _, row := range builtIn() {
+		names = append(names, plainName(row.Func))
+	}
+	return names
+})
+
 // catalog finds rows by the function that waits.
 type catalog struct {
 	rows    map[string][]*detectors.KnownWait // by plain name, in the order of precedence
@@ -32,11 +41,12 @@ type catalog struct {
 // newCatalog makes a catalog of the built-in rows and of the user's, which win.
 func newCatalog(users []detectors.KnownWait) *catalog {
 	c := &catalog{rows: map[string][]*detectors.KnownWait{}, byStack: map[traceload.StackID][]*detectors.KnownWait{}}
-	for _, list := range [][]detectors.KnownWait{users, builtIn()} {
-		for i := range list {
-			name := plainName(list[i].Func)
-			c.rows[name] = append(c.rows[name], &list[i])
-		}
+	for i := range users {
+		name := plainName(users[i].Func)
+		c.rows[name] = append(c.rows[name], &users[i])
+	}
+	for i, name := range builtInNames() {
+		c.rows[name] = append(c.rows[name], &builtIn()[i])
 	}
 	return c
 }
