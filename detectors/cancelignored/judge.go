@@ -28,7 +28,7 @@ const (
 	weightApart     = -2.0
 	weightStarter   = 0.5  // who gave the order had started them
 	weightRounds    = 1.0  // they go on round after round
-	weightFed       = -2.5 // they are handed further work: a queue is drained
+	weightFed       = -4.5 // they are handed further work: a queue is drained, as a shutdown with manners does
 	weightInHand    = -3.5 // once, and they ended soon after: the work in hand was finished
 	weightEnd       = -2.0 // once, and the trace ends soon after
 	weightOwn       = -2.0 // at other orders siblings turned out to have contexts of their own

@@ -253,6 +253,9 @@ func (t *Table) unblock(p *traceload.Program, ev *traceload.Event) {
 		}
 	case how == wakes.Send, how == wakes.Receive: // of what it sends: it had to wait for the receiver
 		t.noteSender(p, o.id, ev.Stack, ev.ByStack)
+		if by := t.occupant(ev.By); by != nil && by.watch != nil {
+			by.watch.trail.Fed++
+		}
 	}
 }
 
