@@ -54,6 +54,7 @@ const (
 	weightMany      = -1.0 // several locks share these lines
 	weightStd       = -1.5 // the standard library's own lock
 	weightSaturated = -0.7 // much of the waiting was for a processor
+	weightStarved   = -2.0 // most of it was: that is a full machine, and not the lock
 	weightReaders   = 2.0  // woken by a reader that left
 	weightBehind    = 0.7  // and readers queued behind the writer
 	weightWriter    = 2.0  // woken by a writer
@@ -66,6 +67,7 @@ const (
 	manyWaits      = 100
 	manyLocks      = 1.5
 	saturatedShare = 0.3
+	starvedShare   = 0.6
 	slow           = 2 * time.Millisecond
 	maxLines       = 5
 	maxExits       = 2
@@ -278,8 +280,12 @@ func (o *observer) common(p *traceload.Program, c *locks.Class, l *loss, v *verd
 	if c.Std {
 		v.note(weightStd, "the lock is the standard library's own")
 	}
-	if l.unscheduled > time.Duration(saturatedShare*float64(l.waited)) {
-		v.note(weightSaturated, "for %s of %s the holders had no processor", detectors.Duration(l.unscheduled), detectors.Duration(l.waited))
+	if share := l.unscheduled.Seconds() / max(l.waited.Seconds(), 1e-9); share > saturatedShare {
+		weight := weightSaturated
+		if share > starvedShare {
+			weight = weightStarved
+		}
+		v.note(weight, "for %s of %s the holders had no processor", detectors.Duration(l.unscheduled), detectors.Duration(l.waited))
 	}
 }
 
