@@ -128,7 +128,7 @@ func (p *pipeline) tail(index int, data []byte, begin int64, err error) error {
 	case s.state == scanLost:
 		return fmt.Errorf("what follows byte %d is no batch of events", s.begin)
 	case len(s.starts) > s.whole():
-		return io.ErrUnexpectedEOF
+		return errors.New("the trace ends before this generation does")
 	case err == io.EOF:
 		return nil
 	}

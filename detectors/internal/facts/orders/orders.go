@@ -17,7 +17,6 @@
 package orders
 
 import (
-	"slices"
 	"time"
 
 	"github.com/tracedoc/tracedoc/detectors"
@@ -112,14 +111,6 @@ type caseKey struct {
 	entry   traceload.FuncID
 }
 
-// family are goroutines with one go statement and one creator, or, if they were
-// found when the trace began, with one entry function.
-type family struct {
-	created traceload.FrameID
-	entry   traceload.FuncID
-	creator traceload.GoID
-}
-
 type occupant struct {
 	id     traceload.GoID
 	family family
@@ -198,20 +189,6 @@ func (t *Table) appear(p *traceload.Program, g *traceload.Goroutine) {
 	o.family = familyOf(p, g)
 }
 
-func familyOf(p *traceload.Program, g *traceload.Goroutine) family {
-	f := family{creator: traceload.NoGoroutine}
-	if e := p.Entry(g); e != nil && e.Origin == traceload.OriginUser && !g.System {
-		f.entry = e.FuncID
-	}
-	if g.BornKnown {
-		f.created, f.creator = p.SiteID(g.CreatedAt), g.Creator
-		if e := p.Entry(g); e != nil && e.Origin == traceload.OriginRuntime && !g.System { // errgroup's
-			f.entry = e.FuncID
-		}
-	}
-	return f
-}
-
 func (t *Table) occupant(g *traceload.Goroutine) *occupant {
 	if g == nil || int(g.Slot) >= len(t.slots) || t.slots[g.Slot].id != g.ID {
 		return nil
@@ -257,96 +234,6 @@ func (t *Table) unblock(p *traceload.Program, ev *traceload.Event) {
 			by.watch.trail.Fed++
 		}
 	}
-}
-
-// senders are the functions and the goroutines that hand something over to those
-// who wait at a place, the first of them.
-type senders struct {
-	funcs [4]traceload.FuncID
-	ids   [4]traceload.GoID
-	nf, n uint8
-}
-
-// noteSender remembers that a goroutine, standing at a stack, sent to one that
-// received at another.
-func (t *Table) noteSender(p *traceload.Program, sender traceload.GoID, at, receives traceload.StackID) {
-	line := p.SiteID(receives)
-	for len(t.senders) <= int(line) {
-		t.senders = append(t.senders, senders{})
-	}
-	s := &t.senders[line]
-	if fn := userFunc(p, at); int(s.nf) < len(s.funcs) && !slices.Contains(s.funcs[:s.nf], fn) {
-		s.funcs[s.nf] = fn
-		s.nf++
-	}
-	if int(s.n) < len(s.ids) && !slices.Contains(s.ids[:s.n], sender) {
-		s.ids[s.n] = sender
-		s.n++
-	}
-}
-
-// sends tells whether the goroutine that closed the channel, or a function that
-// it stands in, also sends to those who wait there: then the close says that
-// nothing more comes.
-func (t *Table) sends(p *traceload.Program, ev *traceload.Event) bool {
-	line := p.SiteID(ev.Stack)
-	if int(line) >= len(t.senders) {
-		return false
-	}
-	s := &t.senders[line]
-	if slices.Contains(s.ids[:s.n], ev.By.ID) {
-		return true
-	}
-	for _, id := range p.Stack(ev.ByStack).Frames {
-		if f := p.Frame(id); f.Origin == traceload.OriginUser && slices.Contains(s.funcs[:s.nf], f.FuncID) {
-			return true
-		}
-	}
-	return false
-}
-
-func userFunc(p *traceload.Program, stack traceload.StackID) traceload.FuncID {
-	if f := p.Site(stack); f != nil {
-		return f.FuncID
-	}
-	return 0
-}
-
-// Giver is a line that gives orders to those who wait at another.
-type Giver struct {
-	Site traceload.FrameID
-	N    int // goroutines that it woke there
-}
-
-// givers is how many lines that give orders are kept for one that waits.
-const givers = 4
-
-func (t *Table) credit(p *traceload.Program, waits traceload.FrameID, by traceload.StackID) {
-	site := p.SiteID(by)
-	if site == 0 || p.Frame(site).Origin != traceload.OriginUser {
-		return
-	}
-	list := t.givers[waits]
-	for i := range list {
-		if list[i].Site == site {
-			list[i].N++
-			return
-		}
-	}
-	if len(list) < givers {
-		t.givers[waits] = append(list, Giver{site, 1})
-	}
-}
-
-// Giver returns the user's line that ends most of the waits at a line by an
-// order; false if there is none.
-func (t *Table) Giver(waits traceload.FrameID) (best Giver, ok bool) {
-	for _, g := range t.givers[waits] {
-		if g.N > best.N {
-			best, ok = g, true
-		}
-	}
-	return best, ok
 }
 
 // told notes that a goroutine was woken by an order.
