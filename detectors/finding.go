@@ -56,6 +56,9 @@ type Finding struct {
 	WrongIf  string          `json:"wrong_if"` // one sentence: when this is no defect
 	Pattern  Pattern         `json:"pattern"`
 
+	// Scene is the finding as a picture; nil if none was asked for. Set by package scenes.
+	Scene *Scene `json:"scene,omitempty"`
+
 	// Seen says in which traces the problem was found, in their order, and how
 	// it stood there. Everything else is from the worst of them. Set by rank.go.
 	Seen []Sighting `json:"seen"`

@@ -74,6 +74,9 @@ type Trace struct {
 	Idle Idle `json:"idle"`
 	// CannotShow lists what this trace cannot show, each with the recording that would.
 	CannotShow []string `json:"cannot_show"`
+	// Activity and Lost are what formats draw; nil if none asked for it. Set by package scenes.
+	Activity *Activity `json:"activity,omitempty"`
+	Lost     []Lost    `json:"lost,omitempty"`
 }
 
 // NotJudged is a detector that had no answer for a trace, and why.
