@@ -38,9 +38,12 @@ type Finding struct {
 	Confidence  float64  `json:"confidence"` // in [0, 1]: that this is a defect and not how the program is meant to be
 	Score       float64  `json:"score"`      // set by rank.go; higher is worse
 
-	Title    string     `json:"title"`   // one line: who does what, at whose expense
-	Detail   string     `json:"detail"`  // some sentences: where, since when, what it costs
-	Picture  []string   `json:"picture"` // the finding drawn in text, a line each; mostly empty
+	Title   string   `json:"title"`   // one line: who does what, at whose expense
+	Detail  string   `json:"detail"`  // some sentences: where, since when, what it costs
+	Picture []string `json:"picture"` // the finding drawn in text, a line each; mostly empty
+	// Graph is who waits for whom, those that wait in a circle first, in its
+	// order; mostly empty.
+	Graph    []WaitNode `json:"graph"`
 	Evidence []Evidence `json:"evidence"`
 	Impact   Impact     `json:"impact"`
 	Estimate *Estimate  `json:"estimate,omitempty"` // nil where none is made

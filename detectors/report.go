@@ -132,7 +132,10 @@ func (r *Report) normalize() {
 			f.Seen = []Sighting{{Trace: f.Trace, Severity: f.Severity, Confidence: f.Confidence, Impact: f.Impact}}
 		}
 		f.Source, f.Picture, f.Evidence, f.Groups, f.Timeline, f.Pattern.Links = nonNil(f.Source), nonNil(f.Picture), nonNil(f.Evidence), nonNil(f.Groups), nonNil(f.Timeline), nonNil(f.Pattern.Links)
-		f.Tests = nonNil(f.Tests)
+		f.Tests, f.Graph = nonNil(f.Tests), nonNil(f.Graph)
+		for j := range f.Graph {
+			f.Graph[j].Holds = nonNil(f.Graph[j].Holds)
+		}
 		for j := range f.Groups {
 			f.Groups[j].Goroutines, f.Groups[j].Stack = nonNil(f.Groups[j].Goroutines), nonNil(f.Groups[j].Stack)
 		}

@@ -63,6 +63,17 @@ type Point struct {
 	N int            `json:"n"`
 }
 
+// WaitNode is one place in a finding's graph of who waits for whom: a goroutine,
+// or several that stand there alike. Each waits for one other at most.
+type WaitNode struct {
+	Goroutine int64    `json:"goroutine"` // the first of them
+	Count     int      `json:"count"`     // how many they are
+	Site      Frame    `json:"site"`      // the program's line where they wait
+	Holds     []string `json:"holds"`     // what they hold meanwhile, in words: "Cache.mu since cache.go:46"
+	Waits     string   `json:"waits"`     // what for, in words: "waits for Store.mu at store.go:31"
+	For       int      `json:"for"`       // index of the node that would have to end the wait; -1 if nobody would
+}
+
 // LeftOut counts what a scene does not show.
 type LeftOut struct {
 	Goroutines int `json:"goroutines"` // of the finding's groups

@@ -54,7 +54,7 @@ func (o *observer) Finish(p *traceload.Program) {
 func finding(p *traceload.Program, k *waitgraph.Knot) detectors.Finding {
 	f := detectors.Finding{
 		Cause: k.Cause, Effect: detectors.EffectStops, Confidence: k.Confidence, Evidence: k.Evidence, WrongIf: wrongIf[k.Cause],
-		Picture: picture(k),
+		Picture: picture(k), Graph: graph(k),
 	}
 	involved := slices.Concat(k.Cycle, k.Behind) // one of them at least is there
 	for _, n := range involved {
@@ -187,7 +187,9 @@ func outer(n *waitgraph.Node) string {
 	return n.Site.Func
 }
 
-func holds(n *waitgraph.Node) string {
+func holds(n *waitgraph.Node) string { return strings.Join(holdings(n), ", ") }
+
+func holdings(n *waitgraph.Node) []string {
 	var list []string
 	for _, h := range n.Holds {
 		verb := ""
@@ -200,7 +202,7 @@ func holds(n *waitgraph.Node) string {
 		}
 		list = append(list, text)
 	}
-	return strings.Join(list, ", ")
+	return list
 }
 
 func heldNames(n *waitgraph.Node, k *waitgraph.Knot) string {
@@ -257,6 +259,37 @@ func picture(k *waitgraph.Knot) []string {
 		lines = append(lines, head, arrow)
 	}
 	return lines
+}
+
+// graph is the circle, then those behind it. Of these, who waits at one line
+// for one lock makes one node.
+func graph(k *waitgraph.Knot) []detectors.WaitNode {
+	var nodes []detectors.WaitNode
+	for i, n := range k.Cycle {
+		nodes = append(nodes, detectors.WaitNode{
+			Goroutine: int64(n.G.ID), Count: 1, Site: n.Site,
+			Holds: holdings(n), Waits: waitsFor(n, k.Locks[i]), For: (i + 1) % len(k.Cycle),
+		})
+	}
+	for _, n := range k.Behind {
+		node := detectors.WaitNode{Goroutine: int64(n.G.ID), Count: 1, Site: n.Site, Waits: waitsFor(n, n.For), For: holder(k, n.For)}
+		at := slices.IndexFunc(nodes[len(k.Cycle):], func(m detectors.WaitNode) bool {
+			return m.Site == node.Site && m.Waits == node.Waits && m.For == node.For
+		})
+		if at >= 0 {
+			nodes[len(k.Cycle)+at].Count++
+			continue
+		}
+		nodes = append(nodes, node)
+	}
+	return nodes
+}
+
+// holder is the index of the member of the circle that holds a lock; -1 if none does.
+func holder(k *waitgraph.Knot, l *waitgraph.Lock) int {
+	return slices.IndexFunc(k.Cycle, func(n *waitgraph.Node) bool {
+		return slices.ContainsFunc(n.Holds, func(h waitgraph.Hold) bool { return h.Lock == l })
+	})
 }
 
 func group(p *traceload.Program, n *waitgraph.Node, role detectors.Role) detectors.Group {
