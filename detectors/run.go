@@ -72,8 +72,9 @@ func (p *Pass) Info() *traceload.Info { return &p.walk.info }
 func (p *Pass) Source() Source { return p.walk.source }
 
 // Tests knows which test each goroutine belongs to. It is as of the current
-// event, which it has seen before anybody else.
-func (p *Pass) Tests() *tests.Table { return &p.walk.tests }
+// event, which it has seen before anybody else. It is not there yet in a
+// constructor.
+func (p *Pass) Tests() *tests.Table { return &p.entry.lane.tests }
 
 // KnownWaits are the rows that the user adds to the table of well-known waits.
 func (p *Pass) KnownWaits() []KnownWait { return p.walk.known }
@@ -85,7 +86,11 @@ type entry struct {
 	observer Observer
 	detector *Detector // nil for a fact
 	users    []*entry  // who needs this fact
-	dead     bool      // it panicked, or a fact that it needs did
+	lane     *lane     // where it is fed; nil in a constructor
+
+	dead     bool // it panicked, or a fact that it needs did
+	panicked any
+	lacks    *entry // the fact that it needs and that is dead
 }
 
 type judged struct {
@@ -95,16 +100,15 @@ type judged struct {
 
 // walk joins one reading of a trace with all that observe it.
 type walk struct {
-	entries  []*entry
+	entries  []*entry // facts before those who need them
 	facts    map[any]*entry
-	byKind   [traceload.NumKinds][]*entry
+	lanes    []*lane
 	findings []judged
 	warnings []string
 	unjudged []NotJudged
 	idle     []IdleSite
 	info     traceload.Info
 	facets   facets
-	tests    tests.Table
 	source   Source
 	known    []KnownWait
 	told     []string // what source warned of before this walk
@@ -148,23 +152,35 @@ func Analyze(in *traceload.Input, list []*Detector, cfg Config) (*Result, error)
 	for _, d := range list {
 		w.add(d)
 	}
-	for _, e := range w.entries {
-		for k := range traceload.NumKinds {
-			if e.watches.Has(k) {
-				w.byKind[k] = append(w.byKind[k], e)
+	w.lanes = deal(w.entries, cfg.Limits.Lanes())
+	var observers []func(*traceload.Program, *traceload.Event)
+	for i, l := range w.lanes {
+		observe := l.observe
+		if i == 0 {
+			observe = func(p *traceload.Program, ev *traceload.Event) {
+				w.facets.note(ev)
+				l.observe(p, ev)
 			}
 		}
+		observers = append(observers, observe)
 	}
-	prog, info, err := traceload.Walk(in, w.observe, cfg.Progress)
+	programs, info, err := traceload.WalkLanes(in, observers, cfg.Progress, cfg.Limits)
 	if err != nil {
 		return nil, err
 	}
+	for i, l := range w.lanes {
+		l.program = programs[i]
+	}
+	prog := programs[0]
 	w.info = info
 	w.facets.end(prog)
 	for _, e := range w.entries {
 		if !e.dead {
-			w.finish(e, prog)
+			w.finish(e)
 		}
+	}
+	for _, e := range w.entries {
+		w.account(e)
 	}
 	w.attribute(prog)
 	w.callers(prog)
@@ -174,74 +190,51 @@ func Analyze(in *traceload.Input, list []*Detector, cfg Config) (*Result, error)
 
 func (w *walk) add(d *Detector) {
 	e := &entry{name: d.Name, watches: d.Watches, detector: d}
-	defer w.contain(e)
+	defer func() { w.entries = append(w.entries, e) }()
+	defer e.contain()
 	e.observer = d.New(&Pass{walk: w, entry: e})
-	w.entries = append(w.entries, e)
 }
 
-func (w *walk) observe(p *traceload.Program, ev *traceload.Event) {
-	w.facets.note(ev)
-	if tests.Watches.Has(ev.Kind) {
-		w.tests.Observe(p, ev)
-	}
-	list := w.byKind[ev.Kind]
-	for i := 0; i < len(list); {
-		i = w.feed(list, i, p, ev)
-	}
+func (w *walk) finish(e *entry) {
+	defer e.contain()
+	e.observer.Finish(e.lane.program)
 }
 
-// feed gives ev to list[i:]. If one panics it is switched off and the index
-// after it returned, so that the others go on.
-func (w *walk) feed(list []*entry, i int, p *traceload.Program, ev *traceload.Event) (next int) {
-	defer func() {
-		if v := recover(); v != nil {
-			w.fail(list[i], v)
-			next = i + 1
-		}
-	}()
-	for ; i < len(list); i++ {
-		if e := list[i]; !e.dead {
-			e.observer.Observe(p, ev)
-		}
-	}
-	return i
-}
-
-func (w *walk) finish(e *entry, p *traceload.Program) {
-	defer w.contain(e)
-	e.observer.Finish(p)
-}
-
-// contain turns a panic of e into a warning; it must be deferred directly.
-func (w *walk) contain(e *entry) {
+// contain switches e off if it panics; it must be deferred directly.
+func (e *entry) contain() {
 	if v := recover(); v != nil {
-		w.fail(e, v)
+		e.fail(v)
 	}
 }
 
 // fail switches e off, and those that build on it.
-func (w *walk) fail(e *entry, v any) {
-	e.dead = true
-	text, _, _ := strings.Cut(fmt.Sprint(v), "\n")
-	if e.detector != nil {
-		w.warn("internal error in detector %s: %s; this is a bug of tracedoc, not of the trace", e.name, text)
-		w.unjudged = append(w.unjudged, NotJudged{e.name, "internal error: " + text})
-	} else {
-		w.warn("internal error in the fact %s: %s; this is a bug of tracedoc, not of the trace", e.name, text)
-	}
-	w.orphan(e)
+func (e *entry) fail(v any) {
+	e.dead, e.panicked = true, v
+	e.orphan()
 }
 
-func (w *walk) orphan(e *entry) {
+func (e *entry) orphan() {
 	for _, u := range e.users {
-		if u.dead {
-			continue
+		if !u.dead {
+			u.dead, u.lacks = true, e
+			u.orphan()
 		}
-		u.dead = true
-		if u.detector != nil {
-			w.notJudged(u, "it builds on "+e.name+", which failed")
+	}
+}
+
+// account tells what became of e if it was switched off.
+func (w *walk) account(e *entry) {
+	switch {
+	case e.panicked != nil:
+		text, _, _ := strings.Cut(fmt.Sprint(e.panicked), "\n")
+		kind := "the fact"
+		if e.detector != nil {
+			kind = "detector"
+			w.unjudged = append(w.unjudged, NotJudged{e.name, "internal error: " + text})
 		}
-		w.orphan(u)
+		w.warn("internal error in %s %s: %s; this is a bug of tracedoc, not of the trace", kind, e.name, text)
+	case e.lacks != nil && e.detector != nil:
+		w.notJudged(e, "it builds on "+e.lacks.name+", which failed")
 	}
 }
 

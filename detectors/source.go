@@ -28,6 +28,8 @@ type Config struct {
 	// KnownWaits are rows for the table of well-known waits; they win over those
 	// that are built in.
 	KnownWaits []KnownWait
+	// Limits bounds what the analysis takes. What is found does not depend on it.
+	Limits traceload.Limits
 }
 
 // SourceLine is a line around the site of a finding.

@@ -60,22 +60,40 @@ type Limits struct {
 
 // WalkWith is Walk within limits.
 func WalkWith(in *Input, observe func(*Program, *Event), progress Progress, limits Limits) (*Program, Info, error) {
+	programs, info, err := WalkLanes(in, []func(*Program, *Event){observe}, progress, limits)
+	if err != nil {
+		return nil, info, err
+	}
+	return programs[0], info, nil
+}
+
+// WalkLanes is WalkWith for several observers, of which there must be one at
+// least, that share nothing: each is called for every event, in order, on a
+// goroutine and with a Program of its own. The first is called on the caller's
+// goroutine, as progress is. It returns the observers' Programs, which hold the
+// same.
+func WalkLanes(in *Input, observers []func(*Program, *Event), progress Progress, limits Limits) ([]*Program, Info, error) {
 	info := Info{Source: in.Source}
 	if progress == nil {
 		progress = func(int64) {}
 	}
 	s := &generationScanner{r: in, limit: maxGeneration}
 	s.readHeader()
-	p := newProgram()
+	var programs []*Program
+	for range observers {
+		programs = append(programs, newProgram())
+	}
+	p := programs[0]
+	lanes := newLanes(len(observers))
 	var o outcome
 	if ownFormat(s.version) && !limits.reference {
-		o = p.walkGenerations(s, observe, progress, limits)
+		lanes.run(programs, observers, progress, func() { o = feedGenerations(s, lanes.send, limits) })
 	} else {
 		d := newDecoder(s)
 		if err := d.open(); err != nil {
 			return nil, info, describe(in, s, false, err)
 		}
-		o = p.walkReader(d, observe, progress)
+		lanes.run(programs, observers, progress, func() { o = feedReader(d, lanes.send) })
 	}
 	if o.err != nil { // count what follows the break
 		s.drain()
@@ -98,7 +116,7 @@ func WalkWith(in *Input, observe func(*Program, *Event), progress Progress, limi
 	if o.err != nil {
 		info.Why, info.Unread = o.err.Error(), unread
 	}
-	return p, info, nil
+	return programs, info, nil
 }
 
 // ownFormat tells whether traces of this version are decoded here. Older ones, and
@@ -115,6 +133,13 @@ func ownFormat(version int) bool {
 // long, and a processor writes some 20 MB in that time.
 const defaultMemory = 256 << 20
 
+// Lanes is how many observers it is good to have at a time (WalkLanes).
+func (l Limits) Lanes() int { return min(l.jobs(), maxLanes) }
+
+// maxLanes is where more lanes would do more work, since each keeps a Program of
+// its own, than they take off the others.
+const maxLanes = 4
+
 func (l Limits) jobs() int {
 	if l.Jobs > 0 {
 		return l.Jobs
@@ -130,31 +155,27 @@ type outcome struct {
 	err      error // why reading ended early; nil at the end of the trace
 }
 
-// walkReader walks over what golang.org/x/exp/trace reads.
-func (p *Program) walkReader(d *decoder, observe func(*Program, *Event), progress Progress) outcome {
+// feedReader sends on what golang.org/x/exp/trace reads.
+func feedReader(d *decoder, send func(*part) bool) outcome {
 	go d.run()
-	defer func() { // also when observe panics: the decoder must not be left behind
+	defer func() { // also when nobody wants any more: the decoder must not be left behind
 		close(d.stop)
 		for range d.full {
 		}
 	}()
 	for b := range d.full {
-		p.t = b.tables
-		for i := range b.records {
-			if ev := p.apply(&b.records[i]); ev != nil {
-				observe(p, ev)
-			}
+		free := func() { d.free <- b } // never blocks: it has room for all there are
+		if !send(&part{tables: b.tables, records: b.records, bytes: b.bytes, release: free}) {
+			return outcome{}
 		}
-		progress(b.bytes)
-		d.free <- b
 	}
 	return outcome{d.events, d.wholeGenerations(), d.snapshot, d.err}
 }
 
-// walkGenerations walks over what we decode ourselves.
-func (p *Program) walkGenerations(s *generationScanner, observe func(*Program, *Event), progress Progress, limits Limits) (o outcome) {
+// feedGenerations sends on what we decode ourselves.
+func feedGenerations(s *generationScanner, send func(*part) bool, limits Limits) (o outcome) {
 	pipe := startPipeline(s, limits.jobs(), cmp.Or(limits.Memory, defaultMemory))
-	defer pipe.close() // also when observe panics
+	defer pipe.close() // also when nobody wants any more
 	t := newTranslator()
 	for d := range pipe.order {
 		begun := false
@@ -165,13 +186,10 @@ func (p *Program) walkGenerations(s *generationScanner, observe func(*Program, *
 			}
 			for i := range batch {
 				t.record(&batch[i])
-				p.t = t.in.tables
-				if ev := p.apply(&batch[i]); ev != nil {
-					observe(p, ev)
-				}
 			}
-			pipe.done(batch)
-			progress(d.end)
+			if !send(&part{tables: t.in.tables, records: batch, bytes: d.end, release: func() { pipe.done(batch) }}) {
+				return o
+			}
 		}
 		o.events += d.events
 		if o.err = d.failure(o.events); o.err != nil {

@@ -85,7 +85,7 @@ func (gr *Group) judge(p *traceload.Program, t *Table) {
 	forEver := s.Wait == traceload.WaitNilChan || s.Wait == traceload.WaitEmptySelect
 	var stuck, late []parked
 	for _, pk := range gr.all {
-		_, over := t.tests.Of(pk.g).Ended()
+		_, over := t.pass.Tests().Of(pk.g).Ended()
 		switch {
 		case pk.age >= patience, forEver,
 			pk.age >= length,                  // parked since before the trace: no history can excuse it
@@ -208,7 +208,7 @@ func (t *Table) scene(p *traceload.Program, gr *Group, stuck []parked) *scene {
 		if site := p.SiteID(g.CreatedAt); creator != nil && site != 0 {
 			sc.inUse += btoi(onStack(p, creator.Stack, p.Frame(site).FuncID))
 		}
-		if test := t.tests.Of(g); test != nil {
+		if test := t.pass.Tests().Of(g); test != nil {
 			if _, over := test.Ended(); over {
 				if sc.testsOver++; sc.testsOver == 1 {
 					sc.test = test.Name()

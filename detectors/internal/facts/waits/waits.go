@@ -10,7 +10,6 @@ import (
 
 	"github.com/tracedoc/tracedoc/detectors"
 	"github.com/tracedoc/tracedoc/detectors/internal/facts/births"
-	"github.com/tracedoc/tracedoc/detectors/internal/facts/tests"
 	"github.com/tracedoc/tracedoc/detectors/internal/histogram"
 	"github.com/tracedoc/tracedoc/source"
 	"github.com/tracedoc/tracedoc/traceload"
@@ -91,7 +90,7 @@ type Table struct {
 	// parked before the trace began at a place that it does not tell.
 	strangers map[traceload.StackID]served
 	stuck     map[traceload.GoID]bool // see Finish
-	tests     *tests.Table
+	pass      *detectors.Pass
 	wakers    map[wakerKey]int32 // how often a stack woke somebody at a site; at most maxWakers
 	uses      map[origin][]*source.Uses
 	endersOf  map[*source.Uses][]*traceload.Goroutine
@@ -159,7 +158,7 @@ const (
 func newTable(p *detectors.Pass) *Table {
 	return &Table{
 		births: detectors.Need(p, births.Fact), catalog: newCatalog(p.KnownWaits()), source: p.Source(), sites: map[siteKey]*Site{}, byStack: map[stackKey]*Site{}, wakes: map[traceload.StackID]wake{},
-		strangers: map[traceload.StackID]served{}, stuck: map[traceload.GoID]bool{}, tests: p.Tests(),
+		strangers: map[traceload.StackID]served{}, stuck: map[traceload.GoID]bool{}, pass: p,
 		wakers: map[wakerKey]int32{}, uses: map[origin][]*source.Uses{}, endersOf: map[*source.Uses][]*traceload.Goroutine{},
 	}
 }

@@ -1,0 +1,111 @@
+package traceload
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// Observers may stand in several lanes, each on a goroutine of its own and with a
+// Program of its own:
+//
+//	feed     one goroutine makes parts: records whose ids hold throughout the trace
+//	lane     each applies all parts, in order, to its own Program and calls its observer
+//
+// Whatever a part holds is written before it is handed on and only read from then
+// on. The first lane is the caller's goroutine.
+type lanes struct {
+	in       []chan *part
+	stop     chan struct{} // nobody is to go on
+	stopping sync.Once
+}
+
+// part is a run of records in order, with all that their ids refer to.
+type part struct {
+	tables  tables
+	records []record
+	bytes   int64  // of the trace read so far
+	release func() // called when all lanes are through with it
+
+	readers atomic.Int32 // lanes that are not
+}
+
+// readyParts is how many parts one lane may lag behind another.
+const readyParts = 4
+
+// newLanes returns lanes for n observers.
+func newLanes(n int) *lanes {
+	l := &lanes{stop: make(chan struct{})}
+	for range n {
+		l.in = append(l.in, make(chan *part, readyParts))
+	}
+	return l
+}
+
+// send hands a part to all lanes. It returns false when nobody is to go on.
+func (l *lanes) send(p *part) bool {
+	p.readers.Store(int32(len(l.in)))
+	for _, in := range l.in {
+		select {
+		case in <- p:
+		case <-l.stop:
+			return false
+		}
+	}
+	return true
+}
+
+// halt has feed and lanes end soon.
+func (l *lanes) halt() { l.stopping.Do(func() { close(l.stop) }) }
+
+// run returns when feed has ended and its parts went through all lanes. If an
+// observer panics, so does run.
+func (l *lanes) run(programs []*Program, observers []func(*Program, *Event), progress Progress, feed func()) {
+	var others sync.WaitGroup
+	var failure atomic.Value // what an observer of another lane panicked with
+	others.Go(func() {
+		defer func() {
+			for _, in := range l.in {
+				close(in)
+			}
+		}()
+		feed()
+	})
+	for i := 1; i < len(l.in); i++ {
+		others.Go(func() {
+			defer func() {
+				if v := recover(); v != nil {
+					failure.CompareAndSwap(nil, laneFailure{v})
+					l.halt()
+				}
+			}()
+			l.take(l.in[i], programs[i], observers[i], func(int64) {})
+		})
+	}
+	defer func() { // also when the observer of this lane panics
+		l.halt()
+		others.Wait()
+		if f, ok := failure.Load().(laneFailure); ok {
+			panic(f.v)
+		}
+	}()
+	l.take(l.in[0], programs[0], observers[0], progress)
+	others.Wait()
+}
+
+type laneFailure struct{ v any }
+
+// take lets one lane take parts to the end.
+func (l *lanes) take(in <-chan *part, p *Program, observe func(*Program, *Event), progress Progress) {
+	for b := range in {
+		p.t = b.tables
+		for i := range b.records {
+			if ev := p.apply(&b.records[i]); ev != nil {
+				observe(p, ev)
+			}
+		}
+		progress(b.bytes)
+		if b.readers.Add(-1) == 0 {
+			b.release()
+		}
+	}
+}
