@@ -96,24 +96,27 @@ type sight struct {
 func sights(t testing.TB, data []byte) ([]sight, *Program, Info) {
 	t.Helper()
 	var list []sight
-	p, info, err := Walk(input(t, data), func(p *Program, ev *Event) {
-		s := sight{Event: *ev, site: siteOf(p, ev.Stack), at: siteOf(p, ev.ByStack)}
-		if ev.G != nil {
-			s.g = *ev.G
-			if f := p.Entry(ev.G); f != nil {
-				s.entry = f.Func
-			}
-		}
-		if ev.By != nil {
-			s.by = *ev.By
-		}
-		s.G, s.By = nil, nil // they are live, and change
-		list = append(list, s)
-	}, nil)
+	p, info, err := Walk(input(t, data), func(p *Program, ev *Event) { list = append(list, look(p, ev)) }, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return list, p, info
+}
+
+// look takes down an event.
+func look(p *Program, ev *Event) sight {
+	s := sight{Event: *ev, site: siteOf(p, ev.Stack), at: siteOf(p, ev.ByStack)}
+	if ev.G != nil {
+		s.g = *ev.G
+		if f := p.Entry(ev.G); f != nil {
+			s.entry = f.Func
+		}
+	}
+	if ev.By != nil {
+		s.by = *ev.By
+	}
+	s.G, s.By = nil, nil // they are live, and change
+	return s
 }
 
 func siteOf(p *Program, id StackID) string {

@@ -216,30 +216,68 @@ func TestSlotsAreReused(t *testing.T) {
 	}
 }
 
-// TestObserverPanics checks that a panic of the observer reaches the caller, and
-// that nothing is left running.
+// TestObserverPanics checks that a panic of an observer reaches the caller,
+// whichever lane it stands in, and that nothing is left running.
 func TestObserverPanics(t *testing.T) {
 	data := recordings(t)[6].data
+	quiet := func(*Program, *Event) {}
 	before := runtime.NumGoroutine()
-	for range 10 {
+	for lane := range 3 {
+		observers := []func(*Program, *Event){quiet, quiet, quiet}
+		n := 0
+		observers[lane] = func(*Program, *Event) {
+			if n++; n == 100 {
+				panic("observer")
+			}
+		}
 		func() {
 			defer func() {
 				if p := recover(); p != "observer" {
-					t.Errorf("recovered %v", p)
+					t.Errorf("lane %d: recovered %v", lane, p)
 				}
 			}()
-			n := 0
-			_, _, err := Walk(input(t, data), func(*Program, *Event) {
-				if n++; n == 100 {
-					panic("observer")
-				}
-			}, nil)
-			t.Errorf("Walk returned %v", err)
+			_, _, err := WalkLanes(input(t, data), observers, nil, Limits{})
+			t.Errorf("WalkLanes returned %v", err)
 		}()
 	}
 	for wait := time.Now(); runtime.NumGoroutine() > before; time.Sleep(time.Millisecond) {
 		if time.Since(wait) > 5*time.Second {
 			t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), before)
+		}
+	}
+}
+
+// TestLanes checks that every lane sees what one observer alone sees, with both
+// decoders, and ends with a program of its own that says the same.
+func TestLanes(t *testing.T) {
+	for _, rec := range recordings(t) {
+		for _, reference := range []bool{false, true} {
+			var want []sight
+			wantProgram, wantInfo, err := WalkWith(input(t, rec.data), func(p *Program, ev *Event) { want = append(want, look(p, ev)) }, nil, Limits{reference: reference})
+			if err != nil {
+				t.Fatal(err)
+			}
+			const n = 3
+			var got [n][]sight
+			var observers []func(*Program, *Event)
+			for i := range n {
+				observers = append(observers, func(p *Program, ev *Event) { got[i] = append(got[i], look(p, ev)) })
+			}
+			programs, info, err := WalkLanes(input(t, rec.data), observers, nil, Limits{reference: reference})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if info != wantInfo {
+				t.Errorf("%s: %+v, alone %+v", rec.name, info, wantInfo)
+			}
+			for i := range n {
+				if !slices.Equal(got[i], want) {
+					t.Errorf("%s: lane %d of %d, reference %v, saw other events than one alone", rec.name, i, n, reference)
+				}
+				if p := programs[i]; p.Now != wantProgram.Now || p.Slots() != wantProgram.Slots() || i > 0 && p == programs[0] {
+					t.Errorf("%s: lane %d ends with the wrong program", rec.name, i)
+				}
+			}
 		}
 	}
 }
