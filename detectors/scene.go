@@ -1,6 +1,7 @@
 package detectors
 
 import (
+	"slices"
 	"time"
 
 	"github.com/tracedoc/tracedoc/traceload"
@@ -9,6 +10,43 @@ import (
 // What formats draw is looked up in a second reading of the trace, when it is
 // known what was found and only if a format asks for it (package scenes). All
 // of it is optional: in a report that was not meant to be drawn it is nil.
+
+// Parts says what of a report is to be drawn.
+type Parts uint8
+
+// The parts, each of which needs the second reading.
+const (
+	Scenes     Parts = 1 << iota // Finding.Scene
+	Activities                   // Trace.Activity
+	Losses                       // Trace.Lost
+
+	NoParts  Parts = 0
+	AllParts       = Scenes | Activities | Losses
+)
+
+// Only returns the report with no other parts than these, and itself if it has
+// no others.
+func (r *Report) Only(parts Parts) *Report {
+	if parts == AllParts {
+		return r
+	}
+	only := *r
+	only.Traces, only.Findings = slices.Clone(r.Traces), slices.Clone(r.Findings)
+	for i := range only.Traces {
+		if parts&Activities == 0 {
+			only.Traces[i].Activity = nil
+		}
+		if parts&Losses == 0 {
+			only.Traces[i].Lost = nil
+		}
+	}
+	if parts&Scenes == 0 {
+		for i := range only.Findings {
+			only.Findings[i].Scene = nil
+		}
+	}
+	return &only
+}
 
 // Scene is what the goroutines of one finding did in the stretch of time that
 // shows the defect. It shows what matters and says what it leaves out.
@@ -32,7 +70,12 @@ type Track struct {
 	Entry     string          `json:"entry"`          // the function that the go statement started; "" if unknown
 	Born      *traceload.Time `json:"born,omitempty"` // nil if not in the trace
 	Ended     *traceload.Time `json:"ended,omitempty"`
-	Spans     []Span          `json:"spans"` // in order of time, without overlap
+	// Since and Until are when the first span really began and the last one
+	// really ended, if that is beyond the scene: the beginning and the end of the
+	// trace where it was not seen.
+	Since traceload.Time `json:"since_ns"`
+	Until traceload.Time `json:"until_ns"`
+	Spans []Span         `json:"spans"` // in order of time, without overlap or gaps
 }
 
 // Span is a stretch of time that a goroutine spent in one state.

@@ -37,6 +37,11 @@ type Format struct {
 	// Write writes the whole report. Its error is that of the writer, or says
 	// what the format cannot express.
 	Write func(io.Writer, *detectors.Report, Options) error
+	// Needs says which parts of the report it draws; they are looked up only if a
+	// format needs them.
+	Needs detectors.Parts
+	// Carries tells that it hands on the parts that it is given, for others to draw.
+	Carries bool
 	// Human tells that people read it as it is, warnings included.
 	Human bool
 	// Summary writes what belongs into the summary of a CI job, if the service
@@ -48,8 +53,8 @@ type Format struct {
 func Formats() []Format {
 	return []Format{
 		{Name: "text", Doc: "for reading in a terminal", Write: Text, Human: true},
-		{Name: "json", Doc: "for programs: schema " + detectors.Schema, Write: JSON},
-		{Name: "jsonl", Doc: "a line of JSON for each trace and finding", Write: JSONL},
+		{Name: "json", Doc: "for programs: schema " + detectors.Schema, Write: JSON, Carries: true},
+		{Name: "jsonl", Doc: "a line of JSON for each trace and finding", Write: JSONL, Carries: true},
 		{Name: "sarif", Doc: "SARIF 2.1.0, for code scanning", Write: SARIF},
 		{Name: "markdown", Doc: "a comment on a pull request", Write: Markdown},
 		{Name: "github", Doc: "annotations and job summary of GitHub Actions", Write: GitHub, Summary: Markdown},

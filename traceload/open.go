@@ -43,6 +43,9 @@ type OpenOptions struct {
 	// Patience is how long a server may stay silent beyond the time that it
 	// records; 0 means 30 seconds.
 	Patience time.Duration
+	// Copy gets the bytes as they are read, still packed: a source that can be
+	// read only once can then be read again. nil for no copy.
+	Copy io.Writer
 }
 
 // Open opens a trace: a file, "-" for standard input, or an http(s) URL that
@@ -52,6 +55,9 @@ func Open(ctx context.Context, source string, opt OpenOptions) (*Input, error) {
 	in := &Input{Source: source, Size: -1}
 	raw, err := in.dial(ctx, source, opt)
 	if err == nil {
+		if opt.Copy != nil {
+			raw = io.TeeReader(raw, opt.Copy)
+		}
 		err = in.unpack(raw)
 	}
 	if err != nil {

@@ -22,6 +22,7 @@ import (
 type analyzeFlags struct {
 	settings
 	requests      requests
+	scenes        bool
 	baseline      string
 	writeBaseline string
 }
@@ -75,6 +76,7 @@ Exit status: 0 done; 1 done, and --fail-on or --fail-on-incomplete was met;
 	f.addFlags(t, cmd, "a finding remains of")
 	flags.BoolVar(&f.failOnIncomplete, "fail-on-incomplete", false, "exit with status 1 when a trace could not be read whole")
 	flags.UintVar(&f.top, "top", 0, "report at most `N` findings, 0 for all")
+	flags.BoolVar(&f.scenes, "scenes", false, "put what pictures are drawn from into json and jsonl, too: it takes a second reading")
 	flags.StringVar(&f.baseline, "baseline", "", "leave out the findings that this `FILE` knows")
 	flags.StringVar(&f.writeBaseline, "write-baseline", "", "write all that is found into this `FILE`, for --baseline")
 	// It fails only for a flag that does not exist.
@@ -102,6 +104,11 @@ func (t *tool) analyze(cmd *cobra.Command, traces []string, f *analyzeFlags) err
 	if err != nil {
 		return failed(err)
 	}
+	parts := f.parts(outputs)
+	if parts != detectors.NoParts {
+		f.copies = &copies{}
+		defer f.copies.remove()
+	}
 	results, unreadable, err := t.readAll(ctx, traces, &f.settings)
 	if err != nil {
 		return failed(err)
@@ -121,6 +128,9 @@ func (t *tool) analyze(cmd *cobra.Command, traces []string, f *analyzeFlags) err
 	for _, warning := range policy.Apply(report, f.options(), time.Now()) {
 		fmt.Fprintf(t.stderr, "tracedoc: warning: %s\n", render.Printable(warning))
 	}
+	if err := t.draw(ctx, report, parts, &f.settings); err != nil {
+		return failed(err)
+	}
 	if err := t.writeReports(outputs, report, &f.settings, extra); err != nil {
 		return failed(err)
 	}
@@ -139,6 +149,19 @@ func checkTraces(traces []string) error {
 		return errors.New("standard input (-) can be read only once")
 	}
 	return nil
+}
+
+// parts says what has to be looked up for the outputs, and gives --scenes to
+// those that take whatever a report has.
+func (f *analyzeFlags) parts(outputs []*output) detectors.Parts {
+	parts := detectors.NoParts
+	for _, o := range outputs {
+		if f.scenes && o.format.Carries {
+			o.extra = detectors.AllParts
+		}
+		parts |= o.format.Needs | o.extra
+	}
+	return parts
 }
 
 // policy is what the configuration and the baseline decide.
@@ -197,7 +220,7 @@ func (t *tool) writeReports(outputs []*output, report *detectors.Report, s *sett
 			o.options.FailOn = s.failOn.severity
 		}
 		var b bytes.Buffer
-		if err := o.format.Write(&b, report, o.options); err != nil {
+		if err := o.format.Write(&b, report.Only(o.format.Needs|o.extra), o.options); err != nil {
 			return err
 		}
 		o.data = b.Bytes()

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/term"
 
+	"github.com/tracedoc/tracedoc/detectors"
 	"github.com/tracedoc/tracedoc/render"
 )
 
@@ -72,6 +73,7 @@ type output struct {
 	format  render.Format
 	path    string // "" for standard output
 	options render.Options
+	extra   detectors.Parts // that it carries beyond what its format needs
 	data    []byte
 }
 

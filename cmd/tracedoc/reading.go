@@ -64,7 +64,7 @@ func (t *tool) readAll(ctx context.Context, traces []string, s *settings) (resul
 		cfg.Source = s.tree
 	}
 	for _, trace := range traces {
-		res, err := t.read(ctx, trace, s.list, cfg)
+		res, err := t.read(ctx, trace, s, cfg)
 		switch {
 		case ctx.Err() != nil:
 			return nil, false, errors.New("interrupted")
@@ -78,14 +78,38 @@ func (t *tool) readAll(ctx context.Context, traces []string, s *settings) (resul
 	return results, unreadable, nil
 }
 
-// read analyzes one trace. It returns at once when ctx is done, even while a
-// read of standard input does not return; what is left behind then ends with
-// the process, or as soon as it has something to say.
-func (t *tool) read(ctx context.Context, trace string, list []*detectors.Detector, cfg detectors.Config) (*detectors.Result, error) {
+// read analyzes one trace.
+func (t *tool) read(ctx context.Context, trace string, s *settings, cfg detectors.Config) (*detectors.Result, error) {
+	opt := traceload.OpenOptions{Stdin: t.stdin}
+	if s.copies != nil && !rereadable(trace) {
+		f, err := s.copies.create(trace)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = f.Close() }() // a failed write ends the reading
+		opt.Copy = f
+	}
+	return attend(ctx, t, trace, func(m *meter, progress traceload.Progress) (*detectors.Result, error) {
+		opt.Recording = m.recording
+		in, err := traceload.Open(ctx, trace, opt)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = in.Close() }() // it was only read from
+		m.reading(in)
+		cfg.Progress = progress
+		return detectors.Analyze(in, s.list, cfg)
+	})
+}
+
+// attend has work read a trace, which it hands to the meter. It returns at once
+// when ctx is done, even while a read of standard input does not return; what is
+// left behind then ends with the process, or as soon as it calls progress.
+func attend[T any](ctx context.Context, t *tool, trace string, work func(*meter, traceload.Progress) (T, error)) (T, error) {
 	meter := t.newMeter(trace)
 	defer meter.stop()
 	type outcome struct {
-		res *detectors.Result
+		res T
 		err error
 	}
 	done := make(chan outcome, 1)
@@ -95,26 +119,19 @@ func (t *tool) read(ctx context.Context, trace string, list []*detectors.Detecto
 				done <- outcome{err: fmt.Errorf("%s: internal error: %v at %s; this is a bug of tracedoc, not of the trace", trace, v, panicSite())}
 			}
 		}()
-		in, err := traceload.Open(ctx, trace, traceload.OpenOptions{Stdin: t.stdin, Recording: meter.recording})
-		if err != nil {
-			done <- outcome{err: err}
-			return
-		}
-		defer func() { _ = in.Close() }() // it was only read from
-		meter.reading(in)
-		cfg.Progress = func(int64) {
+		res, err := work(meter, func(int64) {
 			if ctx.Err() != nil {
 				runtime.Goexit() // nobody waits for the result any more
 			}
-		}
-		res, err := detectors.Analyze(in, list, cfg)
+		})
 		done <- outcome{res, err}
 	}()
 	select {
 	case o := <-done:
 		return o.res, o.err
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		var none T
+		return none, ctx.Err()
 	}
 }
 

@@ -30,6 +30,7 @@ type settings struct {
 	config *config.Config // set by load, as the following
 	list   []*detectors.Detector
 	tree   *source.Tree // nil if no source is to be read
+	copies *copies      // of what can be read only once; nil if it need not be read again
 }
 
 // configOff is what --config takes instead of a file.

@@ -25,16 +25,18 @@ func TestImportsPointDown(t *testing.T) {
 		{`^traceload$`, `^` + module},
 		{`^source$`, `^` + module},
 		{`^(traceload|detectors|render|source|gate|cmd)`, `go\.yaml\.in`},
-		{`^(detectors|render|cmd|source|gate|config|tracetest|flight)(/|$)`, `^golang\.org/x/exp/trace`},
+		{`^(detectors|scenes|render|cmd|source|gate|config|tracetest|flight)(/|$)`, `^golang\.org/x/exp/trace`},
 		{`^gate$`, `^` + module + `(cmd|config|render|source|traceload|fixtures|detectors/)`},
+		{`^scenes$`, `^` + module + `(cmd|config|gate|render|source|fixtures|detectors/)`},
+		{`^(detectors|gate|config|render|source|traceload)(/|$)`, `^` + module + `scenes`},
 		{`^config$`, `^` + module + `(cmd|render|source|traceload|fixtures|detectors/)`},
 		{`^detectors(/|$)`, `^` + module + `(gate|config)`},
 		{`^detectors$`, `^` + module + `(cmd|render|fixtures)|^` + module + `detectors/(suite|[a-z]+$)`},
 		{`^detectors/internal/`, `^` + module + `(cmd|render|fixtures)`},
 		{`^detectors/[a-z]+$`, `^` + module + `(cmd|render|source|fixtures)`},
 		{`^render$`, `^` + module + `(cmd|source|traceload|fixtures|detectors/)`},
-		{`^(traceload|detectors|render|source|gate|config)`, `cobra|pflag`},
-		{`^(traceload|detectors|source|cmd|gate|config)`, `tablewriter`},
+		{`^(traceload|detectors|scenes|render|source|gate|config)`, `cobra|pflag`},
+		{`^(traceload|detectors|scenes|source|cmd|gate|config)`, `tablewriter`},
 	}
 	room := regexp.MustCompile(`^detectors/[a-z]+$`)
 	seen := 0

@@ -1,0 +1,111 @@
+// Package scenes reads traces a second time, when it is known what was found in
+// them, and looks up what formats draw: what the goroutines of each finding did
+// in the stretch of time that shows the defect, what all goroutines did over
+// time, and where they lost it.
+//
+// A finding's stretch and its cast follow from its timeline, its groups and its
+// family alone (stretch.go); no detector is known here by name. What is kept of
+// a scene is bounded while it is recorded (track.go), and bounded again when it
+// is done (scene.go), so that a report of a hundred findings can be drawn.
+package scenes
+
+import (
+	"errors"
+
+	"github.com/tracedoc/tracedoc/detectors"
+	"github.com/tracedoc/tracedoc/traceload"
+)
+
+// Draw sets the given parts of the report as far as they are about the trace of
+// that index, which open opens for another reading; it is not opened if there is
+// nothing to show. progress may be nil.
+func Draw(r *detectors.Report, trace int, parts detectors.Parts, open func() (*traceload.Input, error), progress traceload.Progress) error {
+	t := &r.Traces[trace]
+	var shown []*detectors.Finding
+	if parts&detectors.Scenes != 0 {
+		for i := range r.Findings {
+			if r.Findings[i].Trace == trace {
+				shown = append(shown, &r.Findings[i])
+			}
+		}
+	}
+	if len(shown) == 0 && parts&(detectors.Activities|detectors.Losses) == 0 {
+		return nil
+	}
+	in, err := open()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = in.Close() }() // it was only read from
+	d := drawing{stage: newStage(shown, t.Duration), curves: newCurves(shown, t.Duration)}
+	if parts&detectors.Activities != 0 {
+		d.activity = newActivity(t.Duration)
+	}
+	if parts&detectors.Losses != 0 {
+		d.losses = newLosses()
+	}
+	p, info, err := traceload.Walk(in, d.observe, progress)
+	if err != nil {
+		return err
+	}
+	if info.Duration != t.Duration || info.Events != t.Events {
+		return errors.New("it has changed since it was read first")
+	}
+	d.finish(p)
+	d.stage.give(p)
+	d.curves.give()
+	if d.activity != nil {
+		t.Activity = d.activity.result(p)
+	}
+	if d.losses != nil {
+		t.Lost = d.losses.result(p)
+	}
+	return nil
+}
+
+// drawing hands each event to all that look at it.
+type drawing struct {
+	stage    *stage
+	curves   *curves
+	activity *activity // nil if not asked for
+	losses   *losses   // nil if not asked for
+}
+
+func (d *drawing) observe(p *traceload.Program, ev *traceload.Event) {
+	if ev.Kind > traceload.KindEnd || ev.G.System {
+		return
+	}
+	d.stage.observe(p, ev)
+	d.curves.observe(p, ev)
+	if d.activity != nil {
+		d.activity.observe(p, ev)
+	}
+	if d.losses != nil {
+		d.losses.observe(p, ev)
+	}
+}
+
+func (d *drawing) finish(p *traceload.Program) {
+	for g := range p.Live {
+		if g.System {
+			continue
+		}
+		if d.activity != nil {
+			d.activity.alive(p, g)
+		}
+		if d.losses != nil {
+			d.losses.alive(p, g)
+		}
+	}
+	d.stage.finish(p)
+	d.curves.finish(p.Now)
+}
+
+// slotted returns the entry of a table by slot, which grows as needed.
+func slotted[T any](table *[]T, slot int32) *T {
+	for int(slot) >= len(*table) {
+		var zero T
+		*table = append(*table, zero)
+	}
+	return &(*table)[slot]
+}

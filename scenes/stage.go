@@ -1,0 +1,218 @@
+package scenes
+
+import (
+	"slices"
+	"time"
+
+	"github.com/tracedoc/tracedoc/detectors"
+	"github.com/tracedoc/tracedoc/traceload"
+)
+
+// stage is where all scenes of one trace are recorded. A goroutine that plays in
+// a scene that is on has a seat, a list of its tracks; any other event costs a
+// look at an empty list.
+type stage struct {
+	coming []*scene                    // that have not begun, in order of time
+	on     []*scene                    // that are being recorded
+	all    []*scene                    // in the order of the findings
+	named  map[traceload.GoID][]*track // of every scene, by goroutine
+	seats  [][]*track                  // by slot
+	ends   traceload.Time              // when the first of those that are on does
+}
+
+func newStage(findings []*detectors.Finding, length time.Duration) *stage {
+	st := &stage{named: map[traceload.GoID][]*track{}}
+	for _, f := range findings {
+		s := newScene(f, length)
+		if len(s.tracks) == 0 {
+			continue
+		}
+		st.all = append(st.all, s)
+		for _, t := range s.tracks {
+			st.named[t.id] = append(st.named[t.id], t)
+		}
+	}
+	st.coming = slices.Clone(st.all)
+	slices.SortStableFunc(st.coming, byOpening)
+	return st
+}
+
+func (st *stage) observe(p *traceload.Program, ev *traceload.Event) {
+	if len(st.all) == 0 {
+		return
+	}
+	g := ev.G
+	if ev.Kind == traceload.KindCreate || ev.Kind == traceload.KindStatus {
+		st.enter(g)
+	}
+	if int(g.Slot) < len(st.seats) && len(st.seats[g.Slot]) > 0 {
+		st.play(p, ev)
+	}
+	if ev.Kind == traceload.KindEnd {
+		for _, t := range st.named[g.ID] {
+			t.ended, t.endedKnown = ev.Time, true
+		}
+	}
+	for len(st.coming) > 0 && st.coming[0].stretch.opens <= ev.Time {
+		st.begin(p, ev, st.coming[0])
+		st.coming = st.coming[1:]
+	}
+	if len(st.on) > 0 && ev.Time >= st.ends {
+		st.close(p)
+	}
+}
+
+// enter seats a goroutine that is seen for the first time, or is known better now.
+func (st *stage) enter(g *traceload.Goroutine) {
+	for _, t := range st.named[g.ID] {
+		t.know(g)
+		switch s := t.scene; {
+		case s.state == recording:
+			st.seat(t, g)
+		case s.state == closed && !g.SinceKnown && len(t.spans) == 0:
+			// It has been like this since before the trace began.
+			t.until = -1
+			t.spans = append(t.spans, newSpan(s.from, s.to, doingOf(g.State, g.Reason, g.Stack)))
+			st.seat(t, g)
+		}
+	}
+}
+
+// know takes what the trace tells of a goroutine as such.
+func (t *track) know(g *traceload.Goroutine) {
+	if g.BornKnown {
+		t.born, t.bornKnown = g.Born, true
+	}
+}
+
+func (st *stage) seat(t *track, g *traceload.Goroutine) {
+	if t.slot >= 0 {
+		return
+	}
+	t.slot = g.Slot
+	seats := slotted(&st.seats, g.Slot)
+	*seats = append(*seats, t)
+}
+
+func (st *stage) unseat(t *track) {
+	if t.slot < 0 {
+		return
+	}
+	seats := &st.seats[t.slot]
+	*seats = slices.DeleteFunc(*seats, func(o *track) bool { return o == t })
+	t.slot = -1
+}
+
+// play hands an event to the tracks of its goroutine.
+func (st *stage) play(p *traceload.Program, ev *traceload.Event) {
+	g := ev.G
+	for i := len(st.seats[g.Slot]) - 1; i >= 0; i-- { // backwards: some leave
+		t := st.seats[g.Slot][i]
+		t.entry = p.EntryID(g)
+		if ev.Kind == traceload.KindStatus {
+			continue // nothing has changed
+		}
+		switch {
+		case t.scene.state == closed:
+			t.until = ev.Time
+			st.unseat(t)
+			continue
+		case ev.Kind != traceload.KindCreate:
+			t.scene.record(t, ev)
+		}
+		if ev.Kind == traceload.KindUnblock || ev.Kind == traceload.KindCreate {
+			st.wake(t, ev)
+		}
+		if ev.Kind == traceload.KindEnd {
+			st.unseat(t)
+		}
+		if t.scene.enough() {
+			st.ends = ev.Time
+		}
+	}
+}
+
+// wake records who woke or created the goroutine of t, and has that one play as well.
+func (st *stage) wake(t *track, ev *traceload.Event) {
+	s := t.scene
+	w := wake{t: ev.Time, of: t.id, by: traceload.NoGoroutine, what: whatWoke(ev), ended: ev.Lived}
+	if by := ev.By; by != nil && !by.System && by != ev.G {
+		w.by = by.ID
+		if ev.Time >= s.stretch.from && ev.Time <= s.stretch.to && s.mayJoin(by.ID) {
+			joined := s.newTrack(part{id: by.ID, group: -1})
+			joined.know(by)
+			st.named[by.ID] = append(st.named[by.ID], joined)
+			st.seat(joined, by)
+		}
+	}
+	s.wakes = append(s.wakes, w)
+	if len(s.wakes) >= 4*maxWakes {
+		s.thinWakes(2 * maxWakes)
+	}
+}
+
+func whatWoke(ev *traceload.Event) string {
+	switch {
+	case ev.Kind == traceload.KindCreate:
+		return "created"
+	case ev.Waker == traceload.WakerGoroutine, ev.Waker == traceload.WakerDeadline:
+		return "woken"
+	case ev.Waker == traceload.WakerTimer:
+		return "timer"
+	case ev.Waker == traceload.WakerNetwork:
+		return "network"
+	}
+	return "runtime"
+}
+
+// begin starts the recording of a scene with those that are alive.
+func (st *stage) begin(p *traceload.Program, ev *traceload.Event, s *scene) {
+	s.state = recording
+	st.on = append(st.on, s)
+	st.ends = min(st.ends, s.stretch.closes)
+	if len(st.on) == 1 {
+		st.ends = s.stretch.closes
+	}
+	for _, t := range s.tracks {
+		g := p.Goroutine(t.id)
+		if g == nil {
+			continue
+		}
+		t.know(g)
+		t.entry = p.EntryID(g)
+		st.seat(t, g)
+		if g == ev.G && ev.Kind != traceload.KindStatus { // what it did until now, which begin came too late for
+			t.add(newSpan(ev.Time-traceload.Time(ev.Lived), ev.Time, doingOf(ev.From, ev.Reason, g.Stack)))
+		}
+	}
+}
+
+// close ends the scenes whose time is over.
+func (st *stage) close(p *traceload.Program) {
+	st.on = slices.DeleteFunc(st.on, func(s *scene) bool {
+		if s.stretch.closes > p.Now && !s.enough() {
+			return false
+		}
+		s.close(p, min(p.Now, s.stretch.closes))
+		return true
+	})
+	for i, s := range st.on {
+		if i == 0 || s.stretch.closes < st.ends {
+			st.ends = s.stretch.closes
+		}
+	}
+}
+
+// finish ends all scenes.
+func (st *stage) finish(p *traceload.Program) {
+	for _, s := range st.on {
+		s.close(p, p.Now)
+	}
+}
+
+// give hands the scenes to their findings.
+func (st *stage) give(p *traceload.Program) {
+	for _, s := range st.all {
+		s.finding.Scene = s.result(p)
+	}
+}
