@@ -1,0 +1,170 @@
+// Package dense holds the tables in which observers look things up at every
+// event: arrays and open addressing instead of the language's maps, which
+// would take most of the time that an event costs. Nothing here allocates
+// except to grow. The zero value of each table is empty and ready to use.
+//
+// A pointer into a table is valid until something is added to the table.
+package dense
+
+import "github.com/tracedoc/tracedoc/traceload"
+
+// Goroutines keeps a T for each goroutine that is alive and was entered.
+type Goroutines[T any] struct {
+	list []occupant[T] // by Goroutine.Slot
+}
+
+type occupant[T any] struct {
+	mark traceload.GoID // of the goroutine plus one; 0 is nobody
+	v    T
+}
+
+// Enter returns what is kept for g, zero if it was not entered before.
+func (t *Goroutines[T]) Enter(g *traceload.Goroutine) *T {
+	if int(g.Slot) >= len(t.list) {
+		t.list = grown(t.list, int(g.Slot))
+	}
+	o := &t.list[g.Slot]
+	if o.mark != g.ID+1 {
+		*o = occupant[T]{mark: g.ID + 1}
+	}
+	return &o.v
+}
+
+// Of returns what is kept for g; nil if g is nil or was not entered.
+func (t *Goroutines[T]) Of(g *traceload.Goroutine) *T {
+	if g == nil || int(g.Slot) >= len(t.list) {
+		return nil
+	}
+	o := &t.list[g.Slot]
+	if o.mark != g.ID+1 {
+		return nil
+	}
+	return &o.v
+}
+
+// Leave drops what is kept for g.
+func (t *Goroutines[T]) Leave(g *traceload.Goroutine) {
+	if t.Of(g) != nil {
+		t.list[g.Slot] = occupant[T]{}
+	}
+}
+
+// grown returns list, made long enough for the index i.
+func grown[T any](list []T, i int) []T {
+	n := i + 1 - len(list)
+	return append(list, make([]T, max(n, len(list)/8, 64))...)
+}
+
+// ByID keeps a V for each of the small numbers that traceload gives out:
+// stacks, frames, functions, strings.
+type ByID[K ~uint32, V any] struct {
+	list []V
+}
+
+// At returns the place for id's value, which is zero at first.
+func (t *ByID[K, V]) At(id K) *V {
+	if int(id) >= len(t.list) {
+		t.list = grown(t.list, int(id))
+	}
+	return &t.list[id]
+}
+
+// Get returns id's value, zero if none was set.
+func (t *ByID[K, V]) Get(id K) (v V) {
+	if int(id) < len(t.list) {
+		v = t.list[id]
+	}
+	return v
+}
+
+// All calls yield for each id from 0 to the highest that a place was made for,
+// whether its value was set or not, until it returns false.
+func (t *ByID[K, V]) All(yield func(K, *V) bool) {
+	for i := range t.list {
+		if !yield(K(i), &t.list[i]) {
+			return
+		}
+	}
+}
+
+// Pairs keeps a V for each pair of ids that was added.
+type Pairs[V any] struct {
+	cells []cell[V] // a power of two, at most half in use
+	n     int
+}
+
+type cell[V any] struct {
+	mark uint64 // the pair plus one; 0 is none
+	v    V
+}
+
+// Len returns how many pairs were added.
+func (t *Pairs[V]) Len() int { return t.n }
+
+// Find returns the value of a pair, nil if it was not added.
+func (t *Pairs[V]) Find(a, b uint32) *V {
+	if t.n == 0 {
+		return nil
+	}
+	mark := markOf(a, b)
+	for i := t.home(mark); ; i = (i + 1) & (len(t.cells) - 1) {
+		switch c := &t.cells[i]; c.mark {
+		case mark:
+			return &c.v
+		case 0:
+			return nil
+		}
+	}
+}
+
+// At returns the value of a pair, and adds a zero one if there is none.
+func (t *Pairs[V]) At(a, b uint32) *V {
+	if v := t.Find(a, b); v != nil {
+		return v
+	}
+	if 2*(t.n+1) > len(t.cells) {
+		old := t.cells
+		t.cells = make([]cell[V], max(64, 2*len(old)))
+		for i := range old {
+			if old[i].mark != 0 {
+				*t.free(old[i].mark) = old[i]
+			}
+		}
+	}
+	t.n++
+	c := t.free(markOf(a, b))
+	c.mark = markOf(a, b)
+	return &c.v
+}
+
+// All calls yield for each pair that was added, in an order that depends on
+// nothing but the pairs and the order of adding them, until it returns false.
+func (t *Pairs[V]) All(yield func(Pair, *V) bool) {
+	for i := range t.cells {
+		if c := &t.cells[i]; c.mark != 0 {
+			if !yield(Pair{uint32((c.mark - 1) >> 32), uint32(c.mark - 1)}, &c.v) {
+				return
+			}
+		}
+	}
+}
+
+// Pair is two ids.
+type Pair struct{ A, B uint32 }
+
+// markOf is never 0: no id is as high as 1<<32-1.
+func markOf(a, b uint32) uint64 { return uint64(a)<<32 | uint64(b) + 1 }
+
+// home is where the search for a pair begins.
+func (t *Pairs[V]) home(mark uint64) int {
+	return int(mark*0x9e3779b97f4a7c15>>32) & (len(t.cells) - 1)
+}
+
+// free returns the cell to put a new pair in.
+func (t *Pairs[V]) free(mark uint64) *cell[V] {
+	i := t.home(mark)
+	for t.cells[i].mark != 0 {
+		i = (i + 1) & (len(t.cells) - 1)
+	}
+	return &t.cells[i]
+}

@@ -1,0 +1,113 @@
+package dense
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"github.com/tracedoc/tracedoc/traceload"
+)
+
+func TestGoroutines(t *testing.T) {
+	var table Goroutines[int]
+	first := &traceload.Goroutine{ID: 7, Slot: 100}
+	if table.Of(first) != nil || table.Of(nil) != nil {
+		t.Error("something is kept in an empty table")
+	}
+	table.Leave(first)
+	*table.Enter(first) = 5
+	if got := table.Of(first); got == nil || *got != 5 {
+		t.Errorf("of the first: %v, want 5", got)
+	}
+	if got := *table.Enter(first); got != 5 {
+		t.Errorf("entered again: %d, want 5", got)
+	}
+	second := &traceload.Goroutine{ID: 8, Slot: 100}
+	if table.Of(second) != nil {
+		t.Error("the first's is taken for the second's")
+	}
+	table.Leave(second)
+	if table.Of(first) == nil {
+		t.Error("the second's leaving took the first's")
+	}
+	if got := *table.Enter(second); got != 0 {
+		t.Errorf("of the second: %d, want 0", got)
+	}
+	if table.Of(first) != nil {
+		t.Error("the first's is kept beside the second's")
+	}
+	table.Leave(second)
+	if table.Of(second) != nil {
+		t.Error("kept after leaving")
+	}
+	if zero := (&traceload.Goroutine{}); table.Of(zero) != nil {
+		t.Error("a goroutine numbered 0 is taken for one that was entered")
+	}
+}
+
+func TestByID(t *testing.T) {
+	var table ByID[traceload.StackID, string]
+	if got := table.Get(3); got != "" {
+		t.Errorf("of an empty table: %q", got)
+	}
+	*table.At(300) = "x"
+	*table.At(0) = "y"
+	if table.Get(300) != "x" || table.Get(0) != "y" || table.Get(299) != "" || table.Get(1<<20) != "" {
+		t.Error("not what was set")
+	}
+	var set []traceload.StackID
+	for id, v := range table.All {
+		if *v != "" {
+			set = append(set, id)
+		}
+	}
+	if len(set) != 2 || set[0] != 0 || set[1] != 300 {
+		t.Errorf("set are %v, want 0 and 300", set)
+	}
+}
+
+// TestPairs holds a table against a map.
+func TestPairs(t *testing.T) {
+	var table Pairs[int]
+	if table.Find(0, 0) != nil {
+		t.Error("something is in an empty table")
+	}
+	want := map[Pair]int{}
+	random := rand.New(rand.NewPCG(1, 2))
+	for i := range 20_000 {
+		k := Pair{random.Uint32N(100), random.Uint32N(1000) << random.UintN(20)}
+		if v := table.Find(k.A, k.B); (v == nil) != (want[k] == 0) {
+			t.Fatalf("after %d steps %v is there: %v", i, k, v != nil)
+		}
+		want[k]++
+		*table.At(k.A, k.B)++
+	}
+	if table.Len() != len(want) {
+		t.Errorf("%d pairs, want %d", table.Len(), len(want))
+	}
+	seen := 0
+	for k, v := range table.All {
+		seen++
+		if *v != want[k] || *table.Find(k.A, k.B) != *v {
+			t.Errorf("%v: %d, want %d", k, *v, want[k])
+		}
+	}
+	if seen != len(want) {
+		t.Errorf("All yields %d pairs, want %d", seen, len(want))
+	}
+}
+
+func TestAllocatesOnlyToGrow(t *testing.T) {
+	var goroutines Goroutines[[4]int]
+	var ids ByID[traceload.StackID, int]
+	var pairs Pairs[int]
+	g := &traceload.Goroutine{ID: 1, Slot: 1}
+	step := func() {
+		goroutines.Enter(g)[0]++
+		*ids.At(5)++
+		*pairs.At(5, 6)++
+	}
+	step()
+	if n := testing.AllocsPerRun(100, step); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
