@@ -26,6 +26,9 @@ type tables struct {
 	strings []string
 	frames  []Frame
 	stacks  []*Stack
+	// What observers ask for at every event, by StackID: the frames that
+	// Program.SiteID and Program.EntryID return.
+	sites, outermost []FrameID
 }
 
 // interner builds tables. It belongs to the decoder's goroutine.
@@ -58,7 +61,7 @@ func newInterner() *interner {
 		}
 	}
 	in.frames = append(in.frames, Frame{})
-	in.stacks = append(in.stacks, &Stack{Site: -1, Owner: -1})
+	in.add(&Stack{Site: -1, Owner: -1})
 	return in
 }
 
@@ -135,7 +138,21 @@ func (in *interner) stack(whole []FrameID) StackID {
 		}
 	}
 	id := StackID(len(in.stacks))
-	in.stacks = append(in.stacks, newStack(id, slices.Clone(frames), parked, in.frames))
+	in.add(newStack(id, slices.Clone(frames), parked, in.frames))
 	in.stackIDs[sum] = append(in.stackIDs[sum], id)
 	return id
+}
+
+// add appends a stack to the tables.
+func (in *interner) add(s *Stack) {
+	var site, outermost FrameID
+	if s.Site >= 0 {
+		site = s.Frames[s.Site]
+	}
+	if n := len(s.Frames); n > 0 {
+		outermost = s.Frames[n-1]
+	}
+	in.stacks = append(in.stacks, s)
+	in.sites = append(in.sites, site)
+	in.outermost = append(in.outermost, outermost)
 }

@@ -103,13 +103,7 @@ func (p *Program) Site(id StackID) *Frame {
 }
 
 // SiteID is Site as a comparable id, 0 if none.
-func (p *Program) SiteID(id StackID) FrameID {
-	s := p.t.stacks[id]
-	if s.Site < 0 {
-		return 0
-	}
-	return s.Frames[s.Site]
-}
+func (p *Program) SiteID(id StackID) FrameID { return p.t.sites[id] }
 
 // Entry returns the frame of the function that g's go statement started, nil
 // if unknown.
@@ -121,13 +115,7 @@ func (p *Program) Entry(g *Goroutine) *Frame {
 }
 
 // EntryID is Entry as a comparable id, 0 if unknown.
-func (p *Program) EntryID(g *Goroutine) FrameID {
-	s := p.t.stacks[g.Entry]
-	if len(s.Frames) == 0 {
-		return 0
-	}
-	return s.Frames[len(s.Frames)-1]
-}
+func (p *Program) EntryID(g *Goroutine) FrameID { return p.t.outermost[g.Entry] }
 
 // metricProcs is the name under which the trace reports GOMAXPROCS.
 const metricProcs = "/sched/gomaxprocs:threads"
