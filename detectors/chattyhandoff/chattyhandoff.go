@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/tracedoc/tracedoc/detectors"
+	"github.com/tracedoc/tracedoc/detectors/internal/dense"
 	"github.com/tracedoc/tracedoc/traceload"
 )
 
@@ -21,9 +22,9 @@ var Detector = &detectors.Detector{
 		{Name: pingPong, Pattern: "work-in-place", Cap: detectors.Medium},
 	},
 	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindBlock, traceload.KindUnblock,
-		traceload.KindStart, traceload.KindStop, traceload.KindSyscallBegin, traceload.KindSyscallEnd, traceload.KindEnd),
+		traceload.KindStop, traceload.KindSyscallBegin, traceload.KindSyscallEnd, traceload.KindEnd),
 	New: func(p *detectors.Pass) detectors.Observer {
-		return &observer{pass: p, byStacks: map[stacks]transfer{}, bySites: map[sites]*link{}}
+		return &observer{pass: p, bySites: map[sites]*link{}}
 	},
 }
 
@@ -53,13 +54,12 @@ const restless = 200 * time.Microsecond
 // observer measures the hand-overs at each pair of lines.
 type observer struct {
 	pass     *detectors.Pass
-	byStacks map[stacks]transfer
+	byStacks dense.Pairs[transfer] // by stack of the woken, and of the waker
 	bySites  map[sites]*link
 	links    []*link // in order of appearance
 	slots    []party // by Goroutine.Slot
+	free     []*dealings
 }
-
-type stacks struct{ woken, waker traceload.StackID }
 
 // transfer is what one kind of wake-up means; link is nil if it is no hand-over.
 type transfer struct {
@@ -69,13 +69,19 @@ type transfer struct {
 
 // party is what is known of one goroutine that is alive.
 type party struct {
-	ran   time.Duration // on a processor, up to the beginning of its present state
+	ran      time.Duration // on a processor, up to the beginning of its present state
+	dealings *dealings     // nil as long as it has none
+}
+
+// dealings are those of a goroutine that gives or takes.
+type dealings struct {
 	seats [4]seat
 	next  uint8
 
-	// The wake-up that has not led to a run yet.
-	link     *link
-	restless bool
+	// The wake-up in a burst whose run is not over yet: where, when. The run that
+	// it led to is known when it ends.
+	link *link
+	woke traceload.Time
 
 	// Its last two transfers: what it got, and what it gave.
 	gotFrom traceload.GoID
@@ -103,7 +109,9 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 		for len(o.slots) <= int(g.Slot) {
 			o.slots = append(o.slots, party{})
 		}
-		o.slots[g.Slot] = party{}
+		y := &o.slots[g.Slot]
+		y.runs(g) // if only its stack became known
+		*y = party{}
 		return
 	case traceload.KindUnblock:
 		if ev.Waker == traceload.WakerGoroutine {
@@ -115,15 +123,45 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 	if y == nil {
 		return
 	}
-	switch {
-	case ev.Kind == traceload.KindStart:
-		if l := y.link; l != nil {
-			l.started(ev.Lived, y.restless)
-			y.link = nil
-		}
-	case ev.From == traceload.StateRunning, ev.From == traceload.StateSyscall:
+	if ev.From == traceload.StateRunning || ev.From == traceload.StateSyscall {
 		y.ran += ev.Lived
 	}
+	if d := y.dealings; d != nil {
+		if ev.From == traceload.StateRunning {
+			d.started(p.Now - traceload.Time(ev.Lived))
+		}
+		if ev.Kind == traceload.KindEnd {
+			y.dealings, o.free = nil, append(o.free, d)
+		}
+	}
+}
+
+// runs notes the run of a goroutine that goes on.
+func (y *party) runs(g *traceload.Goroutine) {
+	if y.dealings != nil && g.State == traceload.StateRunning {
+		y.dealings.started(g.Since)
+	}
+}
+
+// started notes that the goroutine runs since then.
+func (d *dealings) started(since traceload.Time) {
+	if l := d.link; l != nil {
+		l.started(since.Sub(d.woke))
+		d.link = nil
+	}
+}
+
+// dealingsOf returns those of y, from now on if it had none.
+func (o *observer) dealingsOf(y *party) *dealings {
+	if y.dealings == nil {
+		if n := len(o.free); n > 0 {
+			y.dealings, o.free = o.free[n-1], o.free[:n-1]
+			*y.dealings = dealings{}
+		} else {
+			y.dealings = new(dealings)
+		}
+	}
+	return y.dealings
 }
 
 func (o *observer) party(g *traceload.Goroutine) *party {
@@ -143,11 +181,10 @@ func (y *party) ranBy(p *traceload.Program, g *traceload.Goroutine) time.Duratio
 
 // wake takes a wake-up of one goroutine by another.
 func (o *observer) wake(p *traceload.Program, ev *traceload.Event) {
-	key := stacks{ev.Stack, ev.ByStack}
-	t, ok := o.byStacks[key]
-	if !ok {
-		t = o.transfer(p, key)
-		o.byStacks[key] = t
+	t := o.byStacks.Find(uint32(ev.Stack), uint32(ev.ByStack))
+	if t == nil {
+		t = o.byStacks.At(uint32(ev.Stack), uint32(ev.ByStack))
+		*t = o.transfer(p, ev.Stack, ev.ByStack)
 	}
 	if t.link == nil {
 		return
@@ -156,10 +193,11 @@ func (o *observer) wake(p *traceload.Program, ev *traceload.Event) {
 	if !t.gives {
 		giver, taker = taker, giver
 	}
-	from, to := o.party(giver), o.party(taker)
-	if from == nil || to == nil {
+	gives, takes := o.party(giver), o.party(taker)
+	if gives == nil || takes == nil {
 		return
 	}
+	from, to := o.dealingsOf(gives), o.dealingsOf(takes)
 	l := t.link
 	fromSeat, fromSat := from.seat(l)
 	toSeat, toSat := to.seat(l)
@@ -177,7 +215,7 @@ func (o *observer) wake(p *traceload.Program, ev *traceload.Event) {
 		if toSeat.gives {
 			l.turns++
 		}
-		l.work.Add(to.ranBy(p, taker) - toSeat.ran)
+		l.work.Add(takes.ranBy(p, taker) - toSeat.ran)
 	}
 	l.meet(p, giver, taker, fromSat, toSat)
 	if t.gives {
@@ -185,12 +223,18 @@ func (o *observer) wake(p *traceload.Program, ev *traceload.Event) {
 	} else {
 		l.give.wait = ev.Reason
 	}
-	y := o.party(ev.G)
-	y.link, y.restless = l, l.transfer(p.Now, pause, t.gives)
+	woken := from
+	if t.gives {
+		woken = to
+	}
+	woken.link, woken.woke = nil, p.Now
+	if l.transfer(p.Now, pause, t.gives) {
+		woken.link = l
+	}
 	l.tell(story{at: p.Now, giver: giver.ID, taker: taker.ID, takerWoken: t.gives})
 
-	*fromSeat = seat{l, true, p.Now, from.ranBy(p, giver)}
-	*toSeat = seat{l, false, p.Now, to.ranBy(p, taker)}
+	*fromSeat = seat{l, true, p.Now, gives.ranBy(p, giver)}
+	*toSeat = seat{l, false, p.Now, takes.ranBy(p, taker)}
 
 	// A reply: the giver's last gift came from the taker, who has done nothing
 	// since but wait for this one.
@@ -205,19 +249,24 @@ func (o *observer) wake(p *traceload.Program, ev *traceload.Event) {
 
 // seat returns the goroutine's place at l, and whether it has sat there before;
 // if it has not, another place is given up for it.
-func (y *party) seat(l *link) (*seat, bool) {
-	for i := range y.seats {
-		if y.seats[i].link == l {
-			return &y.seats[i], true
+func (d *dealings) seat(l *link) (*seat, bool) {
+	for i := range d.seats {
+		if d.seats[i].link == l {
+			return &d.seats[i], true
 		}
 	}
-	s := &y.seats[y.next]
-	y.next = (y.next + 1) % uint8(len(y.seats))
+	s := &d.seats[d.next]
+	d.next = (d.next + 1) % uint8(len(d.seats))
 	return s, false
 }
 
 // Finish implements detectors.Observer.
 func (o *observer) Finish(p *traceload.Program) {
+	for g := range p.Live {
+		if y := o.party(g); y != nil && !g.System {
+			y.runs(g)
+		}
+	}
 	for _, c := range o.judge(p) {
 		o.pass.Report(c.finding(p))
 	}

@@ -14,8 +14,9 @@ const us = time.Microsecond
 func busyLink(n int, pause, work, latency time.Duration) *link {
 	l := &link{}
 	for i := range n {
-		restless := l.transfer(traceload.Time(i)*traceload.Time(pause), pause, true)
-		l.started(latency, restless)
+		if l.transfer(traceload.Time(i)*traceload.Time(pause), pause, true) {
+			l.started(latency)
+		}
 		l.work.Add(work)
 	}
 	return l

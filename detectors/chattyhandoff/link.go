@@ -85,12 +85,10 @@ func (l *link) transfer(now traceload.Time, pause time.Duration, takerWoken bool
 	return true
 }
 
-// started records that the woken goroutine runs, after a latency.
-func (l *link) started(latency time.Duration, restless bool) {
-	if restless {
-		l.lost += min(latency, wakeAtMost)
-		l.latency.Add(latency)
-	}
+// started records that a goroutine woken in a burst runs, after a latency.
+func (l *link) started(latency time.Duration) {
+	l.lost += min(latency, wakeAtMost)
+	l.latency.Add(latency)
 }
 
 // answer records that a transfer answered one over request. The link that is
@@ -170,8 +168,8 @@ func operationOf(p *traceload.Program, st *traceload.Stack) operation {
 }
 
 // transfer finds out what a wake-up means, once for each pair of stacks.
-func (o *observer) transfer(p *traceload.Program, key stacks) transfer {
-	woken, waker := p.Stack(key.woken), p.Stack(key.waker)
+func (o *observer) transfer(p *traceload.Program, at, by traceload.StackID) transfer {
+	woken, waker := p.Stack(at), p.Stack(by)
 	if woken.Site < 0 || waker.Site < 0 {
 		return transfer{}
 	}
@@ -190,11 +188,11 @@ func (o *observer) transfer(p *traceload.Program, key stacks) transfer {
 	if !gives {
 		giver, taker = woken, waker
 	}
-	at := sites{giver.Frames[giver.Site], taker.Frames[taker.Site]}
-	l := o.bySites[at]
+	ends := sites{giver.Frames[giver.Site], taker.Frames[taker.Site]}
+	l := o.bySites[ends]
 	if l == nil {
 		l = &link{give: newEnd(p, giver), take: newEnd(p, taker), unsure: unsure}
-		o.bySites[at] = l
+		o.bySites[ends] = l
 		o.links = append(o.links, l)
 	}
 	return transfer{l, gives}

@@ -20,7 +20,7 @@ var Detector = &detectors.Detector{
 		{Name: firstError, Pattern: "errgroup-first-error", Cap: detectors.Medium},
 	},
 	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindBlock, traceload.KindUnblock,
-		traceload.KindSyscallBegin, traceload.KindStart, traceload.KindStop, traceload.KindEnd),
+		traceload.KindSyscallBegin, traceload.KindStop, traceload.KindEnd),
 	New: func(p *detectors.Pass) detectors.Observer {
 		return &observer{pass: p, fans: map[fanKey]*fan{}}
 	},
@@ -36,7 +36,8 @@ const (
 
 type observer struct {
 	pass  *detectors.Pass
-	slots []party
+	slots []party   // by Goroutine.Slot
+	free  []*parent // of goroutines that have ended
 	fans  map[fanKey]*fan
 }
 
@@ -50,12 +51,33 @@ type fan struct {
 	more    int // rounds that were not kept
 	parents int
 	ids     [detectors.MaxGroupIDs]traceload.GoID // of the first parents
-	lasts   map[traceload.FrameID]int             // where children waited last before they ended
+	lasts   []tally                               // where children waited last before they ended
 	runs    traceload.FrameID                     // what the parent runs
 	wait    traceload.StackID                     // where the parent waits for them
 	start   traceload.StackID
 	entry   traceload.StackID // of the children
 	testing bool
+}
+
+// tally is how many children waited last at a line.
+type tally struct {
+	site traceload.FrameID
+	n    int
+}
+
+// ended counts a child that waited last at site. What comes often moves to the
+// front, where it is found soon.
+func (f *fan) ended(site traceload.FrameID) {
+	for i := range f.lasts {
+		if f.lasts[i].site == site {
+			f.lasts[i].n++
+			if i > 0 {
+				f.lasts[i], f.lasts[i-1] = f.lasts[i-1], f.lasts[i]
+			}
+			return
+		}
+	}
+	f.lasts = append(f.lasts, tally{site, 1})
 }
 
 // round is one time that children were started and waited for.
@@ -79,16 +101,22 @@ type kid struct {
 
 // party is one goroutine's part, as a parent and as a child.
 type party struct {
-	// As a parent.
+	id     traceload.GoID // 0 if the slot is free
+	parent *parent        // nil as long as it has started nobody
+	// As a child.
+	of   traceload.GoID // whose; NoGoroutine if unknown
+	slot int32          // of that one
+	last traceload.FrameID
+	cpu  time.Duration
+}
+
+// parent is what a goroutine that starts others is at.
+type parent struct {
 	fan   *fan
 	open  bool // children are at work
 	after int  // index+1 in fan.rounds of the round that is over, 0 for none
 	count int  // children started in this round
 	kids  []kid
-	// As a child.
-	parent traceload.GoID
-	last   traceload.FrameID
-	cpu    time.Duration
 }
 
 // Observe implements detectors.Observer.
@@ -96,15 +124,14 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 	g := ev.G
 	if ev.Kind == traceload.KindStatus || ev.Kind == traceload.KindCreate {
 		for len(o.slots) <= int(g.Slot) {
-			o.slots = append(o.slots, party{parent: traceload.NoGoroutine})
+			o.slots = append(o.slots, party{})
 		}
 		y := &o.slots[g.Slot]
-		if ev.Kind == traceload.KindStatus && ev.From == traceload.StateUnknown {
-			return
+		if y.id != g.ID {
+			*y = party{id: g.ID, of: traceload.NoGoroutine}
 		}
-		*y = party{parent: traceload.NoGoroutine, kids: y.kids[:0]}
 		if ev.Kind == traceload.KindCreate && ev.By != nil && !ev.By.System && !g.System && int(ev.By.Slot) < len(o.slots) {
-			y.parent = ev.By.ID
+			y.of, y.slot = ev.By.ID, ev.By.Slot
 			o.start(p, ev)
 		}
 		return
@@ -120,30 +147,50 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 	case traceload.KindBlock, traceload.KindSyscallBegin:
 		if site := p.SiteID(ev.Stack); site != 0 && ev.Wait != traceload.WaitRuntime {
 			y.last = site
-			y.visit(site)
+			if y.parent != nil {
+				y.parent.visit(site)
+			}
 		}
 	case traceload.KindUnblock:
-		if y.open && ev.Wait == traceload.WaitWaitGroup && ev.By != nil {
-			o.join(p, ev, y)
+		if ev.Wait == traceload.WaitWaitGroup && ev.By != nil && y.parent != nil && y.parent.open {
+			o.join(p, ev, y.parent)
 		}
 	case traceload.KindEnd:
 		o.endChild(p, g, y)
-		*y = party{parent: traceload.NoGoroutine, kids: y.kids[:0]}
+		if y.parent != nil {
+			o.free = append(o.free, y.parent)
+		}
+		*y = party{}
 	}
+}
+
+// parentOf returns y as a parent, which it is from now on.
+func (o *observer) parentOf(y *party) *parent {
+	if y.parent == nil {
+		if n := len(o.free); n > 0 {
+			y.parent, o.free = o.free[n-1], o.free[:n-1]
+			*y.parent = parent{kids: y.parent.kids[:0]}
+		} else {
+			y.parent = new(parent)
+		}
+	}
+	return y.parent
 }
 
 // start notes that a parent has started a child.
 func (o *observer) start(p *traceload.Program, ev *traceload.Event) {
-	b := &o.slots[ev.By.Slot]
 	site := p.SiteID(ev.ByStack)
 	if site == 0 {
 		return
 	}
+	y := &o.slots[ev.By.Slot]
+	y.id = ev.By.ID // some formats tell nothing of those that are older than the trace
+	b := o.parentOf(y)
 	key := fanKey{p.Frame(p.EntryID(ev.By)).FuncID, p.Frame(site).FuncID}
 	if b.fan == nil || b.fan.key != key {
 		f := o.fans[key]
 		if f == nil {
-			f = &fan{key: key, lasts: map[traceload.FrameID]int{}}
+			f = &fan{key: key}
 			o.fans[key] = f
 		}
 		b.fan, b.open = f, false
@@ -160,7 +207,7 @@ func (o *observer) start(p *traceload.Program, ev *traceload.Event) {
 }
 
 // visit notes what a parent does after a round.
-func (y *party) visit(site traceload.FrameID) {
+func (y *parent) visit(site traceload.FrameID) {
 	if y.after == 0 || y.open || y.fan == nil {
 		return
 	}
@@ -178,22 +225,21 @@ func (y *party) visit(site traceload.FrameID) {
 
 // endChild notes the end of a child whose parent still waits for others.
 func (o *observer) endChild(p *traceload.Program, g *traceload.Goroutine, y *party) {
-	parent := p.Goroutine(y.parent)
-	if parent == nil || int(parent.Slot) >= len(o.slots) {
+	if o.slots[y.slot].id != y.of {
+		return // the parent has ended
+	}
+	b := o.slots[y.slot].parent
+	if b == nil || b.fan == nil || !b.open || p.Frame(p.SiteID(g.CreatedAt)).FuncID != b.fan.key.starts {
 		return
 	}
-	b := &o.slots[parent.Slot]
-	if b.fan == nil || !b.open || p.Frame(p.SiteID(g.CreatedAt)).FuncID != b.fan.key.starts {
-		return
-	}
-	b.fan.lasts[y.last]++
+	b.fan.ended(y.last)
 	if len(b.kids) < maxChildren {
 		b.kids = append(b.kids, kid{g.ID, g.Born, p.Now, y.cpu, y.last})
 	}
 }
 
 // join closes a round: the last child has woken its parent.
-func (o *observer) join(p *traceload.Program, ev *traceload.Event, y *party) {
+func (o *observer) join(p *traceload.Program, ev *traceload.Event, y *parent) {
 	f := y.fan
 	y.open = false
 	if by := ev.By; by.Creator == ev.G.ID && int(by.Slot) < len(o.slots) && len(y.kids) < maxChildren {

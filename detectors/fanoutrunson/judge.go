@@ -158,15 +158,15 @@ func (f *fan) study() *verdict {
 
 // usualLast is where most children wait last before they end; false if there is no such place.
 func (f *fan) usualLast() (traceload.FrameID, bool) {
-	var best traceload.FrameID
+	var best tally
 	all := 0
-	for site, n := range f.lasts {
-		all += n
-		if n > f.lasts[best] || n == f.lasts[best] && site < best {
-			best = site
+	for _, t := range f.lasts {
+		all += t.n
+		if t.n > best.n || t.n == best.n && t.site < best.site {
+			best = t
 		}
 	}
-	return best, best != 0 && 2*f.lasts[best] > all
+	return best.site, best.site != 0 && 2*best.n > all
 }
 
 func (r *round) shortest() time.Duration {

@@ -70,13 +70,13 @@ func TestStudy(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			f := &fan{lasts: map[traceload.FrameID]int{}}
+			f := &fan{}
 			for _, list := range tt.rounds {
 				f.rounds = append(f.rounds, list...)
 			}
 			for _, r := range f.rounds {
 				for _, k := range r.kids {
-					f.lasts[k.last]++
+					f.ended(k.last)
 				}
 			}
 			v := f.study()

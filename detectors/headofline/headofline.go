@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/tracedoc/tracedoc/detectors"
+	"github.com/tracedoc/tracedoc/detectors/internal/dense"
+	"github.com/tracedoc/tracedoc/detectors/internal/facts/jobs"
 	"github.com/tracedoc/tracedoc/traceload"
 )
 
@@ -22,7 +24,7 @@ var Detector = &detectors.Detector{
 	},
 	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindBlock, traceload.KindUnblock, traceload.KindEnd),
 	New: func(p *detectors.Pass) detectors.Observer {
-		return &observer{pass: p, lines: map[lineKey]*line{}, jobs: map[jobKey]*job{}}
+		return &observer{pass: p}
 	},
 }
 
@@ -40,21 +42,17 @@ const (
 )
 
 type observer struct {
-	pass  *detectors.Pass
-	slots []party
-	lines map[lineKey]*line
-	jobs  map[jobKey]*job
-}
-
-// jobKey tells goroutines with one job: by what they run, and who started them.
-type jobKey struct {
-	entry   traceload.FuncID
-	created traceload.FrameID
+	pass    *detectors.Pass
+	slots   []party
+	free    []*record
+	lines   dense.Pairs[*line] // by lineKey
+	numbers jobs.Table
+	jobs    []*job // by number
+	sends   dense.Answers
 }
 
 // job is what the goroutines of one job have in common.
 type job struct {
-	key    jobKey
 	ended  [endedKept]interval // the lives of those that ended last
 	n      int
 	feeder *job // whose goroutines give it work
@@ -107,7 +105,12 @@ type wait struct {
 
 // party is one goroutine's part in it.
 type party struct {
-	job     *job
+	job    *job
+	record *record // nil as long as there is nothing to remember
+}
+
+// record is what is remembered of a goroutine that takes or gives results.
+type record struct {
 	waits   [remembered]wait // as a taker
 	next    uint8
 	ready   wait          // the wait that it last stood ready behind
@@ -134,9 +137,9 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 	y := &o.slots[g.Slot]
 	switch ev.Kind {
 	case traceload.KindBlock:
-		if y.pending > 0 && gives(ev.Wait) && p.SiteID(ev.Stack) == y.ready.line.key.give {
-			y.ready.line.lose(g, y, y.pending, &y.ready) // it has made another result
-			y.pending = 0
+		if r := y.record; r != nil && r.pending > 0 && gives(ev.Wait) && p.SiteID(ev.Stack) == r.ready.line.key.give {
+			r.ready.line.lose(g, r, r.pending, &r.ready) // it has made another result
+			r.pending = 0
 		}
 	case traceload.KindUnblock:
 		if ev.Waker == traceload.WakerGoroutine && ev.By != nil && int(ev.By.Slot) < len(o.slots) && !ev.Wait.IsLock() {
@@ -148,8 +151,24 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 			j.ended[j.n%endedKept] = interval{g.Born, p.Now}
 			j.n++
 		}
+		if y.record != nil {
+			o.free = append(o.free, y.record)
+		}
 		*y = party{}
 	}
+}
+
+// recordOf returns what is remembered of y, from now on if nothing was.
+func (o *observer) recordOf(y *party) *record {
+	if y.record == nil {
+		if n := len(o.free); n > 0 {
+			y.record, o.free = o.free[n-1], o.free[:n-1]
+			*y.record = record{}
+		} else {
+			y.record = new(record)
+		}
+	}
+	return y.record
 }
 
 // gives tells whether a goroutine that waits so may be about to give something.
@@ -159,12 +178,11 @@ func gives(w traceload.Wait) bool {
 
 func (o *observer) jobOf(p *traceload.Program, g *traceload.Goroutine, y *party) *job {
 	if y.job == nil {
-		key := jobKey{p.Frame(p.EntryID(g)).FuncID, p.SiteID(g.CreatedAt)}
-		y.job = o.jobs[key]
-		if y.job == nil {
-			y.job = &job{key: key}
-			o.jobs[key] = y.job
+		n := int(o.numbers.Of(p, g))
+		for len(o.jobs) <= n {
+			o.jobs = append(o.jobs, new(job))
 		}
+		y.job = o.jobs[n]
 	}
 	return y.job
 }
@@ -174,23 +192,24 @@ func (o *observer) woken(p *traceload.Program, ev *traceload.Event, y *party) {
 	by := &o.slots[ev.By.Slot]
 	mine, theirs := o.jobOf(p, ev.G, y), o.jobOf(p, ev.By, by)
 	began := p.Now - traceload.Time(ev.Lived)
-	if ev.Wait == traceload.WaitChanReceive || ev.Wait == traceload.WaitSelect && operation(p, ev.ByStack) == "runtime.chansend1" {
+	if ev.Wait == traceload.WaitChanReceive || ev.Wait == traceload.WaitSelect && o.sends.Of(p, ev.ByStack, sends) {
 		// by gives, g takes.
-		if y.pending > 0 { // it would have waited for work anyway
-			y.pending = max(0, y.pending-ev.Lived)
+		if r := y.record; r != nil && r.pending > 0 { // it would have waited for work anyway
+			r.pending = max(0, r.pending-ev.Lived)
 		}
 		mine.feeder = theirs
-		o.idle(ev, by, began)
+		o.idle(ev, by.record, began)
 		o.took(p, ev, y, began, theirs)
 		return
 	}
-	if !gives(ev.Wait) {
+	if !gives(ev.Wait) || by.record == nil {
 		return
 	}
+	taker := by.record
 	// g gives, by takes. Which of by's waits did g stand ready behind?
 	give := p.SiteID(ev.Stack)
-	for i := range by.waits {
-		w := &by.waits[i]
+	for i := range taker.waits {
+		w := &taker.waits[i]
 		if w.line == nil || w.slow == ev.G.ID || !ev.FromKnown {
 			continue
 		}
@@ -202,22 +221,25 @@ func (o *observer) woken(p *traceload.Program, ev *traceload.Event, y *party) {
 		case w.line.key.give == give && w.job == mine:
 			w.line.proved++
 			w.line.giveStack = ev.Stack
-			y.ready, y.pending, y.stack, y.reason = *w, y.pending+d, ev.Stack, ev.Reason
+			r := o.recordOf(y)
+			r.ready, r.pending, r.stack, r.reason = *w, r.pending+d, ev.Stack, ev.Reason
 		case w.by == ev.G.ID || w.job.feeder == mine:
 			since := overtaken(w)
 			if d := w.overlap(max(began, since), p.Now); since > 0 && d > 0 {
 				w.line.overtaken++
-				y.stack, y.reason = ev.Stack, ev.Reason
-				w.line.lose(ev.G, y, d, w)
+				r := o.recordOf(y)
+				r.stack, r.reason = ev.Stack, ev.Reason
+				w.line.lose(ev.G, r, d, w)
 			}
 		}
 	}
 	// One that has stood ready lets its creator go on: it held one of a bounded number of places.
-	if by.pending > 0 && ev.By.Creator == ev.G.ID {
-		if d := by.ready.overlap(began, p.Now); d >= waitFrom {
-			y.stack, y.reason = ev.Stack, ev.Reason
-			by.ready.line.lose(ev.G, y, d, &by.ready)
-			by.pending = 0
+	if taker.pending > 0 && ev.By.Creator == ev.G.ID {
+		if d := taker.ready.overlap(began, p.Now); d >= waitFrom {
+			r := o.recordOf(y)
+			r.stack, r.reason = ev.Stack, ev.Reason
+			taker.ready.line.lose(ev.G, r, d, &taker.ready)
+			taker.pending = 0
 		}
 	}
 }
@@ -236,17 +258,19 @@ func overtaken(w *wait) (since traceload.Time) {
 
 // idle notes that a worker had nothing to do because its feeder waited for
 // the taker: that is what proves that others could have gone on.
-func (o *observer) idle(ev *traceload.Event, by *party, began traceload.Time) {
+func (o *observer) idle(ev *traceload.Event, by *record, began traceload.Time) {
+	if by == nil {
+		return
+	}
 	if w := &by.ready; w.line != nil && by.pending == 0 && w.overlap(began, ev.Time) >= waitFrom {
 		w.line.overtaken++
 	}
 }
 
-func operation(p *traceload.Program, stack traceload.StackID) string {
-	if s := p.Stack(stack); len(s.Frames) > 0 {
-		return p.Frame(s.Frames[0]).Func
-	}
-	return ""
+// sends tells whether whoever stands there sends to a channel.
+func sends(p *traceload.Program, stack traceload.StackID) bool {
+	s := p.Stack(stack)
+	return len(s.Frames) > 0 && p.Frame(s.Frames[0]).Func == "runtime.chansend1"
 }
 
 // took notes the wait of a taker that one result has ended.
@@ -258,11 +282,11 @@ func (o *observer) took(p *traceload.Program, ev *traceload.Event, y *party, beg
 	if key.take == 0 || key.give == 0 {
 		return
 	}
-	l := o.lines[key]
-	if l == nil {
-		l = &line{key: key}
-		o.lines[key] = l
+	at := o.lines.At(uint32(key.take), uint32(key.give))
+	if *at == nil {
+		*at = &line{key: key}
 	}
+	l := *at
 	w := wait{interval: interval{began, p.Now}, line: l, job: giver, slow: ev.By.ID, by: ev.By.Creator}
 	if ev.By.BornKnown {
 		w.born = ev.By.Born
@@ -271,18 +295,19 @@ func (o *observer) took(p *traceload.Program, ev *traceload.Event, y *party, beg
 	l.waited += ev.Lived
 	l.takeStack, l.takerEntry, l.taker = ev.Stack, ev.G.Entry, ev.G.ID
 	l.testing = l.testing || p.Stack(ev.Stack).Testing
-	y.waits[y.next] = w
-	y.next = (y.next + 1) % remembered
+	r := o.recordOf(y)
+	r.waits[r.next] = w
+	r.next = (r.next + 1) % remembered
 }
 
 // lose books time that g has lost behind w.
-func (l *line) lose(g *traceload.Goroutine, y *party, d time.Duration, w *wait) {
+func (l *line) lose(g *traceload.Goroutine, r *record, d time.Duration, w *wait) {
 	l.lost += d
 	l.hits++
 	if w.to.Sub(w.from) > l.longest.to.Sub(l.longest.from) {
 		l.longest, l.slow = w.interval, w.slow
 	}
-	l.waitStack, l.reason, l.entry, l.created = y.stack, y.reason, g.Entry, g.CreatedAt
+	l.waitStack, l.reason, l.entry, l.created = r.stack, r.reason, g.Entry, g.CreatedAt
 	for _, id := range l.ids[:min(l.victims, len(l.ids))] {
 		if id == g.ID {
 			return

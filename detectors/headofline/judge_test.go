@@ -58,7 +58,8 @@ func TestJudge(t *testing.T) {
 func judge(t *testing.T, l *line) []detectors.Finding {
 	t.Helper()
 	return detectortest.Judge(t, Detector, nil, func(pass *detectors.Pass, p *traceload.Program) {
-		o := &observer{pass: pass, lines: map[lineKey]*line{{}: l}}
+		o := &observer{pass: pass}
+		*o.lines.At(0, 0) = l
 		o.judge(p)
 	})
 }

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/tracedoc/tracedoc/detectors"
+	"github.com/tracedoc/tracedoc/detectors/internal/dense"
+	"github.com/tracedoc/tracedoc/detectors/internal/facts/jobs"
 	"github.com/tracedoc/tracedoc/detectors/internal/histogram"
 	"github.com/tracedoc/tracedoc/traceload"
 )
@@ -23,9 +25,9 @@ var Detector = &detectors.Detector{
 		{Name: inSyscall, Pattern: "io-off-the-loop", Cap: detectors.High},
 	},
 	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindBlock, traceload.KindUnblock,
-		traceload.KindStart, traceload.KindStop, traceload.KindSyscallBegin, traceload.KindSyscallEnd, traceload.KindEnd),
+		traceload.KindStop, traceload.KindSyscallBegin, traceload.KindSyscallEnd, traceload.KindEnd),
 	New: func(p *detectors.Pass) detectors.Observer {
-		return &observer{pass: p, asks: map[[2]jobKey]int{}}
+		return &observer{pass: p}
 	},
 }
 
@@ -53,23 +55,17 @@ const (
 // another goroutine (it was woken, or wakes one) to the next.
 type observer struct {
 	pass  *detectors.Pass
-	slots []party
-	asks  map[[2]jobKey]int
+	slots []party // by Goroutine.Slot
+	jobs  jobs.Table
+	asks  dense.Pairs[int] // how often those of the first job gave to those of the second
+	takes dense.Answers
 	kept  []*server // that have ended, and have something to tell
 	free  []*server // that have ended, to be used again
 }
 
-// jobKey tells goroutines with one job: by what they run, and who started them.
-type jobKey struct {
-	entry   traceload.FuncID
-	created traceload.FrameID
-}
-
-// party is one goroutine's present step, and its last long ones.
+// party is one goroutine's present step.
 type party struct {
-	job    jobKey
 	asked  traceload.GoID // whom it gave something last, NoGoroutine if nobody
-	woke   uint8          // how often it has woken others, up to servesFrom
 	server *server
 	began  traceload.Time // when the step began
 	cpu    time.Duration  // running time of the step, ended slices
@@ -78,8 +74,8 @@ type party struct {
 	callAt traceload.StackID
 	stack  traceload.StackID // where it was interrupted
 	inCall traceload.StackID
-	long   [remembered]step
-	next   uint8
+	job    jobs.ID
+	woke   uint8 // how often it has woken others, up to servesFrom
 }
 
 // step is a long step that is over.
@@ -176,8 +172,8 @@ func (o *observer) endStep(p *traceload.Program, g *traceload.Goroutine, y *part
 	}
 	if st.cause != "" && s != nil {
 		st.number = s.longStep(p, &st, stack, max(cpu, y.call))
-		y.long[y.next] = st
-		y.next = (y.next + 1) % remembered
+		s.long[s.next] = st
+		s.next = (s.next + 1) % remembered
 	}
 	y.begin(p.Now)
 }
@@ -193,11 +189,7 @@ func (o *observer) serve(p *traceload.Program, g *traceload.Goroutine, y *party)
 	} else {
 		y.server = new(server)
 	}
-	*y.server = server{id: g.ID, job: y.job, entry: g.Entry, created: g.CreatedAt}
-}
-
-func jobOf(p *traceload.Program, g *traceload.Goroutine) jobKey {
-	return jobKey{p.Frame(p.EntryID(g)).FuncID, p.SiteID(g.CreatedAt)}
+	*y.server = server{id: g.ID, entry: g.Entry, created: g.CreatedAt}
 }
 
 // woken takes the end of g's wait by another goroutine: who serves whom.
@@ -207,11 +199,11 @@ func (o *observer) woken(p *traceload.Program, ev *traceload.Event, y *party) {
 		return
 	}
 	b := &o.slots[by.Slot]
-	if y.job == (jobKey{}) {
-		y.job = jobOf(p, ev.G)
+	if y.job == 0 {
+		y.job = o.jobs.Of(p, ev.G)
 	}
-	if b.job == (jobKey{}) {
-		b.job = jobOf(p, by)
+	if b.job == 0 {
+		b.job = o.jobs.Of(p, by)
 	}
 	var extra time.Duration
 	if by.State == traceload.StateRunning {
@@ -227,22 +219,27 @@ func (o *observer) woken(p *traceload.Program, ev *traceload.Event, y *party) {
 	if y.job == b.job {
 		return // equals that take turns, as with a semaphore: none serves the others
 	}
-	gives := ev.Wait == traceload.WaitChanSend || ev.Wait == traceload.WaitSelect && takes(p, ev.ByStack)
+	gives := ev.Wait == traceload.WaitChanSend || ev.Wait == traceload.WaitSelect && o.takes.Of(p, ev.ByStack, takes)
 	if gives { // ev.G gives, by takes
 		y.asked = by.ID
-		o.asks[[2]jobKey{y.job, b.job}]++
+		*o.asked(y, b)++
 	} else { // by gives, ev.G takes
 		b.asked = ev.G.ID
-		o.asks[[2]jobKey{b.job, y.job}]++
+		*o.asked(b, y)++
 	}
 	s := b.server
 	if s == nil {
 		return
 	}
-	asked := gives || y.asked == by.ID || o.asks[[2]jobKey{y.job, b.job}] >= askedOften
+	asked := gives || y.asked == by.ID || *o.asked(y, b) >= askedOften
 	if asked && ev.FromKnown {
-		s.serve(p, ev, b)
+		s.serve(p, ev)
 	}
+}
+
+// asked is how often goroutines of the one's job have given to those of the other's.
+func (o *observer) asked(from, to *party) *int {
+	return o.asks.At(uint32(from.job), uint32(to.job))
 }
 
 // servesFrom is how often a goroutine must have woken others to be watched:
@@ -270,13 +267,14 @@ func takes(p *traceload.Program, stack traceload.StackID) bool {
 // server is a goroutine that others wait for.
 type server struct {
 	id             traceload.GoID
-	job            jobKey
 	entry, created traceload.StackID
 	steps          histogram.Histogram // time that each step took
 	served         int
 	turns          int                 // times that it was woken
 	waits          histogram.Histogram // of those that it served, how long they had waited
 	cpu, syscall   toll
+	long           [remembered]step // its last ones
+	next           uint8
 }
 
 // toll is what the long steps of one kind have cost.
@@ -353,12 +351,12 @@ func (t *toll) narrow(p *traceload.Program, stack traceload.StackID) {
 }
 
 // serve takes the end of a wait for the server: what of it fell into its long steps.
-func (s *server) serve(p *traceload.Program, ev *traceload.Event, b *party) {
+func (s *server) serve(p *traceload.Program, ev *traceload.Event) {
 	s.served++
 	s.waits.Add(ev.Lived)
 	began := p.Now - traceload.Time(ev.Lived)
-	for i := range b.long {
-		st := &b.long[i]
+	for i := range s.long {
+		st := &s.long[i]
 		if st.number == 0 || st.to <= began {
 			continue
 		}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/tracedoc/tracedoc/detectors"
+	"github.com/tracedoc/tracedoc/detectors/internal/dense"
 	"github.com/tracedoc/tracedoc/detectors/internal/histogram"
 	"github.com/tracedoc/tracedoc/traceload"
 )
@@ -18,9 +19,9 @@ var Detector = &detectors.Detector{
 	Family:  detectors.Batching,
 	Doc:     doc,
 	Causes:  []detectors.Cause{{Name: "spawn-per-item", Pattern: "chunk-work", Cap: detectors.Medium}},
-	Watches: traceload.KindSet(traceload.KindCreate, traceload.KindBlock, traceload.KindUnblock, traceload.KindStart, traceload.KindStop, traceload.KindSyscallBegin, traceload.KindSyscallEnd, traceload.KindEnd),
+	Watches: traceload.KindSet(traceload.KindCreate, traceload.KindBlock, traceload.KindUnblock, traceload.KindStop, traceload.KindSyscallBegin, traceload.KindSyscallEnd, traceload.KindEnd),
 	New: func(p *detectors.Pass) detectors.Observer {
-		return &observer{pass: p, byStacks: map[stacks]*site{}, bySite: map[sites]*site{}}
+		return &observer{pass: p, bySite: map[sites]*site{}}
 	},
 }
 
@@ -31,13 +32,11 @@ const restless = 200 * time.Microsecond
 // observer adds up the short lives.
 type observer struct {
 	pass     *detectors.Pass
-	byStacks map[stacks]*site
+	byStacks dense.Pairs[*site] // of creation and entry
 	bySite   map[sites]*site
 	list     []*site // in order of appearance
 	alive    []life  // by Goroutine.Slot
 }
-
-type stacks struct{ created, entry traceload.StackID }
 
 type sites struct{ created, entry traceload.FrameID }
 
@@ -113,35 +112,34 @@ func (o *observer) birth(p *traceload.Program, ev *traceload.Event) {
 	if g.System {
 		return
 	}
-	key := stacks{ev.ByStack, ev.Stack}
-	s, ok := o.byStacks[key]
-	if !ok {
-		s = o.site(p, key)
-		o.byStacks[key] = s
-	}
+	s := o.byStacks.Find(uint32(ev.ByStack), uint32(ev.Stack))
 	if s == nil {
+		s = o.byStacks.At(uint32(ev.ByStack), uint32(ev.Stack))
+		*s = o.site(p, ev.ByStack, ev.Stack)
+	}
+	if *s == nil {
 		return
 	}
-	o.alive[g.Slot].site = s
-	s.birth(p.Now, g)
+	o.alive[g.Slot].site = *s
+	(*s).birth(p.Now, g)
 }
 
 // site returns the go statement of these stacks, nil if it is not the program's
 // own: the standard library starts goroutines by its own rules, and iter.Pull's
 // are none that run by themselves.
-func (o *observer) site(p *traceload.Program, key stacks) *site {
-	st := p.Stack(key.created)
+func (o *observer) site(p *traceload.Program, created, entered traceload.StackID) *site {
+	st := p.Stack(created)
 	if st.Owner < 0 || st.Owner != st.Site || p.Frame(st.Frames[st.Site]).Origin != traceload.OriginUser {
 		return nil
 	}
-	entry := p.Stack(key.entry)
+	entry := p.Stack(entered)
 	if len(entry.Frames) == 0 {
 		return nil
 	}
 	k := sites{st.Frames[st.Site], entry.Frames[len(entry.Frames)-1]}
 	s := o.bySite[k]
 	if s == nil {
-		s = &site{created: key.created, entry: key.entry, testing: st.Testing || testFile(p.Frame(k.created).File)}
+		s = &site{created: created, entry: entered, testing: st.Testing || testFile(p.Frame(k.created).File)}
 		o.bySite[k] = s
 		o.list = append(o.list, s)
 	}
