@@ -79,6 +79,23 @@ func (in *Input) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Recognize waits for the first bytes and says in one line what this is if it is
+// no trace. What it looked at is still there to be read.
+func (in *Input) Recognize() error {
+	head, err := in.r.Peek(len(traceStart))
+	switch {
+	case string(head) == traceStart:
+		return nil
+	case len(head) == 0 && err != nil && !errors.Is(err, io.EOF):
+		return fmt.Errorf("%s: cannot read the trace: %w", in.Source, err)
+	}
+	head, _ = in.r.Peek(min(in.r.Buffered(), 512)) // they are there
+	return fmt.Errorf("%s: %s, not a Go execution trace", in.Source, looksLike(head))
+}
+
+// traceStart is how every trace begins.
+const traceStart = "go 1."
+
 // PackedBytes returns how many packed bytes have been read so far; it may be
 // called while another goroutine reads.
 func (in *Input) PackedBytes() int64 { return in.packed.Load() }
@@ -202,6 +219,10 @@ func (in *Input) get(ctx context.Context, source string, opt OpenOptions) (io.Re
 	if err != nil {
 		return nil, fmt.Errorf("%s: not a URL: %w", source, err)
 	}
+	if _, secret := u.User.Password(); secret { // which belongs into no report and no log
+		source = u.Redacted()
+		in.Source = source
+	}
 	patience := opt.Patience
 	if patience == 0 {
 		patience = 30 * time.Second
@@ -221,7 +242,7 @@ func (in *Input) get(ctx context.Context, source string, opt OpenOptions) (io.Re
 	watch := time.AfterFunc(recording+patience, func() { cancel(silent) })
 	in.closers = append(in.closers, func() error { watch.Stop(); return nil })
 
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, source, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
 		return nil, fmt.Errorf("%s: not a URL: %w", source, err)
 	}
@@ -249,15 +270,29 @@ func (in *Input) get(ctx context.Context, source string, opt OpenOptions) (io.Re
 		watch.Reset(patience)
 		body, _ := io.ReadAll(io.LimitReader(resp.Body, 200)) // best effort: it only decorates the error
 		text := printable(string(body))
-		if text != "" && !strings.HasPrefix(text, "<") {
-			text = ": " + text
-		} else {
+		if strings.HasPrefix(text, "<") {
 			text = ""
 		}
-		return nil, fmt.Errorf("%s: the server answered %s%s; expected a trace, as /debug/pprof/trace?seconds=5 serves it", source, printable(resp.Status), text)
+		return nil, &AnswerError{Source: source, Code: resp.StatusCode, Status: printable(resp.Status), Text: text}
 	}
 	in.Size = resp.ContentLength
 	return &watchedReader{r: resp.Body, ctx: ctx, watch: watch, patience: recording + patience}, nil
+}
+
+// AnswerError says that a server answered with an error instead of a trace.
+type AnswerError struct {
+	Source string
+	Code   int    // the status code of HTTP
+	Status string // such as "404 Not Found"
+	Text   string // the first line of the answer; "" if it is a page
+}
+
+func (e *AnswerError) Error() string {
+	text := e.Text
+	if text != "" {
+		text = ": " + text
+	}
+	return fmt.Sprintf("%s: the server answered %s%s; expected a trace, as /debug/pprof/trace?seconds=5 serves it", e.Source, e.Status, text)
 }
 
 // printable keeps the first line of a foreign text, without control characters.

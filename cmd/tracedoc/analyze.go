@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -29,10 +30,6 @@ type analyzeFlags struct {
 
 func (t *tool) analyzeCommand() *cobra.Command {
 	var f analyzeFlags
-	var formats []string
-	for _, format := range render.Formats() {
-		formats = append(formats, fmt.Sprintf("%s (%s)", format.Name, format.Doc))
-	}
 	cmd := &cobra.Command{
 		Use:   "analyze [flags] TRACE...",
 		Short: "Find what is wrong, in one trace or several",
@@ -69,11 +66,21 @@ Exit status: 0 done; 1 done, and --fail-on or --fail-on-incomplete was met;
 			return nil, cobra.ShellCompDirectiveDefault // files
 		},
 	}
+	cmd.Flags().SortFlags = false
+	f.addFlags(t, cmd)
+	return cmd
+}
+
+// addFlags defines the flags of whatever ends in a report.
+func (f *analyzeFlags) addFlags(t *tool, cmd *cobra.Command) {
+	var formats []string
+	for _, format := range render.Formats() {
+		formats = append(formats, fmt.Sprintf("%s (%s)", format.Name, format.Doc))
+	}
 	flags := cmd.Flags()
-	flags.SortFlags = false
 	flags.VarP(f.requests.format(), "format", "f", "how to write the report, may be repeated: "+strings.Join(formats, ", "))
 	flags.VarP(f.requests.path(), "output", "o", "`FILE` to write the report to, whole or not at all; may be repeated (default standard output)")
-	f.addFlags(t, cmd, "a finding remains of")
+	f.settings.addFlags(t, cmd, "a finding remains of")
 	flags.BoolVar(&f.failOnIncomplete, "fail-on-incomplete", false, "exit with status 1 when a trace could not be read whole")
 	flags.UintVar(&f.top, "top", 0, "report at most `N` findings, 0 for all")
 	flags.BoolVar(&f.scenes, "scenes", false, "put what pictures are drawn from into json and jsonl, too: it takes a second reading")
@@ -81,30 +88,47 @@ Exit status: 0 done; 1 done, and --fail-on or --fail-on-incomplete was met;
 	flags.StringVar(&f.writeBaseline, "write-baseline", "", "write all that is found into this `FILE`, for --baseline")
 	// It fails only for a flag that does not exist.
 	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(render.FormatNames(), cobra.ShellCompDirectiveNoFileComp))
-	return cmd
 }
 
 func (t *tool) analyze(cmd *cobra.Command, traces []string, f *analyzeFlags) error {
-	ctx := cmd.Context()
 	if err := checkTraces(traces); err != nil {
 		return err
 	}
-	outputs, err := t.outputsFor(f.requests)
+	p, err := t.prepare(cmd, f)
 	if err != nil {
 		return err
 	}
+	traces, err = inputs(cmd.Context(), traces)
+	if err != nil {
+		return failed(err)
+	}
+	return t.judge(cmd.Context(), traces, f, p)
+}
+
+// plan is what can be worked out, and found to be wrong, before any trace is there.
+type plan struct {
+	outputs []*output
+	policy  gate.Policy
+}
+
+func (t *tool) prepare(cmd *cobra.Command, f *analyzeFlags) (*plan, error) {
+	outputs, err := t.outputsFor(f.requests)
+	if err != nil {
+		return nil, err
+	}
 	if err := f.load(t, cmd); err != nil {
-		return err
+		return nil, err
 	}
 	policy, err := f.policy()
 	if err != nil {
-		return failed(err)
+		return nil, failed(err)
 	}
-	traces, err = inputs(ctx, traces)
-	if err != nil {
-		return failed(err)
-	}
-	parts := f.parts(outputs)
+	return &plan{outputs, policy}, nil
+}
+
+// judge reads traces and writes the report. Its error carries the exit status.
+func (t *tool) judge(ctx context.Context, traces []string, f *analyzeFlags, p *plan) error {
+	parts := f.parts(p.outputs)
 	if parts != detectors.NoParts {
 		f.copies = &copies{}
 		defer f.copies.remove()
@@ -119,19 +143,19 @@ func (t *tool) analyze(cmd *cobra.Command, traces []string, f *analyzeFlags) err
 	report := detectors.Collect(results, readBuild().version)
 	var extra []file
 	if f.writeBaseline != "" {
-		data, err := f.newBaseline(report, policy)
+		data, err := f.newBaseline(report, p.policy)
 		if err != nil {
 			return failed(err)
 		}
 		extra = append(extra, file{f.writeBaseline, data})
 	}
-	for _, warning := range policy.Apply(report, f.options(), time.Now()) {
+	for _, warning := range p.policy.Apply(report, f.options(), time.Now()) {
 		fmt.Fprintf(t.stderr, "tracedoc: warning: %s\n", render.Printable(warning))
 	}
 	if err := t.draw(ctx, report, parts, &f.settings); err != nil {
 		return failed(err)
 	}
-	if err := t.writeReports(outputs, report, &f.settings, extra); err != nil {
+	if err := t.writeReports(p.outputs, report, &f.settings, extra); err != nil {
 		return failed(err)
 	}
 	if code := exitStatus(report, f, unreadable); code != exitDone {

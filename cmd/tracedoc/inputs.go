@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -93,10 +92,5 @@ func isTrace(ctx context.Context, path string) bool {
 		return false
 	}
 	defer func() { _ = in.Close() }() // it was only read from
-	head := make([]byte, len(traceHead))
-	_, err = io.ReadFull(in, head)
-	return err == nil && string(head) == traceHead
+	return in.Recognize() == nil
 }
-
-// traceHead is how every trace begins.
-const traceHead = "go 1."

@@ -105,7 +105,7 @@ func (t *tool) root() *cobra.Command {
 	root.SetIn(t.stdin)
 	root.SetOut(t.stdout)
 	root.SetErr(t.stderr)
-	root.AddCommand(t.analyzeCommand(), t.diffCommand(), t.explainCommand(), t.detectorsCommand(), t.configCommand(), t.manCommand(), t.versionCommand())
+	root.AddCommand(t.analyzeCommand(), t.recordCommand(), t.diffCommand(), t.explainCommand(), t.detectorsCommand(), t.configCommand(), t.manCommand(), t.versionCommand())
 	root.SetHelpCommand(helpCommand())
 	return root
 }

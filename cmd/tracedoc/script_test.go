@@ -9,8 +9,10 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	httppprof "net/http/pprof"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime/pprof"
 	"runtime/trace"
@@ -26,7 +28,48 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"tracedoc": main})
+	testscript.Main(m, map[string]func(){"tracedoc": main, "flying": flying})
+}
+
+// flying is a program that does what the package flight promises of one: it puts
+// leak.trace where snapshots belong. Its argument says what is special about it.
+func flying() {
+	dir, mode := os.Getenv(flightDir), strings.Join(os.Args[1:], " ")
+	snapshot := func(why string) {
+		data, err := os.ReadFile("leak.trace")
+		name := filepath.Join(dir, "flying-"+why+".trace")
+		if err := errors.Join(err, os.WriteFile(name+".part", data, 0o666), os.Rename(name+".part", name)); err != nil {
+			panic(err)
+		}
+	}
+	fmt.Println("the program speaks:", mode)
+	if mode == "unrecorded" {
+		return
+	}
+	asked, interrupted := make(chan os.Signal, 1), make(chan os.Signal, 1)
+	signal.Notify(interrupted, os.Interrupt)
+	signal.Notify(asked, signalToSnapshot(os.Getenv(flightSignal))...)
+	said := fmt.Sprintf(`{"schema":"tracedoc/flight/v1","pid":%d}`, os.Getpid())
+	if err := os.WriteFile(filepath.Join(dir, "flying.started.json"), []byte(said), 0o666); err != nil {
+		panic(err)
+	}
+	for mode != "once" && mode != "failing" {
+		select {
+		case <-asked:
+			snapshot("signal")
+			continue
+		case <-interrupted:
+			if mode == "deaf" {
+				continue
+			}
+		}
+		snapshot("exit")
+		return
+	}
+	snapshot("own")
+	if mode == "failing" {
+		os.Exit(3)
+	}
 }
 
 // The recorded traces that the scripts are about.
@@ -49,8 +92,8 @@ const (
 //	heap.pb.gz       a pprof profile; heap.pb unpacked
 //
 // and in its environment $URL, where a server has /leak.trace, /slow (which
-// records for a while), /page.html, /missing, /failing and /hanging; $DEAD,
-// where nobody listens; and $FIXTURES, where the traced programs are. Beside testscript's own commands there is
+// records for a while), /page.html, /missing, /failing and /hanging, and net/http/pprof, in all
+// sorts of moods, below further paths; $DEAD, where nobody listens; and $FIXTURES, where the traced programs are. Beside testscript's own commands there is
 //
 //	status N program [args...]    runs a program that must exit with status N
 //	replace OLD NEW FILE          replaces the one place in a file that has this text
@@ -296,6 +339,32 @@ func handler(files map[string][]byte) http.Handler {
 	mux.HandleFunc("/failing", func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "Could not enable tracing: tracing is already enabled", http.StatusInternalServerError)
 	})
+	for path, answer := range map[string]http.HandlerFunc{
+		"/pprof-at": func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(files["leak.trace"]) },
+		"/real":     httppprof.Trace,
+		"/html":     func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>Sign in</html>") },
+		"/profile":  func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(files["heap.pb.gz"]) },
+		"/busy": func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, "Could not enable tracing: tracing is already enabled", 500)
+		},
+		"/short": func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, "profile duration exceeds server's WriteTimeout", 400)
+		},
+		"/locked":     func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "who are you?", 401) },
+		"/hanging-at": func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
+		"/broken": func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = w.Write(files["cut.trace"])
+			_ = http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
+		},
+		"/endless": func(w http.ResponseWriter, r *http.Request) {
+			_, _ = w.Write(files["cut.trace"])
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+		},
+	} {
+		mux.HandleFunc(path+"/debug/pprof/trace", answer)
+	}
 	mux.HandleFunc("/hanging", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	mux.HandleFunc("/", http.NotFound)
 	return mux
