@@ -126,7 +126,7 @@ func (o *observer) burst(p *traceload.Program, s *births.Site, b *births.Burst) 
 	f.Title = fmt.Sprintf("%s starts %d goroutines at once, and most of them wait in line", detectors.Short(site.Func), b.Born)
 	f.Detail = fmt.Sprintf("At %s %d goroutines were started within %s; %d were alive at one time. They spent %.0f%% of their lives in a queue (%.1f goroutine-seconds in all).",
 		site.Where(), b.Born, detectors.Duration(b.Within), s.Peak, 100*b.Share, b.Queued.Seconds())
-	if stack, _ := s.QueueStack(); stack != 0 && b.AtOnce > 0 {
+	if stack := s.QueueStack; stack != 0 && b.AtOnce > 0 {
 		f.Detail += fmt.Sprintf(" On average %.1f of them worked at a time, limited %s; the others waited %s each, and kept a stack for it.",
 			b.AtOnce, limit(p, stack), detectors.Duration(b.Queued/time.Duration(max(1, s.Born))))
 	}
@@ -200,7 +200,7 @@ func limit(p *traceload.Program, stack traceload.StackID) string {
 
 // queue says where the goroutines of s wait in line.
 func (o *observer) queue(p *traceload.Program, s *births.Site) string {
-	stack, d := s.QueueStack()
+	stack, d := s.QueueStack, s.Queued
 	if stack == 0 || d < s.Lived()/4 {
 		return ""
 	}
@@ -214,7 +214,7 @@ func (o *observer) base(p *traceload.Program, s *births.Site, cause string, effe
 	if st := p.Frames(s.Entry); len(st) > 0 {
 		entry = st[len(st)-1].Func
 	}
-	stack, _ := s.QueueStack()
+	stack := s.QueueStack
 	worker := detectors.Group{
 		Role: detectors.Worker, Count: s.Peak, Goroutines: []int64{int64(s.FirstID)}, Entry: entry, State: "waiting",
 		Stack: detectors.StackOf(p, stack), CreatedBy: site,

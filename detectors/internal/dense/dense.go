@@ -42,10 +42,11 @@ func (t *Goroutines[T]) Of(g *traceload.Goroutine) *T {
 	return &o.v
 }
 
-// Leave drops what is kept for g.
+// Leave forgets g, if it was entered. What was kept is cleared when its place is
+// taken again.
 func (t *Goroutines[T]) Leave(g *traceload.Goroutine) {
 	if t.Of(g) != nil {
-		t.list[g.Slot] = occupant[T]{}
+		t.list[g.Slot].mark = 0
 	}
 }
 
@@ -167,4 +168,19 @@ func (t *Pairs[V]) free(mark uint64) *cell[V] {
 		i = (i + 1) & (len(t.cells) - 1)
 	}
 	return &t.cells[i]
+}
+
+// Recent remembers pairs of ids that were added lately: for work that need not
+// be done again for the same pair, but may be.
+type Recent struct {
+	marks [1 << 9]uint64
+}
+
+// Add adds a pair, and tells whether it is known to be there already.
+func (t *Recent) Add(a, b uint32) (known bool) {
+	mark := markOf(a, b)
+	m := &t.marks[mark*0x9e3779b97f4a7c15>>32%uint64(len(t.marks))]
+	known = *m == mark
+	*m = mark
+	return known
 }

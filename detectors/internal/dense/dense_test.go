@@ -96,6 +96,22 @@ func TestPairs(t *testing.T) {
 	}
 }
 
+// TestRecent: what is said to be known was added; what was just added is known.
+func TestRecent(t *testing.T) {
+	var table Recent
+	added := map[Pair]bool{}
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 20_000 {
+		k := Pair{random.Uint32N(40), random.Uint32N(40)}
+		if table.Add(k.A, k.B) && !added[k] {
+			t.Fatalf("%v is known before it was added", k)
+		}
+		if added[k] = true; !table.Add(k.A, k.B) {
+			t.Fatalf("%v is forgotten at once", k)
+		}
+	}
+}
+
 func TestAllocatesOnlyToGrow(t *testing.T) {
 	var goroutines Goroutines[[4]int]
 	var ids ByID[traceload.StackID, int]

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tracedoc/tracedoc/detectors"
+	"github.com/tracedoc/tracedoc/detectors/internal/dense"
 	"github.com/tracedoc/tracedoc/detectors/internal/histogram"
 	"github.com/tracedoc/tracedoc/traceload"
 )
@@ -53,15 +54,22 @@ type Site struct {
 	FirstID     traceload.GoID // ids of some that were born here
 	LastID      traceload.GoID
 
-	turns, relayed int                                 // first waits for a turn that have ended; those that a goroutine born here ended
-	inTouch        int                                 // of Alive, at the end: they still wake other goroutines, or are woken by them
-	networked      int                                 // of Alive, at the end: they have waited for the network, or serve a connection
-	lost           int                                 // ended goroutines, born before the trace, that may have been born here
-	queuedAt       map[traceload.StackID]time.Duration // where the time in Queueing, Turn and Asking went
+	turns, relayed int // first waits for a turn that have ended; those that a goroutine born here ended
+	inTouch        int // of Alive, at the end: they still wake other goroutines, or are woken by them
+	networked      int // of Alive, at the end: they have waited for the network, or serve a connection
+	lost           int // ended goroutines, born before the trace, that may have been born here
 	history
 	order
 
-	creator traceload.GoID // the last one
+	// QueueStack is where the goroutines born here spent most of their time in
+	// a queue, and that time. Set by Finish.
+	QueueStack traceload.StackID
+	Queued     time.Duration
+
+	number  uint32
+	creator traceload.GoID   // the last one
+	starter traceload.FuncID // the function that Frame is in
+	library bool             // Frame is not the user's
 	entry   traceload.FuncID
 }
 
@@ -71,22 +79,23 @@ type Table struct {
 	now      traceload.Time
 	all      []*Site // in order of first birth
 	sites    map[key]*Site
-	byStacks map[stacks]*Site
-	slots    []child // by Goroutine.Slot
+	byStacks dense.Pairs[*Site] // by the stacks of creation and entry
+	alive    dense.Goroutines[child]
+	queued   dense.Pairs[time.Duration] // by a site's number and a stack: where its time in Queueing, Turn and Asking went
 	// lost counts, by entry function, ended goroutines whose birth the trace
 	// does not show; 0 is for those whose entry it does not tell either.
-	lost    map[traceload.FuncID]int
-	network map[traceload.StackID]bool // see Network
+	lost    dense.ByID[traceload.FuncID, int]
+	network dense.ByID[traceload.StackID, answer] // see Network
 }
 
 // child is a goroutine that is alive; site is nil if its birth was not seen.
 type child struct {
 	site   *Site
 	number int               // of its site's births before it
-	waits  int               // of the program's own that have ended, those in Queueing aside
-	online bool              // it has waited for the network
-	origin traceload.StackID // where it was created, or, if that is in the standard library, who created it
 	touch  traceload.Time    // when it last woke another goroutine, or was woken by one
+	waits  int32             // of the program's own that have ended, those in Queueing aside
+	origin traceload.StackID // where it was created, or, if that is in the standard library, who created it
+	online bool              // it has waited for the network
 	kin
 }
 
@@ -95,84 +104,58 @@ type key struct {
 	entry   traceload.FrameID
 }
 
-type stacks struct{ created, entry traceload.StackID }
-
-func newTable() *Table {
-	return &Table{width: time.Millisecond, sites: map[key]*Site{}, byStacks: map[stacks]*Site{}, lost: map[traceload.FuncID]int{},
-		network: map[traceload.StackID]bool{}}
-}
+func newTable() *Table { return &Table{width: time.Millisecond, sites: map[key]*Site{}} }
 
 // Observe implements detectors.Observer.
 func (t *Table) Observe(p *traceload.Program, ev *traceload.Event) {
-	t.now = p.Now
 	g := ev.G
 	switch ev.Kind {
-	case traceload.KindStatus, traceload.KindCreate:
-		for len(t.slots) <= int(g.Slot) {
-			t.slots = append(t.slots, child{kin: loner})
+	case traceload.KindStatus:
+		if t.alive.Of(g) == nil { // else only its stack became known
+			t.alive.Enter(g).kin = loner
 		}
-		if ev.Kind == traceload.KindStatus && ev.From == traceload.StateUnknown && t.slots[g.Slot].id == g.ID {
-			return // seen already; only its stack became known
-		}
-		t.slots[g.Slot] = child{kin: loner}
-		t.slots[g.Slot].id = g.ID
-		if ev.Kind == traceload.KindCreate && !g.System {
-			t.join(p, ev)
-			t.birth(p, ev)
+		return
+	case traceload.KindCreate:
+		c := t.alive.Enter(g)
+		c.kin = loner
+		if !g.System {
+			by := t.alive.Of(ev.By)
+			t.join(p, ev, c, by)
+			t.birth(p, ev, c, by)
 		}
 		return
 	}
-	c := t.child(g)
+	c := t.alive.Of(g)
 	if c == nil {
 		return
 	}
-	if by := t.child(ev.By); by != nil { // a wake-up
+	by := t.alive.Of(ev.By)
+	if by != nil { // a wake-up
 		c.touch, by.touch = p.Now, p.Now
 	}
 	if c.site != nil {
-		t.spend(p, c, ev)
+		t.spend(p, c, by, ev)
 	}
 	if ev.Kind == traceload.KindEnd {
 		t.leave(p, c)
 		t.end(p, g, c)
-		*c = child{kin: loner}
+		t.alive.Leave(g)
 	}
 }
 
-// child returns what is known of g, nil if nothing is.
-func (t *Table) child(g *traceload.Goroutine) *child {
-	if g == nil || int(g.Slot) >= len(t.slots) || t.slots[g.Slot].id != g.ID {
-		return nil
-	}
-	return &t.slots[g.Slot]
-}
-
-func (t *Table) birth(p *traceload.Program, ev *traceload.Event) {
+// birth counts g in at the place where it was born.
+func (t *Table) birth(p *traceload.Program, ev *traceload.Event, c, by *child) {
 	g := ev.G
-	sk := stacks{g.CreatedAt, g.Entry}
-	s, ok := t.byStacks[sk]
-	if !ok {
-		k := key{p.SiteID(g.CreatedAt), p.EntryID(g)}
-		if s, ok = t.sites[k]; !ok {
-			s = &Site{Created: g.CreatedAt, Entry: g.Entry, Frame: k.created, First: p.Now, FirstID: g.ID,
-				creator: traceload.NoGoroutine, queuedAt: map[traceload.StackID]time.Duration{}}
-			if e := p.Entry(g); e != nil {
-				s.entry = e.FuncID
-			}
-			t.sites[k] = s
-			t.all = append(t.all, s)
-		}
-		t.byStacks[sk] = s
+	known := t.byStacks.At(uint32(g.CreatedAt), uint32(g.Entry))
+	if *known == nil {
+		*known = t.siteOf(p, g)
 	}
-	c := &t.slots[g.Slot]
+	s := *known
 	c.site, c.number = s, s.Born
-	by := t.child(ev.By)
-	if c.origin = g.CreatedAt; by != nil && by.origin != 0 {
-		if f := p.Site(g.CreatedAt); f == nil || f.Origin != traceload.OriginUser {
-			c.origin = by.origin
-		}
+	if c.origin = g.CreatedAt; by != nil && by.origin != 0 && s.library {
+		c.origin = by.origin
 	}
-	if by != nil && by.site != nil && p.Frame(by.site.Frame).FuncID == p.Frame(s.Frame).FuncID {
+	if by != nil && by.site != nil && by.site.starter == s.starter {
 		s.Own++
 	}
 	if g.Creator != s.creator {
@@ -181,6 +164,23 @@ func (t *Table) birth(p *traceload.Program, ev *traceload.Event) {
 	}
 	s.Last, s.LastID = p.Now, g.ID
 	t.add(s, p.Now)
+}
+
+// siteOf returns the place where g was just born.
+func (t *Table) siteOf(p *traceload.Program, g *traceload.Goroutine) *Site {
+	k := key{p.SiteID(g.CreatedAt), p.EntryID(g)}
+	if s, ok := t.sites[k]; ok {
+		return s
+	}
+	f := p.Frame(k.created)
+	s := &Site{
+		Created: g.CreatedAt, Entry: g.Entry, Frame: k.created, First: p.Now, FirstID: g.ID,
+		number: uint32(len(t.all)), creator: traceload.NoGoroutine,
+		starter: f.FuncID, library: k.created == 0 || f.Origin != traceload.OriginUser, entry: p.Frame(k.entry).FuncID,
+	}
+	t.sites[k] = s
+	t.all = append(t.all, s)
+	return s
 }
 
 // add counts a birth.
@@ -203,7 +203,7 @@ func (t *Table) end(p *traceload.Program, g *traceload.Goroutine, c *child) {
 		if e == nil {
 			e = &traceload.Frame{}
 		}
-		t.lost[e.FuncID]++
+		*t.lost.At(e.FuncID)++
 	}
 }
 
@@ -216,7 +216,7 @@ func (t *Table) remove(s *Site, number int, life time.Duration, now traceload.Ti
 }
 
 // spend adds the time that the event's goroutine was in the state it leaves.
-func (t *Table) spend(p *traceload.Program, c *child, ev *traceload.Event) {
+func (t *Table) spend(p *traceload.Program, c, by *child, ev *traceload.Event) {
 	s := c.site
 	what := Elsewhere
 	switch ev.From {
@@ -230,14 +230,14 @@ func (t *Table) spend(p *traceload.Program, c *child, ev *traceload.Event) {
 		}
 		c.online = c.online || what == Online || what == Asking
 		if what == Queueing || what == Turn || what == Asking {
-			s.queuedAt[ev.Stack] += ev.Lived
+			*t.queued.At(s.number, uint32(ev.Stack)) += ev.Lived
 		}
 		if what != Queueing && what != Elsewhere {
 			c.waits++
 		}
 		if what == Turn && ev.Kind == traceload.KindUnblock {
 			s.turns++
-			if by := t.child(ev.By); by != nil && by.site == s {
+			if by != nil && by.site == s {
 				s.relayed++
 			}
 		}
@@ -269,14 +269,14 @@ func (t *Table) Finish(p *traceload.Program) {
 	t.now = p.Now
 	t.slice(t.now) // so that the slices of time reach to the end
 	for _, s := range t.all {
-		s.lost = t.lost[s.entry] + t.lost[0]
+		s.lost = t.lost.Get(s.entry) + t.lost.Get(0)
 	}
 	for g := range p.Live {
-		c := t.child(g)
+		c := t.alive.Of(g)
 		if c == nil || c.site == nil {
 			continue
 		}
-		t.spend(p, c, &traceload.Event{From: g.State, Lived: p.InState(g), Wait: g.Wait, Stack: g.Stack})
+		t.spend(p, c, nil, &traceload.Event{From: g.State, Lived: p.InState(g), Wait: g.Wait, Stack: g.Stack})
 		if p.Now.Sub(g.Born) >= c.site.oldAge() {
 			c.site.outlived++
 		}
@@ -284,8 +284,14 @@ func (t *Table) Finish(p *traceload.Program) {
 			c.site.inTouch++
 		}
 	}
+	for at, d := range t.queued.All {
+		s, stack := t.all[at.A], traceload.StackID(at.B)
+		if *d > s.Queued || *d == s.Queued && stack < s.QueueStack {
+			s.QueueStack, s.Queued = stack, *d
+		}
+	}
 	for g := range p.Live { // now that it is known who is online
-		if c := t.child(g); c != nil && c.site != nil && (c.online || t.Serves(p, g)) {
+		if c := t.alive.Of(g); c != nil && c.site != nil && (c.online || t.Serves(p, g)) {
 			c.site.networked++
 		}
 	}
@@ -296,7 +302,7 @@ func (t *Table) Sites() []*Site { return t.all }
 
 // Of returns the place where g was born, nil if the trace does not show its birth.
 func (t *Table) Of(g *traceload.Goroutine) *Site {
-	if c := t.child(g); c != nil {
+	if c := t.alive.Of(g); c != nil {
 		return c.site
 	}
 	return nil
@@ -305,7 +311,7 @@ func (t *Table) Of(g *traceload.Goroutine) *Site {
 // Origin returns the stack that led to g's creation: its creator's, or, where
 // that is the standard library's own, the one that led to the creator's. 0 if unknown.
 func (t *Table) Origin(g *traceload.Goroutine) traceload.StackID {
-	if c := t.child(g); c != nil && c.origin != 0 {
+	if c := t.alive.Of(g); c != nil && c.origin != 0 {
 		return c.origin
 	}
 	return g.CreatedAt
@@ -317,19 +323,6 @@ func (s *Site) Lived() (sum time.Duration) {
 		sum += d
 	}
 	return sum
-}
-
-// QueueStack returns the stack where the goroutines born at s spent most of
-// their time in a queue, and that time.
-func (s *Site) QueueStack() (traceload.StackID, time.Duration) {
-	var best traceload.StackID
-	var most time.Duration
-	for id, d := range s.queuedAt {
-		if d > most || d == most && id < best {
-			best, most = id, d
-		}
-	}
-	return best, most
 }
 
 // span is how many slices of time a history has.

@@ -10,7 +10,6 @@ import (
 
 // kin is the family of a goroutine that is alive.
 type kin struct {
-	id       traceload.GoID
 	parent   traceload.GoID
 	alive    int32          // children that are, of those that code outside the standard library started
 	started  int32          // such children in all
@@ -24,7 +23,7 @@ type kin struct {
 }
 
 // loner is the kin of a goroutine of which nothing is known.
-var loner = kin{id: traceload.NoGoroutine, parent: traceload.NoGoroutine, older: traceload.NoGoroutine,
+var loner = kin{parent: traceload.NoGoroutine, older: traceload.NoGoroutine,
 	younger: traceload.NoGoroutine, lastBorn: traceload.NoGoroutine, watcher: traceload.NoGoroutine}
 
 // besideWithin is how soon after each other one function starts goroutines that
@@ -32,8 +31,7 @@ var loner = kin{id: traceload.NoGoroutine, parent: traceload.NoGoroutine, older:
 const besideWithin = time.Millisecond
 
 // join notes whose child a newborn goroutine is, and who was born beside it.
-func (t *Table) join(p *traceload.Program, ev *traceload.Event) {
-	by := t.child(ev.By)
+func (t *Table) join(p *traceload.Program, ev *traceload.Event, c, by *child) {
 	st := p.Stack(ev.ByStack)
 	if by == nil || st.Owner < 0 {
 		return
@@ -43,20 +41,19 @@ func (t *Table) join(p *traceload.Program, ev *traceload.Event) {
 		by.watcher = ev.G.ID // such as net/http's of a connection: nothing that its creator could wait for
 		return
 	}
-	c := &t.slots[ev.G.Slot]
-	c.parent, c.from = by.id, from.FuncID
+	c.parent, c.from = ev.By.ID, from.FuncID
 	by.alive++
 	by.started++
 	if by.lastFrom == from.FuncID && p.Now.Sub(by.lastAt) <= besideWithin {
-		if last := t.child(p.Goroutine(by.lastBorn)); last != nil {
-			last.younger, c.older = c.id, last.id
+		if last := t.alive.Of(p.Goroutine(by.lastBorn)); last != nil {
+			last.younger, c.older = ev.G.ID, by.lastBorn
 		}
 	}
-	by.lastAt, by.lastBorn, by.lastFrom = p.Now, c.id, from.FuncID
+	by.lastAt, by.lastBorn, by.lastFrom = p.Now, ev.G.ID, from.FuncID
 }
 
 func (t *Table) leave(p *traceload.Program, c *child) {
-	if parent := t.child(p.Goroutine(c.parent)); parent != nil {
+	if parent := t.alive.Of(p.Goroutine(c.parent)); parent != nil {
 		parent.alive--
 	}
 }
@@ -65,7 +62,7 @@ func (t *Table) leave(p *traceload.Program, c *child) {
 // shows, and how many of them are alive. What the standard library starts on
 // g's behalf does not count.
 func (t *Table) Children(g *traceload.Goroutine) (started, alive int) {
-	if c := t.child(g); c != nil {
+	if c := t.alive.Of(g); c != nil {
 		return int(c.started), int(c.alive)
 	}
 	return 0, 0
@@ -76,7 +73,7 @@ func (t *Table) Children(g *traceload.Goroutine) (started, alive int) {
 // beside g waits for the network, or its creator does, still in the function
 // that started g and few others.
 func (t *Table) Serves(p *traceload.Program, g *traceload.Goroutine) bool {
-	c := t.child(g)
+	c := t.alive.Of(g)
 	if c == nil {
 		return false
 	}
@@ -84,7 +81,7 @@ func (t *Table) Serves(p *traceload.Program, g *traceload.Goroutine) bool {
 		return true
 	}
 	creator := p.Goroutine(c.parent)
-	if by := t.child(creator); by == nil || by.alive > fewChildren || !online(creator) {
+	if by := t.alive.Of(creator); by == nil || by.alive > fewChildren || !online(creator) {
 		return false
 	}
 	return slices.ContainsFunc(p.Stack(creator.Stack).Frames, func(f traceload.FrameID) bool { return p.Frame(f).FuncID == c.from })
@@ -105,7 +102,7 @@ func (t *Table) beside(p *traceload.Program, c *child, next func(*child) tracelo
 		if online(other) {
 			return true
 		}
-		if c = t.child(other); c == nil {
+		if c = t.alive.Of(other); c == nil {
 			return false
 		}
 	}
@@ -116,18 +113,34 @@ func online(g *traceload.Goroutine) bool {
 	return g != nil && g.State == traceload.StateWaiting && g.Wait == traceload.WaitNetwork
 }
 
+// answer is a yes or no that may not have been asked for yet.
+type answer uint8
+
+const (
+	unasked answer = iota
+	no
+	yes
+)
+
 // Network tells whether a stack waits for a peer over the network, if only by
 // way of a goroutine of the standard library: a request for its answer.
 func (t *Table) Network(p *traceload.Program, stack traceload.StackID) bool {
-	is, ok := t.network[stack]
-	if !ok {
-		if st := p.Stack(stack); st.Owner >= 0 {
-			if f := p.Frame(st.Frames[st.Owner]); f.Origin == traceload.OriginStd {
-				pkg := traceload.PackagePath(f.Func)
-				is = pkg == "net" || strings.HasPrefix(pkg, "net/")
-			}
+	known := t.network.At(stack)
+	if *known == unasked {
+		*known = no
+		if network(p, stack) {
+			*known = yes
 		}
-		t.network[stack] = is
 	}
-	return is
+	return *known == yes
+}
+
+func network(p *traceload.Program, stack traceload.StackID) bool {
+	st := p.Stack(stack)
+	if st.Owner < 0 {
+		return false
+	}
+	f := p.Frame(st.Frames[st.Owner])
+	pkg := traceload.PackagePath(f.Func)
+	return f.Origin == traceload.OriginStd && (pkg == "net" || strings.HasPrefix(pkg, "net/"))
 }

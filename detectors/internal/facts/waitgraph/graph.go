@@ -87,7 +87,7 @@ func (s *snapshot) servers(n *Node) []*Node {
 	for _, m := range s.nodes {
 		for _, id := range s.p.Stack(m.G.Stack).Frames {
 			f := s.p.Frame(id)
-			if f.Origin != traceload.OriginUser || s.t.wakers[wakeKey{site, f.FuncID}]&wakerSite == 0 {
+			if f.Origin != traceload.OriginUser || !s.t.ends(site, f.FuncID, wakerSite) {
 				continue
 			}
 			if s.deduced.moving[f.FuncID] || len(list) == maxServers {
@@ -232,7 +232,7 @@ func (s *snapshot) strange(m *Node) int {
 func (s *snapshot) link(m, n *Node, least link, loosely bool) link {
 	site := s.p.SiteID(n.G.Stack)
 	for _, id := range s.p.Stack(m.G.Stack).Frames {
-		if f := s.p.Frame(id); f.Origin == traceload.OriginUser && s.t.wakers[wakeKey{site, f.FuncID}]&wakerSite != 0 {
+		if f := s.p.Frame(id); f.Origin == traceload.OriginUser && s.t.ends(site, f.FuncID, wakerSite) {
 			return linkSite
 		}
 	}
@@ -243,7 +243,7 @@ func (s *snapshot) link(m, n *Node, least link, loosely bool) link {
 	if frames := s.p.Stack(m.G.Stack).Frames; entry == nil && len(frames) > 0 {
 		entry = s.p.Frame(frames[len(frames)-1])
 	}
-	if entry != nil && s.t.wakers[wakeKey{site, entry.FuncID}]&wakerEntry != 0 {
+	if entry != nil && s.t.ends(site, entry.FuncID, wakerEntry) {
 		return linkEntry
 	}
 	switch {

@@ -169,7 +169,7 @@ const enoughEnded = 3
 // of what it does is for ever, unless the others took another way.
 func (t *Tracker) usedToEnd(p *traceload.Program, g *traceload.Goroutine) bool {
 	e := p.Entry(g)
-	return e != nil && t.ended[e.FuncID] >= enoughEnded
+	return e != nil && t.ended.Get(e.FuncID) >= enoughEnded
 }
 
 // doubt says why a goroutine whose stack is not known may hold a lock.

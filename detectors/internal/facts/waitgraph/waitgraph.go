@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tracedoc/tracedoc/detectors"
+	"github.com/tracedoc/tracedoc/detectors/internal/dense"
 	"github.com/tracedoc/tracedoc/detectors/internal/facts/locks"
 	"github.com/tracedoc/tracedoc/traceload"
 )
@@ -17,7 +18,7 @@ var Fact = &detectors.Fact[*Tracker]{
 	Name:    "waitgraph",
 	Watches: traceload.KindSet(traceload.KindUnblock, traceload.KindEnd),
 	New: func(p *detectors.Pass) *Tracker {
-		return &Tracker{pass: p, locks: detectors.Need(p, locks.Fact), wakers: map[wakeKey]waker{}, ended: map[traceload.FuncID]int{}, studies: map[studyKey]*study{}, looked: map[traceload.StackID]bool{}}
+		return &Tracker{pass: p, locks: detectors.Need(p, locks.Fact), studies: map[studyKey]*study{}, looked: map[traceload.StackID]bool{}}
 	},
 }
 
@@ -37,25 +38,19 @@ type Tracker struct {
 
 	pass    *detectors.Pass
 	locks   *locks.Table
-	wakers  map[wakeKey]waker
-	ended   map[traceload.FuncID]int // goroutines, by entry function
+	ended   dense.ByID[traceload.FuncID, int] // goroutines, by entry function
 	studies map[studyKey]*study
-	rests   []rest                     // by slot
-	looked  map[traceload.StackID]bool // stacks for which the graph was built before the end
+	rests   dense.Goroutines[traceload.Time] // when it last waited for something
+	looked  map[traceload.StackID]bool       // stacks for which the graph was built before the end
 	looks   int
-}
 
-// wakeKey says that a wait on something else than a lock, at a place, was
-// ended by a function, or by a goroutine with that entry function.
-type wakeKey struct {
-	site  traceload.FrameID
-	waker traceload.FuncID
-}
-
-// rest is when a goroutine last waited for something.
-type rest struct {
-	id traceload.GoID
-	at traceload.Time
+	// wakers says that a wait on something else than a lock, at a place (a
+	// FrameID), was ended by a function (a FuncID), or by a goroutine with that
+	// entry function.
+	wakers dense.Pairs[waker]
+	// What was entered there lately: how and where somebody waited, and where
+	// its waker stood, or that one's entry.
+	seenAt, seenBy dense.Recent
 }
 
 // ranSince tells whether g may have run ever since.
@@ -63,10 +58,8 @@ func (t *Tracker) ranSince(g *traceload.Goroutine, since traceload.Time) bool {
 	if g.BornKnown && g.Born > since {
 		return false
 	}
-	if int(g.Slot) < len(t.rests) && t.rests[g.Slot].id == g.ID {
-		return t.rests[g.Slot].at < since
-	}
-	return true
+	at := t.rests.Of(g)
+	return at == nil || *at < since
 }
 
 // waker says what of a function is known to end waits at a place.
@@ -77,33 +70,31 @@ const (
 	wakerEntry                   // a goroutine that began with it
 )
 
+// ends tells whether w is known to end waits at site.
+func (t *Tracker) ends(site traceload.FrameID, fn traceload.FuncID, w waker) bool {
+	known := t.wakers.Find(uint32(site), uint32(fn))
+	return known != nil && *known&w != 0
+}
+
+func (t *Tracker) learn(site traceload.FrameID, fn traceload.FuncID, w waker) {
+	*t.wakers.At(uint32(site), uint32(fn)) |= w
+}
+
 // Observe implements detectors.Observer.
 func (t *Tracker) Observe(p *traceload.Program, ev *traceload.Event) {
 	g := ev.G
 	if ev.Kind == traceload.KindEnd {
 		if e := p.Entry(g); e != nil {
-			t.ended[e.FuncID]++
+			*t.ended.At(e.FuncID)++
 		}
 		return
 	}
-	for len(t.rests) <= int(g.Slot) {
-		t.rests = append(t.rests, rest{})
-	}
-	t.rests[g.Slot] = rest{g.ID, ev.Time}
+	*t.rests.Enter(g) = ev.Time
 	if g.System || ev.Wait.IsLock() || ev.Wait == traceload.WaitRuntime || ev.Stack == 0 {
 		return
 	}
 	if ev.By != nil {
-		site := p.SiteID(ev.Stack)
-		if f := p.Site(ev.ByStack); f != nil {
-			t.wakers[wakeKey{site, f.FuncID}] |= wakerSite
-			if w := p.Site(ev.Stack); w != nil && (ev.Wait == traceload.WaitChanSend || ev.Wait == traceload.WaitChanReceive || ev.Wait == traceload.WaitSelect) { // what was done to the one might be done by the other
-				t.wakers[wakeKey{p.SiteID(ev.ByStack), w.FuncID}] |= wakerSite
-			}
-		}
-		if e := p.Entry(ev.By); e != nil {
-			t.wakers[wakeKey{site, e.FuncID}] |= wakerEntry
-		}
+		t.woken(p, ev)
 	}
 	// A knot that a time-out unties shows at that very moment: whoever gives
 	// up waiting was part of it until now.
@@ -112,6 +103,25 @@ func (t *Tracker) Observe(p *traceload.Program, ev *traceload.Event) {
 		t.looked[ev.Stack] = true
 		t.looks++
 		t.find(p, ev)
+	}
+}
+
+// woken notes who ends what waits.
+func (t *Tracker) woken(p *traceload.Program, ev *traceload.Event) {
+	wait := uint32(ev.Stack)*uint32(traceload.NumWaits) + uint32(ev.Wait)
+	if !t.seenAt.Add(wait, uint32(ev.ByStack)) {
+		w, f := p.Site(ev.Stack), p.Site(ev.ByStack)
+		if f != nil {
+			t.learn(p.SiteID(ev.Stack), f.FuncID, wakerSite)
+		}
+		if f != nil && w != nil && (ev.Wait == traceload.WaitChanSend || ev.Wait == traceload.WaitChanReceive || ev.Wait == traceload.WaitSelect) {
+			t.learn(p.SiteID(ev.ByStack), w.FuncID, wakerSite) // what was done to the one might be done by the other
+		}
+	}
+	if !t.seenBy.Add(wait, uint32(ev.By.Entry)) {
+		if e := p.Entry(ev.By); e != nil {
+			t.learn(p.SiteID(ev.Stack), e.FuncID, wakerEntry)
+		}
 	}
 }
 

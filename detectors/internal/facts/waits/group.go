@@ -200,7 +200,7 @@ func (t *Table) scene(p *traceload.Program, gr *Group, stuck []parked) *scene {
 		// Who serves a request is not back to rest: each request is a call of its own.
 		if pk.here.woken > 0 && !inRequest(p, g.Stack) {
 			sc.wokenBefore++
-			sc.orphans += btoi(!pk.here.others && (p.Goroutine(pk.here.by) == nil || t.stuck[pk.here.by]))
+			sc.orphans += btoi(pk.here.by != others && (p.Goroutine(pk.here.by) == nil || t.stuck[pk.here.by]))
 		}
 		sc.main = sc.main || g.ID == mainGoroutine
 		creator := p.Goroutine(g.Creator)
@@ -342,7 +342,7 @@ func (t *Table) ahead(p *traceload.Program, gr *Group) (n int, sure bool) {
 	}
 	here := p.Frame(gr.Site.Frame).FuncID
 	for stack, s := range t.strangers {
-		if !t.wakes[stack].ends(gr.Site.Wait) || 4*s.last < 3*p.Now {
+		if !t.wakes.Get(stack).ends(gr.Site.Wait) || 4*s.last < 3*p.Now {
 			continue
 		}
 		site := p.Site(stack)

@@ -269,16 +269,16 @@ func (t *Table) whoElse(p *traceload.Program, gr *Group) string {
 	}
 	var list []waker
 	total := 0
-	for k, n := range t.wakers {
-		if k.site != gr.Site {
+	for k, n := range t.wakers.All {
+		if k.A != uint32(gr.Site.number) {
 			continue
 		}
-		total += int(n)
-		f := p.SiteID(k.by)
+		total += int(*n)
+		f := p.SiteID(traceload.StackID(k.B))
 		if i := slices.IndexFunc(list, func(w waker) bool { return w.site == f }); i >= 0 {
-			list[i].n += int(n)
+			list[i].n += int(*n)
 		} else if f != 0 {
-			list = append(list, waker{f, int(n)})
+			list = append(list, waker{f, int(*n)})
 		}
 	}
 	if len(list) == 0 {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tracedoc/tracedoc/detectors"
+	"github.com/tracedoc/tracedoc/detectors/internal/dense"
 	"github.com/tracedoc/tracedoc/detectors/internal/facts/births"
 	"github.com/tracedoc/tracedoc/detectors/internal/histogram"
 	"github.com/tracedoc/tracedoc/source"
@@ -28,6 +29,8 @@ type Site struct {
 	Wait  traceload.Wait
 	Frame traceload.FrameID // the user's line; the standard library's where there is none of the user
 	Stack traceload.StackID // the first stack seen there
+
+	number int32 // from 1
 
 	Begun     int // waits that began in the trace
 	Ended     int // waits that ended in the trace
@@ -84,17 +87,17 @@ type Table struct {
 	catalog *catalog
 	source  detectors.Source // nil if it is not to be read
 	sites   map[siteKey]*Site
-	byStack map[stackKey]*Site
-	wakes   map[traceload.StackID]wake
+	byStack dense.Pairs[*Site] // by kind of wait and stack
+	wakes   dense.ByID[traceload.StackID, wake]
 	// strangers holds, by the waker's stack, the wake-ups of goroutines that
 	// parked before the trace began at a place that it does not tell.
 	strangers map[traceload.StackID]served
 	stuck     map[traceload.GoID]bool // see Finish
 	pass      *detectors.Pass
-	wakers    map[wakerKey]int32 // how often a stack woke somebody at a site; at most maxWakers
+	wakers    dense.Pairs[int32] // how often at a site, by its number, somebody was woken by a stack; at most maxWakers
 	uses      map[origin][]*source.Uses
 	endersOf  map[*source.Uses][]*traceload.Goroutine
-	slots     []occupant
+	alive     dense.Goroutines[occupant]
 }
 
 type siteKey struct {
@@ -111,16 +114,6 @@ type groupKey struct {
 // maxWakers bounds the pairs of a site and a waker's stack that are counted.
 const maxWakers = 1 << 14
 
-type wakerKey struct {
-	site *Site
-	by   traceload.StackID
-}
-
-type stackKey struct {
-	wait  traceload.Wait
-	stack traceload.StackID
-}
-
 // occupant is what the table knows of one goroutine that is alive.
 type occupant struct {
 	site    *Site    // where it waits; nil if it does not
@@ -135,31 +128,44 @@ type served struct {
 
 // visit is what a goroutine has experienced at a site.
 type visit struct {
-	site   *Site
-	by     traceload.GoID // who woke it last
-	woken  int32          // how often it was woken
-	others bool           // not always by the same goroutine
+	by    traceload.GoID // who woke it, every time; else others
+	site  int32          // its number
+	woken int32          // how often it was woken
+}
+
+// others stands for wakers of which not all are one goroutine.
+const others traceload.GoID = -2
+
+func (v *visit) wokenBy(by *traceload.Goroutine) {
+	switch {
+	case by == nil, v.woken > 0 && v.by != by.ID:
+		v.by = others
+	default:
+		v.by = by.ID
+	}
+	v.woken++
 }
 
 // wake says how a waker woke somebody, by its stack.
 type wake uint8
 
 const (
-	wakeOther   wake = iota
-	wakeCancel       // the cancelling of a context
-	wakeClose        // the closing of a channel
-	wakeSend         // a send
-	wakeReceive      // a receive
-	wakeSelect       // a send or a receive in a select
-	wakeUnlock       // the release of a lock
-	wakeSignal       // the signal or broadcast of a Cond
+	wakeUnseen wake = iota // not looked at yet
+	wakeOther
+	wakeCancel  // the cancelling of a context
+	wakeClose   // the closing of a channel
+	wakeSend    // a send
+	wakeReceive // a receive
+	wakeSelect  // a send or a receive in a select
+	wakeUnlock  // the release of a lock
+	wakeSignal  // the signal or broadcast of a Cond
 )
 
 func newTable(p *detectors.Pass) *Table {
 	return &Table{
-		births: detectors.Need(p, births.Fact), catalog: newCatalog(p.KnownWaits()), source: p.Source(), sites: map[siteKey]*Site{}, byStack: map[stackKey]*Site{}, wakes: map[traceload.StackID]wake{},
+		births: detectors.Need(p, births.Fact), catalog: newCatalog(p.KnownWaits()), source: p.Source(), sites: map[siteKey]*Site{},
 		strangers: map[traceload.StackID]served{}, stuck: map[traceload.GoID]bool{}, pass: p,
-		wakers: map[wakerKey]int32{}, uses: map[origin][]*source.Uses{}, endersOf: map[*source.Uses][]*traceload.Goroutine{},
+		uses: map[origin][]*source.Uses{}, endersOf: map[*source.Uses][]*traceload.Goroutine{},
 	}
 }
 
@@ -168,14 +174,10 @@ func (t *Table) Observe(p *traceload.Program, ev *traceload.Event) {
 	g := ev.G
 	switch ev.Kind {
 	case traceload.KindStatus, traceload.KindCreate:
-		for len(t.slots) <= int(g.Slot) {
-			t.slots = append(t.slots, occupant{})
-		}
-		o := &t.slots[g.Slot]
-		if ev.Kind == traceload.KindStatus && ev.From == traceload.StateUnknown && o.site != nil {
+		o := t.alive.Enter(g)
+		if o.site != nil {
 			return // seen already; only its stack became known
 		}
-		*o = occupant{}
 		if g.State == traceload.StateWaiting && !g.System && g.Wait != traceload.WaitRuntime {
 			o.site = t.site(p, g)
 		}
@@ -183,46 +185,38 @@ func (t *Table) Observe(p *traceload.Program, ev *traceload.Event) {
 		if g.System || g.Wait == traceload.WaitRuntime {
 			return
 		}
-		if o := t.slot(g); o != nil {
+		if o := t.alive.Of(g); o != nil {
 			o.site = t.site(p, g)
 			o.site.Begun++
 		}
 	case traceload.KindUnblock:
-		o := t.slot(g)
-		if o == nil || o.site == nil {
-			return
+		if o := t.alive.Of(g); o != nil && o.site != nil {
+			t.woken(p, o, ev)
 		}
-		t.woken(p, o, ev)
 	case traceload.KindEnd:
-		if o := t.slot(g); o != nil {
-			*o = occupant{}
-		}
+		t.alive.Leave(g)
 	}
-}
-
-func (t *Table) slot(g *traceload.Goroutine) *occupant {
-	if int(g.Slot) >= len(t.slots) {
-		return nil
-	}
-	return &t.slots[g.Slot]
 }
 
 // site finds the place where g waits.
 func (t *Table) site(p *traceload.Program, g *traceload.Goroutine) *Site {
-	sk := stackKey{g.Wait, g.Stack}
-	if s, ok := t.byStack[sk]; ok {
-		return s
+	known := t.byStack.At(uint32(g.Wait), uint32(g.Stack))
+	if *known == nil {
+		*known = t.newSite(p, g)
 	}
+	return *known
+}
+
+func (t *Table) newSite(p *traceload.Program, g *traceload.Goroutine) *Site {
 	key := siteKey{g.Wait, p.SiteID(g.Stack)}
 	if st := p.Stack(g.Stack); key.frame == 0 && st.Owner >= 0 {
 		key.frame = st.Frames[st.Owner]
 	}
 	s, ok := t.sites[key]
 	if !ok {
-		s = &Site{Wait: g.Wait, Frame: key.frame, Stack: g.Stack}
+		s = &Site{Wait: g.Wait, Frame: key.frame, Stack: g.Stack, number: int32(len(t.sites) + 1)}
 		t.sites[key] = s
 	}
-	t.byStack[sk] = s
 	return s
 }
 
@@ -236,9 +230,11 @@ func (t *Table) woken(p *traceload.Program, o *occupant, ev *traceload.Event) {
 	s.Woken[ev.Waker]++
 	s.Longest = max(s.Longest, ev.Lived)
 	s.lengths.Add(ev.Lived)
-	if k := (wakerKey{s, ev.ByStack}); ev.Waker == traceload.WakerGoroutine {
-		if n, ok := t.wakers[k]; ok || len(t.wakers) < maxWakers {
-			t.wakers[k] = n + 1
+	if ev.Waker == traceload.WakerGoroutine {
+		if n := t.wakers.Find(uint32(s.number), uint32(ev.ByStack)); n != nil {
+			*n++
+		} else if t.wakers.Len() < maxWakers {
+			*t.wakers.At(uint32(s.number), uint32(ev.ByStack)) = 1
 		}
 	}
 	how := t.wake(p, ev.ByStack)
@@ -251,34 +247,27 @@ func (t *Table) woken(p *traceload.Program, o *occupant, ev *traceload.Event) {
 	case wakeSend, wakeReceive, wakeSelect:
 		s.Sent++
 	}
-	v := o.visit(s)
-	by := traceload.NoGoroutine
-	if ev.By != nil {
-		by = ev.By.ID
-	}
-	v.others = v.others || by == traceload.NoGoroutine || v.woken > 0 && v.by != by
-	v.by = by
-	v.woken++
+	o.visit(s).wokenBy(ev.By)
 }
 
 // visit returns the entry for s. A worker's loop starts with the places that it
 // comes back to: they stay, and what comes later shares the last entry.
 func (o *occupant) visit(s *Site) *visit {
 	for i := range o.visited {
-		if v := &o.visited[i]; v.site == s || v.site == nil {
-			v.site = s
+		if v := &o.visited[i]; v.site == s.number || v.site == 0 {
+			v.site = s.number
 			return v
 		}
 	}
 	last := &o.visited[len(o.visited)-1]
-	*last = visit{site: s}
+	*last = visit{site: s.number}
 	return last
 }
 
 // at returns what the occupant has experienced at s, the zero visit if nothing.
 func (o *occupant) at(s *Site) visit {
 	for _, v := range o.visited {
-		if v.site == s {
+		if v.site == s.number {
 			return v
 		}
 	}
@@ -290,12 +279,11 @@ func (t *Table) wake(p *traceload.Program, id traceload.StackID) wake {
 	if id == 0 {
 		return wakeOther
 	}
-	w, ok := t.wakes[id]
-	if !ok {
-		w = classify(p, id)
-		t.wakes[id] = w
+	w := t.wakes.At(id)
+	if *w == wakeUnseen {
+		*w = classify(p, id)
 	}
-	return w
+	return *w
 }
 
 func classify(p *traceload.Program, id traceload.StackID) wake {
@@ -350,7 +338,7 @@ func (t *Table) Finish(p *traceload.Program) {
 		if g.State != traceload.StateWaiting || g.System || g.Wait == traceload.WaitRuntime {
 			continue
 		}
-		o := t.slot(g)
+		o := t.alive.Of(g)
 		if o == nil {
 			continue
 		}
