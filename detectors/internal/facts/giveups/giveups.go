@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tracedoc/tracedoc/detectors"
+	"github.com/tracedoc/tracedoc/detectors/internal/dense"
 	"github.com/tracedoc/tracedoc/detectors/internal/facts/trails"
 	"github.com/tracedoc/tracedoc/detectors/internal/facts/wakes"
 	"github.com/tracedoc/tracedoc/detectors/internal/histogram"
@@ -23,7 +24,7 @@ var Fact = &detectors.Fact[*Table]{
 	Name: "giveups",
 	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindBlock, traceload.KindUnblock,
 		traceload.KindStop, traceload.KindSyscallBegin, traceload.KindSyscallEnd, traceload.KindEnd),
-	New: func(*detectors.Pass) *Table { return &Table{cases: map[key]*Case{}} },
+	New: func(*detectors.Pass) *Table { return &Table{} },
 }
 
 // How says what ended the wait.
@@ -80,14 +81,13 @@ func (c *Case) Usual() time.Duration { return c.lengths.Quantile(0.75) }
 type Table struct {
 	Cases []*Case
 
-	cases map[key]*Case
-	how   wakes.Table
-	funcs []pair // by StackID
-	slots []occupant
-	free  []*watch
+	cases   dense.Pairs[*Case] // by the lines that wait and start
+	how     wakes.Table
+	funcs   dense.ByID[traceload.StackID, pair]
+	alive   dense.Goroutines[occupant]
+	watched int // of those alive
+	free    []*watch
 }
-
-type key struct{ wait, created traceload.FrameID }
 
 // pair is the two innermost functions of the user's on a stack.
 type pair struct {
@@ -106,12 +106,11 @@ func (a pair) meets(b pair) bool {
 }
 
 type occupant struct {
-	id       traceload.GoID
 	parent   traceload.GoID
-	children [4]child // the latest that it started
-	next     uint8
-	gave     gave
 	watch    *watch
+	gave     gave
+	next     uint8
+	children [4]child // the latest that it started
 }
 
 type child struct {
@@ -141,8 +140,12 @@ func (t *Table) Observe(p *traceload.Program, ev *traceload.Event) {
 	case traceload.KindStatus, traceload.KindCreate:
 		t.appear(p, ev)
 		return
+	case traceload.KindStop, traceload.KindSyscallBegin, traceload.KindSyscallEnd:
+		if t.watched == 0 {
+			return
+		}
 	}
-	o := t.occupant(g)
+	o := t.alive.Of(g)
 	if o == nil {
 		return
 	}
@@ -162,27 +165,16 @@ func (t *Table) Observe(p *traceload.Program, ev *traceload.Event) {
 		if o.watch != nil {
 			t.settle(p, g, o)
 		}
-		*o = occupant{id: traceload.NoGoroutine}
+		t.alive.Leave(g)
 	}
-}
-
-func (t *Table) occupant(g *traceload.Goroutine) *occupant {
-	if g == nil || int(g.Slot) >= len(t.slots) || t.slots[g.Slot].id != g.ID {
-		return nil
-	}
-	return &t.slots[g.Slot]
 }
 
 func (t *Table) appear(p *traceload.Program, ev *traceload.Event) {
 	g := ev.G
-	for len(t.slots) <= int(g.Slot) {
-		t.slots = append(t.slots, occupant{id: traceload.NoGoroutine})
+	if t.alive.Of(g) == nil {
+		t.alive.Enter(g).parent = traceload.NoGoroutine
 	}
-	o := &t.slots[g.Slot]
-	if o.id != g.ID {
-		*o = occupant{id: g.ID, parent: traceload.NoGoroutine}
-	}
-	by := t.occupant(ev.By)
+	by := t.alive.Of(ev.By)
 	if ev.Kind != traceload.KindCreate || by == nil {
 		return
 	}
@@ -190,7 +182,7 @@ func (t *Table) appear(p *traceload.Program, ev *traceload.Event) {
 	if e := p.Entry(g); e == nil || e.Origin == traceload.OriginStd && !timeoutHandler(e.Func) || !fn.own {
 		return // started by the standard library for its own ends
 	}
-	o.parent = by.id
+	t.alive.Of(g).parent = ev.By.ID
 	by.children[by.next] = child{id: g.ID, at: ev.ByStack}
 	by.next = (by.next + 1) % uint8(len(by.children))
 	if by.gave.fn == fn.fn[0] || by.gave.fn == fn.fn[1] {
@@ -206,10 +198,7 @@ func timeoutHandler(fn string) bool {
 const timeoutServe = "net/http.(*timeoutHandler).ServeHTTP"
 
 func (t *Table) functions(p *traceload.Program, id traceload.StackID) pair {
-	for len(t.funcs) <= int(id) {
-		t.funcs = append(t.funcs, pair{})
-	}
-	f := &t.funcs[id]
+	f := t.funcs.At(id)
 	if !f.known {
 		*f = functions(p, id)
 	}
@@ -248,7 +237,7 @@ func (t *Table) comesBack(p *traceload.Program, ev *traceload.Event, o *occupant
 		return
 	}
 	for i := range o.children {
-		if c := t.occupant(p.Goroutine(o.children[i].id)); c != nil && o.children[i].id != 0 && c.watch != nil && c.watch.caller == o.id {
+		if c := t.alive.Of(p.Goroutine(o.children[i].id)); c != nil && o.children[i].id != 0 && c.watch != nil && c.watch.caller == ev.G.ID {
 			c.watch.way.Count--
 			t.release(c)
 		}
@@ -300,12 +289,12 @@ func (t *Table) stops(o *occupant) {
 // answer notes that a goroutine ended the wait of the one that had started it,
 // or of somebody else.
 func (t *Table) answer(p *traceload.Program, ev *traceload.Event, o *occupant) {
-	by := t.occupant(ev.By)
-	if by == nil || by.id == o.id {
+	by := t.alive.Of(ev.By)
+	if by == nil || ev.By.ID == ev.G.ID {
 		return
 	}
 	if w := by.watch; w != nil {
-		if w.caller == o.id {
+		if w.caller == ev.G.ID {
 			w.way.Late++
 			t.release(by)
 		} else if p.SiteID(ev.Stack) == w.c.Wait {
@@ -313,13 +302,13 @@ func (t *Table) answer(p *traceload.Program, ev *traceload.Event, o *occupant) {
 			t.release(by)
 		}
 	}
-	if by.parent != o.id || ev.Wait != traceload.WaitSelect && ev.Wait != traceload.WaitChanReceive {
+	if by.parent != ev.G.ID || ev.Wait != traceload.WaitSelect && ev.Wait != traceload.WaitChanReceive {
 		return
 	}
 	waits := t.functions(p, ev.Stack)
 	for i := range o.children {
 		c := &o.children[i]
-		if c.id != by.id || c.told || !waits.meets(t.functions(p, c.at)) {
+		if c.id != ev.By.ID || c.told || !waits.meets(t.functions(p, c.at)) {
 			continue
 		}
 		c.told = true
@@ -331,17 +320,16 @@ func (t *Table) answer(p *traceload.Program, ev *traceload.Event, o *occupant) {
 }
 
 func (t *Table) of(p *traceload.Program, wait, created traceload.StackID) *Case {
-	k := key{site(p, wait), site(p, created)}
-	if k.wait == 0 || k.created == 0 {
+	waits, starts := site(p, wait), site(p, created)
+	if waits == 0 || starts == 0 {
 		return nil
 	}
-	c, ok := t.cases[k]
-	if !ok {
-		c = &Case{Wait: k.wait, Created: k.created, WaitsAt: wait}
-		t.cases[k] = c
-		t.Cases = append(t.Cases, c)
+	c := t.cases.At(uint32(waits), uint32(starts))
+	if *c == nil {
+		*c = &Case{Wait: waits, Created: starts, WaitsAt: wait}
+		t.Cases = append(t.Cases, *c)
 	}
-	return c
+	return *c
 }
 
 // site is the user's line on a stack; of net/http's handler with a time limit, that.
@@ -369,8 +357,8 @@ func (t *Table) giveUp(p *traceload.Program, ev *traceload.Event, o *occupant, h
 			continue
 		}
 		g := p.Goroutine(c.id)
-		co := t.occupant(g)
-		if co == nil || co.watch != nil || co.parent != o.id {
+		co := t.alive.Of(g)
+		if co == nil || co.watch != nil || co.parent != ev.G.ID {
 			continue
 		}
 		s := t.of(p, ev.Stack, c.at)
@@ -381,7 +369,7 @@ func (t *Table) giveUp(p *traceload.Program, ev *traceload.Event, o *occupant, h
 		way.Count++
 		way.Waited += ev.Lived
 		w := t.newWatch()
-		w.c, w.way, w.caller, w.waited = s, way, o.id, ev.Lived
+		w.c, w.way, w.caller, w.waited = s, way, ev.G.ID, ev.Lived
 		w.trail.Begin(p, g, p.Now)
 		co.watch = w
 		o.gave = gave{fn: waits.fn[0]}
@@ -389,6 +377,7 @@ func (t *Table) giveUp(p *traceload.Program, ev *traceload.Event, o *occupant, h
 }
 
 func (t *Table) newWatch() *watch {
+	t.watched++
 	if n := len(t.free); n > 0 {
 		w := t.free[n-1]
 		t.free = t.free[:n-1]
@@ -398,6 +387,7 @@ func (t *Table) newWatch() *watch {
 }
 
 func (t *Table) release(o *occupant) {
+	t.watched--
 	t.free = append(t.free, o.watch)
 	o.watch = nil
 }
@@ -421,7 +411,7 @@ func (t *Table) settle(p *traceload.Program, g *traceload.Goroutine, o *occupant
 // Finish implements detectors.Observer.
 func (t *Table) Finish(p *traceload.Program) {
 	for g := range p.Live {
-		if o := t.occupant(g); o != nil && o.watch != nil {
+		if o := t.alive.Of(g); o != nil && o.watch != nil {
 			o.watch.trail.Finish(p, g)
 			t.settle(p, g, o)
 		}

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/tracedoc/tracedoc/detectors"
+	"github.com/tracedoc/tracedoc/detectors/internal/dense"
 	"github.com/tracedoc/tracedoc/detectors/internal/facts/trails"
 	"github.com/tracedoc/tracedoc/detectors/internal/facts/wakes"
 	"github.com/tracedoc/tracedoc/traceload"
@@ -31,7 +32,7 @@ var Fact = &detectors.Fact[*Table]{
 	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindBlock, traceload.KindUnblock,
 		traceload.KindStop, traceload.KindSyscallBegin, traceload.KindSyscallEnd, traceload.KindEnd),
 	New: func(*detectors.Pass) *Table {
-		return &Table{cases: map[caseKey]*Case{}, listens: map[traceload.FrameID]bool{}, givers: map[traceload.FrameID][]Giver{}}
+		return &Table{cases: map[caseKey]*Case{}, kinds: kinds{number: map[kind]int32{}}, givers: map[traceload.FrameID][]Giver{}}
 	},
 }
 
@@ -94,25 +95,25 @@ type Table struct {
 
 	how     wakes.Table
 	cases   map[caseKey]*Case
-	slots   []occupant
+	kinds   kinds
+	alive   dense.Goroutines[occupant]
+	watched int // of those alive
 	open    []*order
-	listens map[traceload.FrameID]bool // lines where an order has ended a wait
+	listens dense.ByID[traceload.FrameID, bool] // lines where an order has ended a wait
 	givers  map[traceload.FrameID][]Giver
-	senders []senders // by the line that receives
+	senders dense.ByID[traceload.FrameID, senders] // by the line that receives
 	events  int64
 	scanned int64
 	free    []*watch
 }
 
 type caseKey struct {
-	how     How
-	site    traceload.FrameID
-	created traceload.FrameID
-	entry   traceload.FuncID
+	how  How
+	site traceload.FrameID
+	kind int32
 }
 
 type occupant struct {
-	id     traceload.GoID
 	family family
 	watch  *watch
 }
@@ -151,64 +152,59 @@ func (t *Table) Observe(p *traceload.Program, ev *traceload.Event) {
 	g := ev.G
 	switch ev.Kind {
 	case traceload.KindStatus, traceload.KindCreate:
-		t.appear(p, g)
+		t.alive.Enter(g).family = t.kinds.familyOf(p, g)
 		return
 	case traceload.KindUnblock:
 		if !g.System && g.Wait != traceload.WaitRuntime {
 			t.unblock(p, ev)
 		}
 	}
-	o := t.occupant(g)
-	if o == nil {
-		return
-	}
-	if w := o.watch; w != nil {
-		if !w.told {
-			w.trail.Observe(p, ev)
-		}
-		switch {
-		case ev.Kind == traceload.KindEnd:
-			t.end(p, g, o)
-		case ev.Kind == traceload.KindBlock && !w.told && t.listening(p, ev.Stack):
-			t.acquit(o)
-		}
+	if t.watchOf(g) != nil {
+		t.follow(p, ev, t.alive.Of(g))
 	}
 	if ev.Kind == traceload.KindEnd {
-		*o = occupant{id: traceload.NoGoroutine}
+		t.alive.Leave(g)
 	}
 }
 
-func (t *Table) appear(p *traceload.Program, g *traceload.Goroutine) {
-	for len(t.slots) <= int(g.Slot) {
-		t.slots = append(t.slots, occupant{id: traceload.NoGoroutine})
+// follow takes an event of a goroutine that is watched.
+func (t *Table) follow(p *traceload.Program, ev *traceload.Event, o *occupant) {
+	w := o.watch
+	if !w.told {
+		w.trail.Observe(p, ev)
 	}
-	o := &t.slots[g.Slot]
-	if o.id != g.ID {
-		*o = occupant{id: g.ID}
+	switch {
+	case ev.Kind == traceload.KindEnd:
+		t.end(p, ev.G, o)
+	case ev.Kind == traceload.KindBlock && !w.told && t.listening(p, ev.Stack):
+		t.acquit(o)
 	}
-	o.family = familyOf(p, g)
 }
 
-func (t *Table) occupant(g *traceload.Goroutine) *occupant {
-	if g == nil || int(g.Slot) >= len(t.slots) || t.slots[g.Slot].id != g.ID {
+// watchOf returns what follows g, nil if nothing does.
+func (t *Table) watchOf(g *traceload.Goroutine) *watch {
+	if t.watched == 0 {
 		return nil
 	}
-	return &t.slots[g.Slot]
+	if o := t.alive.Of(g); o != nil {
+		return o.watch
+	}
+	return nil
 }
 
 func (t *Table) listening(p *traceload.Program, stack traceload.StackID) bool {
 	f := p.SiteID(stack)
-	return f != 0 && t.listens[f]
+	return f != 0 && t.listens.Get(f)
 }
 
 func (t *Table) unblock(p *traceload.Program, ev *traceload.Event) {
-	o := t.occupant(ev.G)
+	o := t.alive.Of(ev.G)
 	if o == nil || ev.Waker != traceload.WakerGoroutine && ev.Waker != traceload.WakerDeadline {
 		return
 	}
 	how := t.how.Of(p, ev.ByStack)
-	if by := t.occupant(ev.By); by != nil && by.watch != nil && !by.watch.told {
-		by.watch.at.awaited(p, ev)
+	if by := t.watchOf(ev.By); by != nil && !by.told {
+		by.at.awaited(p, ev)
 	}
 	switch {
 	case ev.Waker == traceload.WakerDeadline:
@@ -229,9 +225,9 @@ func (t *Table) unblock(p *traceload.Program, ev *traceload.Event) {
 			o.watch.trail.Fed++
 		}
 	case how == wakes.Send, how == wakes.Receive: // of what it sends: it had to wait for the receiver
-		t.noteSender(p, o.id, ev.Stack, ev.ByStack)
-		if by := t.occupant(ev.By); by != nil && by.watch != nil {
-			by.watch.trail.Fed++
+		t.noteSender(p, ev.G.ID, ev.Stack, ev.ByStack)
+		if by := t.watchOf(ev.By); by != nil {
+			by.trail.Fed++
 		}
 	}
 }
@@ -239,17 +235,17 @@ func (t *Table) unblock(p *traceload.Program, ev *traceload.Event) {
 // told notes that a goroutine was woken by an order.
 func (t *Table) told(p *traceload.Program, ev *traceload.Event, o *occupant, how How) {
 	if f := p.SiteID(ev.Stack); f != 0 {
-		t.listens[f] = true
+		*t.listens.At(f) = true
 		t.credit(p, f, ev.ByStack)
 	}
 	if w := o.watch; w != nil && !w.told {
 		t.acquit(o)
 	}
-	if o.family.entry == 0 {
+	if t.kinds.list[o.family.kind].entry == 0 {
 		return
 	}
 	ord := t.ongoing(p, ev, how)
-	ord.told = append(ord.told, told{o.id, o.family, ev.G.Born, ev.Stack})
+	ord.told = append(ord.told, told{ev.G.ID, o.family, ev.G.Born, ev.Stack})
 }
 
 // ongoing returns the order that the waker is giving.
@@ -305,7 +301,7 @@ func (t *Table) evaluate(p *traceload.Program, ord *order) {
 			}
 			in.Told++
 			in.ToldID, in.ToldAt = r.id, r.stack
-			switch o := t.occupant(p.Goroutine(r.id)); {
+			switch o := t.alive.Of(p.Goroutine(r.id)); {
 			case o == nil:
 				in.Stopped++
 			case o.watch == nil:
@@ -327,10 +323,10 @@ func seen(list []told, f family) bool {
 }
 
 func (t *Table) caseOf(ord *order, fam family) *Case {
-	key := caseKey{ord.how, ord.site, fam.created, fam.entry}
+	key := caseKey{ord.how, ord.site, fam.kind}
 	c, ok := t.cases[key]
 	if !ok {
-		c = &Case{How: ord.how, Site: ord.site, Stack: ord.stack, Created: fam.created}
+		c = &Case{How: ord.how, Site: ord.site, Stack: ord.stack, Created: t.kinds.list[fam.kind].created}
 		t.cases[key] = c
 		t.Cases = append(t.Cases, c)
 	}
@@ -344,7 +340,7 @@ const bornBeside = 10 * time.Millisecond
 func (t *Table) instance(p *traceload.Program, ord *order, fam family) *Instance {
 	in := &Instance{At: ord.at, By: ord.by, AwaitedBy: traceload.NoGoroutine, creator: fam.creator, ByCreator: ord.by == fam.creator && fam.creator != traceload.NoGoroutine}
 	for g := range p.Live {
-		o := t.occupant(g)
+		o := t.alive.Of(g)
 		if o == nil || o.family != fam || g.BornKnown && g.Born > ord.at || isTold(ord, g.ID) {
 			continue
 		}
@@ -389,6 +385,7 @@ func isTold(ord *order, id traceload.GoID) bool {
 }
 
 func (t *Table) newWatch(in *Instance) *watch {
+	t.watched++
 	if n := len(t.free); n > 0 {
 		w := t.free[n-1]
 		t.free = t.free[:n-1]
@@ -399,6 +396,7 @@ func (t *Table) newWatch(in *Instance) *watch {
 }
 
 func (t *Table) release(o *occupant) {
+	t.watched--
 	t.free = append(t.free, o.watch)
 	o.watch = nil
 }
@@ -409,7 +407,7 @@ func (t *Table) drop(p *traceload.Program, in *Instance) {
 		return
 	}
 	for g := range p.Live {
-		if o := t.occupant(g); o != nil && o.watch != nil && o.watch.at == in {
+		if o := t.alive.Of(g); o != nil && o.watch != nil && o.watch.at == in {
 			t.release(o)
 		}
 	}
@@ -465,7 +463,7 @@ func (t *Table) Finish(p *traceload.Program) {
 	}
 	t.open = nil
 	for g := range p.Live {
-		o := t.occupant(g)
+		o := t.alive.Of(g)
 		if o == nil || o.watch == nil {
 			continue
 		}

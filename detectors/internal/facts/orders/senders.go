@@ -20,14 +20,12 @@ type senders struct {
 // noteSender remembers that a goroutine, standing at a stack, sent to one that
 // received at another.
 func (t *Table) noteSender(p *traceload.Program, sender traceload.GoID, at, receives traceload.StackID) {
-	line := p.SiteID(receives)
-	for len(t.senders) <= int(line) {
-		t.senders = append(t.senders, senders{})
-	}
-	s := &t.senders[line]
-	if fn := userFunc(p, at); int(s.nf) < len(s.funcs) && !slices.Contains(s.funcs[:s.nf], fn) {
-		s.funcs[s.nf] = fn
-		s.nf++
+	s := t.senders.At(p.SiteID(receives))
+	if int(s.nf) < len(s.funcs) {
+		if fn := userFunc(p, at); !slices.Contains(s.funcs[:s.nf], fn) {
+			s.funcs[s.nf] = fn
+			s.nf++
+		}
 	}
 	if int(s.n) < len(s.ids) && !slices.Contains(s.ids[:s.n], sender) {
 		s.ids[s.n] = sender
@@ -39,11 +37,7 @@ func (t *Table) noteSender(p *traceload.Program, sender traceload.GoID, at, rece
 // it stands in, also sends to those who wait there: then the close says that
 // nothing more comes.
 func (t *Table) sends(p *traceload.Program, ev *traceload.Event) bool {
-	line := p.SiteID(ev.Stack)
-	if int(line) >= len(t.senders) {
-		return false
-	}
-	s := &t.senders[line]
+	s := t.senders.At(p.SiteID(ev.Stack))
 	if slices.Contains(s.ids[:s.n], ev.By.ID) {
 		return true
 	}
