@@ -85,7 +85,7 @@ type Table struct {
 	// lost counts, by entry function, ended goroutines whose birth the trace
 	// does not show; 0 is for those whose entry it does not tell either.
 	lost    dense.ByID[traceload.FuncID, int]
-	network dense.ByID[traceload.StackID, answer] // see Network
+	network dense.Answers // see Network
 }
 
 // child is a goroutine that is alive; site is nil if its birth was not seen.

@@ -113,26 +113,10 @@ func online(g *traceload.Goroutine) bool {
 	return g != nil && g.State == traceload.StateWaiting && g.Wait == traceload.WaitNetwork
 }
 
-// answer is a yes or no that may not have been asked for yet.
-type answer uint8
-
-const (
-	unasked answer = iota
-	no
-	yes
-)
-
 // Network tells whether a stack waits for a peer over the network, if only by
 // way of a goroutine of the standard library: a request for its answer.
 func (t *Table) Network(p *traceload.Program, stack traceload.StackID) bool {
-	known := t.network.At(stack)
-	if *known == unasked {
-		*known = no
-		if network(p, stack) {
-			*known = yes
-		}
-	}
-	return *known == yes
+	return t.network.Of(p, stack, network)
 }
 
 func network(p *traceload.Program, stack traceload.StackID) bool {
