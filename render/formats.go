@@ -42,6 +42,8 @@ type Format struct {
 	Needs detectors.Parts
 	// Carries tells that it hands on the parts that it is given, for others to draw.
 	Carries bool
+	// Binary tells that it is nothing for a terminal.
+	Binary bool
 	// Human tells that people read it as it is, warnings included.
 	Human bool
 	// Summary writes what belongs into the summary of a CI job, if the service
@@ -60,6 +62,8 @@ func Formats() []Format {
 		{Name: "github", Doc: "annotations and job summary of GitHub Actions", Write: GitHub, Summary: Markdown},
 		{Name: "gitlab", Doc: "GitLab's Code Quality", Write: GitLab},
 		{Name: "junit", Doc: "JUnit XML, a case for each detector", Write: JUnit},
+		{Name: "pprof", Doc: "where time was lost, for go tool pprof", Write: Pprof, Needs: detectors.Losses, Binary: true},
+		{Name: "perfetto", Doc: "the goroutines of the findings over time, for ui.perfetto.dev", Write: Perfetto, Needs: detectors.Scenes | detectors.Activities, Binary: true},
 	}
 }
 

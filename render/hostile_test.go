@@ -60,6 +60,8 @@ var checks = map[string]func(t *testing.T, out string){
 	"github":   checkGitHub,
 	"gitlab":   checkGitLab,
 	"junit":    checkJUnit,
+	"pprof":    checkPprof,
+	"perfetto": checkPerfetto,
 }
 
 // Whatever stands in a trace, every format stays what it is.

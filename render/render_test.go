@@ -34,11 +34,15 @@ func readReport(t *testing.T, name string) *detectors.Report {
 	return r
 }
 
+// write returns what a format writes, of a binary one what a decoder says of it.
 func write(t *testing.T, f Format, r *detectors.Report, opt Options) string {
 	t.Helper()
 	var b bytes.Buffer
 	if err := f.Write(&b, r, opt); err != nil {
 		t.Fatalf("%s: %v", f.Name, err)
+	}
+	if f.Binary {
+		return decoders[f.Name](t, b.Bytes())
 	}
 	return b.String()
 }

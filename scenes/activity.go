@@ -37,25 +37,13 @@ func newActivity(length time.Duration) *activity {
 	return &activity{step: max(1, (traceload.Time(length)+parts-1)/parts)}
 }
 
-func (a *activity) observe(_ *traceload.Program, ev *traceload.Event) {
-	if ev.Lived > 0 && ev.From != traceload.StateUnknown && ev.From != traceload.StateEnded {
-		a.add(ev.From, ev.Reason, ev.Time-traceload.Time(ev.Lived), ev.Time)
-	}
-}
-
-// alive adds what a goroutine still does at the end of the trace.
-func (a *activity) alive(p *traceload.Program, g *traceload.Goroutine) {
-	if g.Since < p.Now {
-		a.add(g.State, g.Reason, g.Since, p.Now)
-	}
-}
-
 // add adds a stay in a state.
-func (a *activity) add(state traceload.State, reason traceload.StringID, from, to traceload.Time) {
-	if state != traceload.StateWaiting {
-		reason = 0
+func (a *activity) add(st stay) {
+	from, to := st.from, st.to
+	if from >= to {
+		return
 	}
-	k := a.kind(state, reason)
+	k := a.kind(st.state, st.reason)
 	k.time += to.Sub(from)
 	first, last := from/a.step, to/a.step
 	if last >= parts { // the very end of the trace

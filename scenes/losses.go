@@ -16,8 +16,7 @@ const maxLosses = 2000
 
 // losses adds up the time that goroutines did not run.
 type losses struct {
-	table   map[loss]*lost
-	stopped []traceload.StackID // by slot: where a goroutine stopped that could have gone on, 0 otherwise
+	table map[loss]*lost
 }
 
 type loss struct {
@@ -32,42 +31,17 @@ type lost struct {
 
 func newLosses() *losses { return &losses{table: map[loss]*lost{}} }
 
-func (l *losses) observe(_ *traceload.Program, ev *traceload.Event) {
-	if ev.Kind != traceload.KindStatus {
-		l.add(ev.From, ev.Reason, l.where(ev.G), ev.Lived)
-	}
-	at := slotted(&l.stopped, ev.G.Slot)
-	*at = 0
-	if ev.Kind == traceload.KindStop {
-		*at = ev.Stack
-	}
-}
-
-// where is the stack at which a goroutine does not run.
-func (l *losses) where(g *traceload.Goroutine) traceload.StackID {
-	return cmp.Or(*slotted(&l.stopped, g.Slot), g.Stack, g.Entry)
-}
-
-// alive adds what is lost at the end of the trace.
-func (l *losses) alive(p *traceload.Program, g *traceload.Goroutine) {
-	l.add(g.State, g.Reason, l.where(g), p.InState(g))
-}
-
-func (l *losses) add(state traceload.State, reason traceload.StringID, stack traceload.StackID, d time.Duration) {
-	switch state {
-	case traceload.StateWaiting:
-	case traceload.StateRunnable, traceload.StateSyscall:
-		reason = 0
-	default:
+func (l *losses) add(st stay) {
+	if st.state != traceload.StateWaiting && st.state != traceload.StateRunnable && st.state != traceload.StateSyscall {
 		return
 	}
-	key := loss{doing: doing{state: state, reason: reason}, where: stack}
+	key := loss{doing: st.doing, where: st.where}
 	e := l.table[key]
 	if e == nil {
 		e = &lost{}
 		l.table[key] = e
 	}
-	e.time += d
+	e.time += st.to.Sub(st.from)
 	e.count++
 }
 

@@ -37,12 +37,12 @@ func Draw(r *detectors.Report, trace int, parts detectors.Parts, open func() (*t
 		return err
 	}
 	defer func() { _ = in.Close() }() // it was only read from
-	d := drawing{stage: newStage(shown, t.Duration), curves: newCurves(shown, t.Duration)}
+	d := drawing{stage: newStage(shown, t.Duration), curves: newCurves(shown, t.Duration), stays: stays{held: map[traceload.GoID][]stay{}}}
 	if parts&detectors.Activities != 0 {
-		d.activity = newActivity(t.Duration)
+		d.stays.activity = newActivity(t.Duration)
 	}
 	if parts&detectors.Losses != 0 {
-		d.losses = newLosses()
+		d.stays.losses = newLosses()
 	}
 	p, info, err := traceload.Walk(in, d.observe, progress)
 	if err != nil {
@@ -51,54 +51,36 @@ func Draw(r *detectors.Report, trace int, parts detectors.Parts, open func() (*t
 	if info.Duration != t.Duration || info.Events != t.Events {
 		return errors.New("it has changed since it was read first")
 	}
-	d.finish(p)
+	d.stage.finish(p)
+	d.curves.finish(p.Now)
+	d.stays.finish(p)
 	d.stage.give(p)
 	d.curves.give()
-	if d.activity != nil {
-		t.Activity = d.activity.result(p)
+	if a := d.stays.activity; a != nil {
+		t.Activity = a.result(p)
 	}
-	if d.losses != nil {
-		t.Lost = d.losses.result(p)
+	if l := d.stays.losses; l != nil {
+		t.Lost = l.result(p)
 	}
 	return nil
 }
 
 // drawing hands each event to all that look at it.
 type drawing struct {
-	stage    *stage
-	curves   *curves
-	activity *activity // nil if not asked for
-	losses   *losses   // nil if not asked for
+	stage  *stage
+	curves *curves
+	stays  stays
 }
 
 func (d *drawing) observe(p *traceload.Program, ev *traceload.Event) {
-	if ev.Kind > traceload.KindEnd || ev.G.System {
+	if ev.Kind > traceload.KindEnd {
 		return
 	}
-	d.stage.observe(p, ev)
-	d.curves.observe(p, ev)
-	if d.activity != nil {
-		d.activity.observe(p, ev)
+	d.stays.observe(p, ev)
+	if !ev.G.System {
+		d.stage.observe(p, ev)
+		d.curves.observe(p, ev)
 	}
-	if d.losses != nil {
-		d.losses.observe(p, ev)
-	}
-}
-
-func (d *drawing) finish(p *traceload.Program) {
-	for g := range p.Live {
-		if g.System {
-			continue
-		}
-		if d.activity != nil {
-			d.activity.alive(p, g)
-		}
-		if d.losses != nil {
-			d.losses.alive(p, g)
-		}
-	}
-	d.stage.finish(p)
-	d.curves.finish(p.Now)
 }
 
 // slotted returns the entry of a table by slot, which grows as needed.

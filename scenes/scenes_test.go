@@ -151,8 +151,11 @@ func checkScene(t *testing.T, name string, f *detectors.Finding, length time.Dur
 func checkActivity(t *testing.T, a *detectors.Activity, path string) {
 	t.Helper()
 	var want time.Duration
-	p, _, err := traceload.Walk(open(t, path), func(_ *traceload.Program, ev *traceload.Event) {
-		if ev.Kind == traceload.KindEnd && !ev.G.System {
+	var program *traceload.Program
+	system := func(g *traceload.Goroutine) bool { return g.System || program.Stack(g.Entry).System }
+	p, _, err := traceload.Walk(open(t, path), func(p *traceload.Program, ev *traceload.Event) {
+		program = p
+		if ev.Kind == traceload.KindEnd && !system(ev.G) {
 			want += ev.Time.Sub(ev.G.Born)
 		}
 	}, nil)
@@ -160,7 +163,7 @@ func checkActivity(t *testing.T, a *detectors.Activity, path string) {
 		t.Fatal(err)
 	}
 	for g := range p.Live {
-		if !g.System {
+		if !system(g) {
 			want += p.Now.Sub(g.Born)
 		}
 	}

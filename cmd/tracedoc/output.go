@@ -99,6 +99,9 @@ func (t *tool) outputsFor(list requests) ([]*output, error) {
 		}
 		where := "standard output"
 		if o.shown() {
+			if _, ok := terminal(t.stdout); ok && format.Binary {
+				return nil, fmt.Errorf("the format %s is binary, and standard output is a terminal: give it a file with --output", format.Name)
+			}
 			o.options = t.screen()
 		} else {
 			where = filepath.Clean(o.path)
