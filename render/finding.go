@@ -163,31 +163,37 @@ func (p *page) groups(f *detectors.Finding) {
 		g := &f.Groups[i]
 		frames, operation := trim(g.Stack, f.Site)
 		p.heading(capital(cmp.Or(string(g.Role), "goroutines")))
-		text := count(int64(g.Count), "goroutine")
-		if ids := goroutineIDs(g); ids != "" {
-			text += " (" + ids + ")"
-		}
-		if g.State != "" {
-			text += ", " + g.State
-		}
-		if g.Reason != "" {
-			text += " (" + g.Reason + ")"
-		}
-		if operation != "" {
-			text += " in " + operation
-		}
-		if g.Entry != "" {
-			text += "; started as " + shortFunc(g.Entry)
-			if g.CreatedBy.Func != "" {
-				text += " by " + shortFunc(g.CreatedBy.Func) + " at " + g.CreatedBy.Where()
-			}
-		} else if g.CreatedBy.Func != "" {
-			text += "; started by " + shortFunc(g.CreatedBy.Func) + " at " + g.CreatedBy.Where()
-		}
+		text := groupText(g, operation)
 		p.prose("    ", text)
 		p.stack(frames, f.Site)
 	}
 	p.more("  ", len(f.Groups)-maxGroups, "group")
+}
+
+// groupText says who they are; operation is the call into sync that they wait in.
+func groupText(g *detectors.Group, operation string) string {
+	text := count(int64(g.Count), "goroutine")
+	if ids := goroutineIDs(g); ids != "" {
+		text += " (" + ids + ")"
+	}
+	if g.State != "" {
+		text += ", " + g.State
+	}
+	if g.Reason != "" {
+		text += " (" + g.Reason + ")"
+	}
+	if operation != "" {
+		text += " in " + operation
+	}
+	if g.Entry != "" {
+		text += "; started as " + shortFunc(g.Entry)
+		if g.CreatedBy.Func != "" {
+			text += " by " + shortFunc(g.CreatedBy.Func) + " at " + g.CreatedBy.Where()
+		}
+	} else if g.CreatedBy.Func != "" {
+		text += "; started by " + shortFunc(g.CreatedBy.Func) + " at " + g.CreatedBy.Where()
+	}
+	return text
 }
 
 func goroutineIDs(g *detectors.Group) string {

@@ -57,6 +57,7 @@ func Formats() []Format {
 		{Name: "text", Doc: "for reading in a terminal", Write: Text, Human: true},
 		{Name: "json", Doc: "for programs: schema " + detectors.Schema, Write: JSON, Carries: true},
 		{Name: "jsonl", Doc: "a line of JSON for each trace and finding", Write: JSONL, Carries: true},
+		{Name: "html", Doc: "a page with pictures, in one file, for a browser", Write: HTML, Needs: detectors.Scenes | detectors.Activities},
 		{Name: "sarif", Doc: "SARIF 2.1.0, for code scanning", Write: SARIF},
 		{Name: "markdown", Doc: "a comment on a pull request", Write: Markdown},
 		{Name: "github", Doc: "annotations and job summary of GitHub Actions", Write: GitHub, Summary: Markdown},

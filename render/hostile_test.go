@@ -55,6 +55,7 @@ var checks = map[string]func(t *testing.T, out string){
 	"text":     checkLog,
 	"json":     func(t *testing.T, out string) { decodeJSON(t, out) },
 	"jsonl":    checkJSONL,
+	"html":     checkHTML,
 	"sarif":    checkSARIF,
 	"markdown": checkMarkdown,
 	"github":   checkGitHub,

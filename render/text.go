@@ -45,8 +45,8 @@ func Text(w io.Writer, r *detectors.Report, opt Options) error {
 	return err
 }
 
-// trace writes what a trace is, and what went wrong with reading it.
-func (p *page) trace(t *detectors.Trace) {
+// traceFacts says what a trace is, in a few words each.
+func traceFacts(t *detectors.Trace) []string {
 	facts := []string{
 		cmp.Or(t.Format, "unknown format"), detectors.Duration(t.Duration), count(t.Events, "event"), count(t.Goroutines, "goroutine"), bytesText(t.Bytes),
 	}
@@ -56,6 +56,23 @@ func (p *page) trace(t *detectors.Trace) {
 	if t.Complete {
 		facts = append(facts, "complete")
 	}
+	return facts
+}
+
+// incompleteText says what became of a trace that breaks off; "" for one that does not.
+func incompleteText(t *detectors.Trace) string {
+	switch {
+	case t.Complete:
+		return ""
+	case t.UnreadBytes > 0:
+		return fmt.Sprintf("%s of %s could not be used; the rest was judged", bytesText(t.UnreadBytes), bytesText(t.Bytes))
+	}
+	return "only what could be read was judged"
+}
+
+// trace writes what a trace is, and what went wrong with reading it.
+func (p *page) trace(t *detectors.Trace) {
+	facts := traceFacts(t)
 	source := fitPath(t.Source, p.width-2)
 	text := source + ": " + strings.Join(facts, ", ")
 	for i, line := range wrap(text, p.width-2) {
@@ -66,11 +83,7 @@ func (p *page) trace(t *detectors.Trace) {
 		}
 		p.line(line)
 	}
-	if !t.Complete {
-		text := "only what could be read was judged"
-		if t.UnreadBytes > 0 {
-			text = fmt.Sprintf("%s of %s could not be used; the rest was judged", bytesText(t.UnreadBytes), bytesText(t.Bytes))
-		}
+	if text := incompleteText(t); text != "" {
 		p.painted(yellow, "  incomplete: ", text)
 	}
 	for _, w := range t.Warnings {
@@ -256,6 +269,21 @@ func (p *page) table(head []string, rows [][]string) error {
 	return nil
 }
 
+// restingText counts what was looked at and found healthy.
+func restingText(idle *detectors.Idle) string {
+	counted := 0
+	for _, s := range idle.Sites {
+		counted += s.Goroutines
+	}
+	text := "Left in peace: " + count(int64(idle.Goroutines), "idle goroutine")
+	if n := len(idle.Sites); n > 0 && counted >= idle.Goroutines {
+		text += " at " + count(int64(n), "site")
+	} else if n > 0 {
+		text += fmt.Sprintf(" at more than %s", count(int64(n), "site"))
+	}
+	return text
+}
+
 // leftInPeace says what was looked at and found healthy.
 func (p *page) leftInPeace(traces []detectors.Trace) {
 	for i := range traces {
@@ -263,16 +291,7 @@ func (p *page) leftInPeace(traces []detectors.Trace) {
 		if idle.Goroutines == 0 {
 			continue
 		}
-		counted := 0
-		for _, s := range idle.Sites {
-			counted += s.Goroutines
-		}
-		text := "Left in peace: " + count(int64(idle.Goroutines), "idle goroutine")
-		if n := len(idle.Sites); n > 0 && counted >= idle.Goroutines {
-			text += " at " + count(int64(n), "site")
-		} else if n > 0 {
-			text += fmt.Sprintf(" at more than %s", count(int64(n), "site"))
-		}
+		text := restingText(idle)
 		if len(traces) > 1 {
 			text += " (" + fitPath(traces[i].Source, p.width-2) + ")"
 		}
@@ -304,20 +323,33 @@ func restingPlace(f detectors.Frame, width int) string {
 	return fit(where, width)
 }
 
+// blind is something that some traces cannot show.
+type blind struct {
+	text    string
+	sources []string // of these traces
+}
+
+// blindness collects what traces cannot show; what several cannot is there once.
+func blindness(traces []detectors.Trace) []*blind {
+	var list []*blind
+	known := map[string]*blind{}
+	for i := range traces {
+		for _, text := range traces[i].CannotShow {
+			if known[text] == nil {
+				known[text] = &blind{text: text}
+				list = append(list, known[text])
+			}
+			known[text].sources = append(known[text].sources, traces[i].Source)
+		}
+	}
+	return list
+}
+
 // cannotShow says what no conclusion may be drawn about. What holds for all
 // traces is said once.
 func (p *page) cannotShow(traces []detectors.Trace) {
-	var order []string
-	sources := map[string][]string{}
-	for i := range traces {
-		for _, text := range traces[i].CannotShow {
-			if sources[text] == nil {
-				order = append(order, text)
-			}
-			sources[text] = append(sources[text], traces[i].Source)
-		}
-	}
-	if len(order) == 0 {
+	list := blindness(traces)
+	if len(list) == 0 {
 		return
 	}
 	p.line()
@@ -326,9 +358,10 @@ func (p *page) cannotShow(traces []detectors.Trace) {
 	} else {
 		p.line(p.paint(bold, "What this trace cannot show"))
 	}
-	for _, text := range order {
-		if n := len(sources[text]); n < len(traces) {
-			text += " (" + strings.Join(sources[text], ", ") + ")"
+	for _, b := range list {
+		text := b.text
+		if len(b.sources) < len(traces) {
+			text += " (" + strings.Join(b.sources, ", ") + ")"
 		}
 		p.prose("  - ", text)
 	}
