@@ -100,8 +100,9 @@ type hog struct {
 
 func (o *observer) hog(p *traceload.Program, g *traceload.Goroutine, r *runner) {
 	key := hogKey{crew: r.crew}
-	if r.outer != 0 {
-		key.fn = p.Frame(r.outer).FuncID
+	t := o.traitsOf(r)
+	if t.outer != 0 {
+		key.fn = p.Frame(t.outer).FuncID
 	}
 	h := o.hogs[key]
 	if h == nil {
@@ -118,13 +119,13 @@ func (o *observer) hog(p *traceload.Program, g *traceload.Goroutine, r *runner) 
 	if r.burst > h.longest {
 		h.longest, h.id = r.burst, g.ID
 	}
-	if r.outer != 0 {
-		h.outer, h.stack = r.outer, r.stack
+	if t.outer != 0 {
+		h.outer, h.stack = t.outer, t.stack
 	}
 	h.created, h.entry = g.CreatedAt, g.Entry
-	h.testing = h.testing || p.Stack(r.stack).Testing || p.Stack(g.Entry).Testing || p.Stack(g.CreatedAt).Testing
-	h.samples += r.samples
-	for _, f := range r.leaf[:min(r.samples, len(r.leaf))] {
+	h.testing = h.testing || p.Stack(t.stack).Testing || p.Stack(g.Entry).Testing || p.Stack(g.CreatedAt).Testing
+	h.samples += t.samples
+	for _, f := range t.leaf[:min(t.samples, len(t.leaf))] {
 		h.leaves[f]++
 	}
 }

@@ -69,6 +69,9 @@ func (o *observer) starvation(p *traceload.Program) *starvation {
 	length := max(time.Duration(p.Now).Seconds(), 1e-6)
 	s.rest = max(0, (o.busy.Seconds()-cpu)/(length*float64(s.procs)))
 	for _, c := range o.crews {
+		if c == nil {
+			continue
+		}
 		v := &c.starved
 		switch {
 		case c.keeps:
@@ -82,7 +85,7 @@ func (o *observer) starvation(p *traceload.Program) *starvation {
 		}
 	}
 	slices.SortFunc(s.victims, func(a, b *crew) int {
-		return cmp.Or(cmp.Compare(b.starved.wait, a.starved.wait), cmp.Compare(a.key.entry, b.key.entry), cmp.Compare(a.key.created, b.key.created))
+		return cmp.Or(cmp.Compare(b.starved.wait, a.starved.wait), cmp.Compare(a.key.Entry, b.key.Entry), cmp.Compare(a.key.Created, b.key.Created))
 	})
 	s.lost = time.Duration(float64(s.sum.wait) * min(1, s.share) * s.busy)
 	if len(s.hogs) == 0 || s.sum.count < starvedAtLeast || s.lost < lostAtLeast || s.share < hogsShare || s.busy < busyShare {
@@ -99,10 +102,18 @@ func (o *observer) worksFor(c *crew, hogs []*hog) bool {
 	n := 0
 	for i, h := range hogs {
 		if !slices.ContainsFunc(hogs[:i], func(g *hog) bool { return g.key.crew == h.key.crew }) {
-			n += o.exchanges[[2]*crew{c, h.key.crew}] + o.exchanges[[2]*crew{h.key.crew, c}]
+			n += o.exchanged(c, h.key.crew) + o.exchanged(h.key.crew, c)
 		}
 	}
 	return n >= 3 && float64(n) >= colleagues*float64(c.bursts)
+}
+
+// exchanged is how often goroutines of the one crew woke or started some of the other.
+func (o *observer) exchanged(from, to *crew) int {
+	if n := o.exchanges.Find(uint32(from.job), uint32(to.job)); n != nil {
+		return *n
+	}
+	return 0
 }
 
 func (o *observer) weigh(s *starvation) {

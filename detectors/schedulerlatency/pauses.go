@@ -75,8 +75,8 @@ func (o *observer) rangeBegin(p *traceload.Program, ev *traceload.Event) {
 	case strings.HasPrefix(name, "stop-the-world"):
 		o.pauses.begin(o, p, ev, name)
 	case name == "GC mark assist" && ev.G != nil && int(ev.G.Slot) < len(o.slots):
-		if r := &o.slots[ev.G.Slot]; r.assist.site == 0 {
-			r.assist.begin(p, ev)
+		if t := o.traitsOf(&o.slots[ev.G.Slot]); t.assist.site == 0 {
+			t.assist.begin(p, ev)
 		}
 	case name == "GC concurrent mark phase":
 		o.assists.markBegins(p)
@@ -89,9 +89,9 @@ func (o *observer) rangeEnd(p *traceload.Program, ev *traceload.Event) {
 	case strings.HasPrefix(name, "stop-the-world"):
 		o.pauses.end(o, p)
 	case name == "GC mark assist" && ev.G != nil && int(ev.G.Slot) < len(o.slots):
-		if r := &o.slots[ev.G.Slot]; r.assist.site != 0 {
-			r.assist.pause(p.Now)
-			o.assists.book(p, ev.G, &r.assist)
+		if t := o.slots[ev.G.Slot].traits; t != nil && t.assist.site != 0 {
+			t.assist.pause(p.Now)
+			o.assists.book(p, ev.G, &t.assist)
 		}
 	case name == "GC concurrent mark phase":
 		o.assists.markEnds(p)

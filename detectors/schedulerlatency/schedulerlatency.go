@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/tracedoc/tracedoc/detectors"
+	"github.com/tracedoc/tracedoc/detectors/internal/dense"
+	"github.com/tracedoc/tracedoc/detectors/internal/facts/jobs"
 	"github.com/tracedoc/tracedoc/traceload"
 )
 
@@ -26,7 +28,7 @@ var Detector = &detectors.Detector{
 		traceload.KindRangeBegin, traceload.KindRangeEnd, traceload.KindMetric, traceload.KindSample),
 	New: func(p *detectors.Pass) detectors.Observer {
 		return &observer{
-			pass: p, crews: map[crewKey]*crew{}, exchanges: map[[2]*crew]int{}, hogs: map[hogKey]*hog{},
+			pass: p, hogs: map[hogKey]*hog{},
 			pauses: pauses{calls: map[callKey]*call{}}, assists: assists{sites: map[traceload.FrameID]*assistSite{}},
 		}
 	},
@@ -66,9 +68,12 @@ const (
 // since its last wait, over all slices.
 type observer struct {
 	pass      *detectors.Pass
-	slots     []runner
-	crews     map[crewKey]*crew
-	exchanges map[[2]*crew]int // how often a goroutine of the first woke or started one of the second
+	slots     []runner // by Goroutine.Slot
+	free      []*traits
+	jobs      jobs.Table
+	crews     []*crew          // by job; nil where it is not known what they run
+	exchanges dense.Pairs[int] // by job: how often a goroutine of the first woke or started one of the second
+	outermost dense.ByID[traceload.StackID, outer]
 	hogs      map[hogKey]*hog
 
 	clock    traceload.Time
@@ -94,35 +99,35 @@ type observer struct {
 	assists assists
 }
 
-// runner is one goroutine's part in it.
+// runner is one goroutine's part in it: what most events touch, in 64 bytes.
 type runner struct {
-	crew    *crew
-	fresh   bool
-	wait    time.Duration        // for a processor, before the burst
-	late    time.Duration        // of this, before it was found ready: an estimate
-	net     bool                 // the network ended the wait before the burst
-	burst   time.Duration        // running time since then
-	harm    int64                // starving, over the slices of the burst
-	hungry  int64                // starving, when the slice began
-	began   traceload.Time       // when the burst began
+	crew   *crew
+	traits *traits           // nil as long as there are none
+	wait   time.Duration     // for a processor, before the burst
+	burst  time.Duration     // running time since then
+	harm   int64             // starving, over the slices of the burst
+	hungry int64             // starving, when the slice began
+	began  traceload.Time    // when the burst began
+	timer  traceload.StackID // where a timer woke it the last time, if nothing else has since
+	fresh  bool
+	net    bool // the network ended the wait before the burst
+}
+
+// traits are what few goroutines have.
+type traits struct {
+	late    time.Duration        // of the wait for a processor, before it was found ready: an estimate
 	outer   traceload.FrameID    // the outermost frame of the user's code at the last slice's end
 	stack   traceload.StackID    // … and the whole stack
-	timer   traceload.StackID    // where a timer woke it the last time, if nothing else has since
 	samples int                  // CPU samples in this burst
 	leaf    [4]traceload.FrameID // what the latest of them hit
 	assist  assist
 }
 
-// crewKey tells goroutines with one job: by what they run, and who started them.
-type crewKey struct {
-	entry   traceload.FuncID
-	created traceload.FrameID
-}
-
 // crew is the goroutines of one job.
 type crew struct {
 	entry      traceload.FrameID
-	key        crewKey
+	job        jobs.ID
+	key        jobs.Key
 	keeps      bool // one of them has had a long burst
 	goroutines int
 	starved    victims
@@ -160,7 +165,7 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 		if ev.Kind == traceload.KindStatus && ev.From == traceload.StateUnknown && o.slots[g.Slot].crew != nil {
 			return // only its stack became known
 		}
-		o.slots[g.Slot] = runner{}
+		o.clear(&o.slots[g.Slot])
 		o.enter(ev, &o.slots[g.Slot])
 		if ev.Kind == traceload.KindCreate {
 			o.become(p, ev, &o.slots[g.Slot])
@@ -180,14 +185,19 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 		o.become(p, ev, r)
 	case traceload.KindStart:
 		if r.fresh {
-			r.fresh, r.wait = false, r.late+ev.Lived
+			r.fresh, r.wait = false, ev.Lived
 			o.fresh--
+			if t := r.traits; t != nil {
+				r.wait += t.late
+			}
 		}
-		r.late = 0
+		if t := r.traits; t != nil {
+			t.late = 0
+		}
 	case traceload.KindStop:
-		if s := p.Stack(ev.Stack); s != nil && !g.System {
-			r.stack = ev.Stack
-			r.outer = outermost(p, s)
+		if !g.System {
+			t := o.traitsOf(r)
+			t.stack, t.outer = ev.Stack, o.outermostOf(p, ev.Stack)
 		}
 	case traceload.KindBlock, traceload.KindEnd:
 		if ev.Wait != traceload.WaitRuntime || ev.Kind == traceload.KindEnd {
@@ -197,9 +207,30 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 			if r.fresh {
 				o.fresh--
 			}
-			*r = runner{}
+			o.clear(r)
 		}
 	}
+}
+
+// clear forgets a goroutine.
+func (o *observer) clear(r *runner) {
+	if r.traits != nil {
+		o.free = append(o.free, r.traits)
+	}
+	*r = runner{}
+}
+
+// traitsOf returns r's traits, from now on if it had none.
+func (o *observer) traitsOf(r *runner) *traits {
+	if r.traits == nil {
+		if n := len(o.free); n > 0 {
+			r.traits, o.free = o.free[n-1], o.free[:n-1]
+			*r.traits = traits{}
+		} else {
+			r.traits = new(traits)
+		}
+	}
+	return r.traits
 }
 
 // advance brings the sums up to the present.
@@ -223,7 +254,9 @@ func (o *observer) enter(ev *traceload.Event, r *runner) {
 	case traceload.StateRunning:
 		o.running++
 		r.hungry = o.starving
-		r.assist.resume(o.clock)
+		if r.traits != nil {
+			r.traits.assist.resume(o.clock)
+		}
 	case traceload.StateRunnable:
 		o.ready++
 	}
@@ -248,7 +281,9 @@ func (o *observer) slice(g *traceload.Goroutine, r *runner, d time.Duration) {
 	o.own += d
 	r.burst += d
 	r.harm += o.starving - r.hungry
-	r.assist.pause(o.clock)
+	if r.traits != nil {
+		r.traits.assist.pause(o.clock)
+	}
 	if d > overlong && o.starving-r.hungry > int64(d)/2 {
 		o.spilt += d
 	}
@@ -278,7 +313,7 @@ func (o *observer) become(p *traceload.Program, ev *traceload.Event, r *runner) 
 			by.crew = o.crewOf(p, ev.By)
 		}
 		if by.crew != nil && r.crew != nil && by.crew != r.crew && !ev.Wait.IsLock() {
-			o.exchanges[[2]*crew{by.crew, r.crew}]++
+			*o.exchanges.At(uint32(by.crew.job), uint32(r.crew.job))++
 		}
 		if by.crew != nil && (by.crew.keeps || by.burst+p.InState(ev.By) > longBurst) {
 			return // it waits for a processor to go on with what a hog gave it
@@ -314,11 +349,12 @@ func (o *observer) comeLate(p *traceload.Program, r *runner) {
 	if o.solid < solidFrom || p.Now.Sub(o.ended) > soon {
 		return
 	}
-	r.late = min(o.solid, pollEvery) / 2 // at some time within the stretch
-	o.starving += int64(r.late)
-	o.waiting += int64(r.late)
+	late := min(o.solid, pollEvery) / 2 // at some time within the stretch
+	o.traitsOf(r).late = late
+	o.starving += int64(late)
+	o.waiting += int64(late)
 	if s := o.stopped; s != nil && !s.System && s.State == traceload.StateRunnable && int(s.Slot) < len(o.slots) {
-		o.slots[s.Slot].harm += int64(r.late)
+		o.slots[s.Slot].harm += int64(late)
 	}
 }
 
@@ -345,7 +381,10 @@ func (o *observer) settle(p *traceload.Program, g *traceload.Goroutine, r *runne
 }
 
 func (r *runner) reset() {
-	r.burst, r.harm, r.wait, r.samples = 0, 0, 0, 0
+	r.burst, r.harm, r.wait = 0, 0, 0
+	if r.traits != nil {
+		r.traits.samples = 0
+	}
 }
 
 // crewOf returns the crew of g, nil as long as it is not known what g runs.
@@ -354,14 +393,31 @@ func (o *observer) crewOf(p *traceload.Program, g *traceload.Goroutine) *crew {
 	if entry == 0 {
 		return nil
 	}
-	key := crewKey{p.Frame(entry).FuncID, p.SiteID(g.CreatedAt)}
-	c := o.crews[key]
+	job := o.jobs.Of(p, g)
+	for len(o.crews) <= int(job) {
+		o.crews = append(o.crews, nil)
+	}
+	c := o.crews[job]
 	if c == nil {
-		c = &crew{key: key, entry: entry, last: traceload.NoGoroutine}
-		o.crews[key] = c
+		c = &crew{job: job, key: jobs.KeyOf(p, g), entry: entry, last: traceload.NoGoroutine}
+		o.crews[job] = c
 	}
 	c.goroutines++
 	return c
+}
+
+// outer is the outermost frame of a stack, once it has been looked for.
+type outer struct {
+	frame traceload.FrameID
+	known bool
+}
+
+func (o *observer) outermostOf(p *traceload.Program, stack traceload.StackID) traceload.FrameID {
+	at := o.outermost.At(stack)
+	if !at.known {
+		*at = outer{outermost(p, p.Stack(stack)), true}
+	}
+	return at.frame
 }
 
 // outermost returns the outermost frame of the user's code, 0 if there is none.
@@ -380,14 +436,14 @@ func (o *observer) sample(p *traceload.Program, ev *traceload.Event) {
 	if ev.G == nil || ev.G.System || int(ev.G.Slot) >= len(o.slots) {
 		return
 	}
-	r := &o.slots[ev.G.Slot]
+	t := o.traitsOf(&o.slots[ev.G.Slot])
 	if s := p.Stack(ev.Stack); len(s.Frames) > 0 {
-		r.leaf[r.samples%len(r.leaf)] = s.Frames[0]
-		if r.outer == 0 {
-			r.outer, r.stack = outermost(p, s), ev.Stack
+		t.leaf[t.samples%len(t.leaf)] = s.Frames[0]
+		if t.outer == 0 {
+			t.outer, t.stack = o.outermostOf(p, ev.Stack), ev.Stack
 		}
 	}
-	r.samples++
+	t.samples++
 }
 
 // Finish implements detectors.Observer.

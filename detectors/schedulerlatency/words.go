@@ -149,8 +149,8 @@ func (s *starvation) groups(p *traceload.Program) []detectors.Group {
 	for _, c := range s.victims[:min(3, len(s.victims))] {
 		g := detectors.Group{Role: detectors.Victim, Count: c.size(), State: traceload.StateRunnable.String(), Reason: p.String(c.reason),
 			Stack: detectors.StackOf(p, c.stack), Entry: p.Frame(c.entry).Func}
-		if c.key.created != 0 {
-			g.CreatedBy = detectors.FrameOf(p.Frame(c.key.created))
+		if c.key.Created != 0 {
+			g.CreatedBy = detectors.FrameOf(p.Frame(c.key.Created))
 		}
 		for _, id := range c.ids[:min(c.distinct, len(c.ids), g.Count)] {
 			g.Goroutines = append(g.Goroutines, int64(id))
