@@ -141,8 +141,9 @@ func (o *observer) tiedTo(p *traceload.Program, s *site) (frame traceload.FrameI
 		return 0, 0, 0
 	}
 	best := 0.0
-	for f, c := range o.classes {
-		if c >= len(s.hits) || f == 0 || c == maxClasses-1 {
+	for c := range min(len(o.acts), len(s.hits), maxClasses-1) {
+		f := o.acts[c].place
+		if f == 0 {
 			continue
 		}
 		l, r := float64(s.hits[c].last)/float64(s.occasions), float64(s.hits[c].other)/float64(s.inVain)

@@ -71,7 +71,7 @@ func (s scene) judge(t *testing.T) (v *verdict) {
 			at.runs.Add(or(s.look, time.Microsecond))
 		}
 		const place = traceload.FrameID(1) // any frame of the trace
-		o := &observer{pass: pass, classes: map[traceload.FrameID]int{place: 1}, acts: make([]act, 2)}
+		o := &observer{pass: pass, acts: []act{{}, {place: place}}}
 		v = o.judgePoll(p, at)
 	})
 	return v

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tracedoc/tracedoc/detectors"
+	"github.com/tracedoc/tracedoc/detectors/internal/dense"
 	"github.com/tracedoc/tracedoc/traceload"
 )
 
@@ -25,7 +26,7 @@ var Detector = &detectors.Detector{
 	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindBlock, traceload.KindUnblock,
 		traceload.KindStop, traceload.KindSyscallBegin, traceload.KindEnd, traceload.KindSample),
 	New: func(p *detectors.Pass) detectors.Observer {
-		return &observer{pass: p, byFrame: map[traceload.FrameID]*site{}, classes: map[traceload.FrameID]int{}, timers: map[traceload.StackID]*maker{}}
+		return &observer{pass: p, byFrame: map[traceload.FrameID]*site{}, timers: map[traceload.StackID]*maker{}}
 	},
 }
 
@@ -52,12 +53,13 @@ type observer struct {
 	sites   []*site // in order of appearance
 	byStack []*site // by StackID; nil: not looked up yet
 	slots   []turn  // by Goroutine.Slot
+	asking  dense.Answers
 
 	// What goroutines do, by where they came to block or by what ended: when
 	// it happened last, and in which kind of goroutine.
-	classes map[traceload.FrameID]int
-	byBlock []int16 // class + 1 by StackID
-	acts    []act
+	classes dense.ByID[traceload.FrameID, int16] // class + 1
+	byBlock dense.ByID[traceload.StackID, int16] // class + 1
+	acts    []act                                // by class
 
 	running time.Duration // of all goroutines
 	samples int
@@ -68,14 +70,16 @@ type observer struct {
 type act struct {
 	at    traceload.Time
 	entry traceload.FrameID
+	place traceload.FrameID // of the class
 }
 
 // site is a line where goroutines sleep, or wait in a select or a receive that
 // a timer ends.
 type site struct {
-	frame traceload.FrameID
-	stack traceload.StackID // the first seen there
-	wait  traceload.Wait
+	number uint32 // from 1, in order of appearance
+	frame  traceload.FrameID
+	stack  traceload.StackID // the first seen there
+	wait   traceload.Wait
 
 	wakes   int // by a timer
 	others  int // by anything else
@@ -119,19 +123,19 @@ type turn struct {
 	site    *site
 	began   traceload.Time // of its pause
 	slept   time.Duration
-	awake   bool // woken by a timer at site, and not back yet
-	acted   bool // … and has done something since
-	partial bool // … and its run was interrupted
-	row     int  // looks in vain one after the other
 	rowFrom traceload.Time
-	visited [4]*site // counted there
+	row     int32 // looks in vain one after the other
+	awake   bool  // woken by a timer at site, and not back yet
+	acted   bool  // … and has done something since
+	partial bool  // … and its run was interrupted
 
 	asked    bool              // it has asked another goroutine for something, in that it woke or started it
 	answered traceload.Time    // when that one was done with it
 	owes     traceload.GoID    // who asked this one
 	rest     traceload.FrameID // where it waited to be asked; 0 if it was started for it
 
-	next uint8
+	next    uint8
+	visited [4]uint32 // numbers of sites: counted there
 }
 
 // story is the first row of looks that found something in the end.
@@ -162,7 +166,7 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 		o.slots[g.Slot] = turn{}
 		if ev.Kind == traceload.KindCreate {
 			o.act(ev.By)
-			if asks(p, ev.ByStack) {
+			if o.asking.Of(p, ev.ByStack, asks) {
 				o.ask(ev.By, g, 0)
 			}
 		} else if g.State == traceload.StateWaiting {
@@ -221,7 +225,7 @@ func (o *observer) site(p *traceload.Program, stack traceload.StackID, wait trac
 	}
 	s := o.byFrame[frame]
 	if s == nil {
-		s = &site{frame: frame, stack: stack, wait: wait}
+		s = &site{number: uint32(len(o.sites) + 1), frame: frame, stack: stack, wait: wait}
 		o.byFrame[frame] = s
 		o.sites = append(o.sites, s)
 	}
@@ -260,8 +264,8 @@ func (o *observer) block(p *traceload.Program, ev *traceload.Event) {
 		return
 	}
 	s.begun++
-	if !slices.Contains(t.visited[:], s) {
-		t.visited[t.next%uint8(len(t.visited))] = s
+	if !slices.Contains(t.visited[:], s.number) {
+		t.visited[t.next%uint8(len(t.visited))] = s.number
 		t.next++
 		if s.goroutines < len(s.ids) {
 			s.ids[s.goroutines] = g.ID
@@ -280,7 +284,7 @@ func (o *observer) unblock(p *traceload.Program, ev *traceload.Event) {
 	if t == nil || ev.Wait.IsLock() {
 		return
 	}
-	if ev.Waker == traceload.WakerGoroutine && asks(p, ev.ByStack) {
+	if ev.Waker == traceload.WakerGoroutine && o.asking.Of(p, ev.ByStack, asks) {
 		if ev.Wait == traceload.WaitChanSend { // the one that took it is asked
 			o.ask(ev.G, ev.By, p.SiteID(ev.ByStack))
 		} else {
@@ -320,7 +324,10 @@ func (o *observer) ask(asker, asked *traceload.Goroutine, rest traceload.FrameID
 
 // answer notes that a goroutine is done with what it was asked for.
 func (o *observer) answer(p *traceload.Program, t *turn) {
-	if from := o.turn(p.Goroutine(t.owes)); t.owes != 0 && from != nil && from.asked {
+	if t.owes == 0 {
+		return
+	}
+	if from := o.turn(p.Goroutine(t.owes)); from != nil && from.asked {
 		from.answered = p.Now
 	}
 	t.owes = 0
@@ -361,7 +368,7 @@ func (o *observer) found(p *traceload.Program, g *traceload.Goroutine, t *turn, 
 	}
 	s.leaves++
 	s.lateLeaves += t.slept / 2
-	s.rowsTotal += row
+	s.rowsTotal += int(row)
 	if t.asked {
 		s.askedRows++
 		if t.answered > t.began {
@@ -370,10 +377,10 @@ func (o *observer) found(p *traceload.Program, g *traceload.Goroutine, t *turn, 
 		t.asked = false
 	}
 	if s.leaves == 1 {
-		s.rowMin = row
-		s.first = story{g.ID, t.rowFrom, p.Now, row + 1}
+		s.rowMin = int(row)
+		s.first = story{g.ID, t.rowFrom, p.Now, int(row) + 1}
 	}
-	s.rowMin, s.rowMax = min(s.rowMin, row), max(s.rowMax, row)
+	s.rowMin, s.rowMax = min(s.rowMin, int(row)), max(s.rowMax, int(row))
 	if s.occasions == 0 || p.Now.Sub(s.lastLeave) > t.slept {
 		s.occasions++
 		s.lastLeave = p.Now
@@ -383,15 +390,11 @@ func (o *observer) found(p *traceload.Program, g *traceload.Goroutine, t *turn, 
 
 // arrive notes that g came to block at a place.
 func (o *observer) arrive(p *traceload.Program, g *traceload.Goroutine, stack traceload.StackID) {
-	for len(o.byBlock) <= int(stack) {
-		o.byBlock = append(o.byBlock, 0)
+	c := o.byBlock.At(stack)
+	if *c == 0 {
+		*c = int16(o.class(p.SiteID(stack)) + 1)
 	}
-	c := o.byBlock[stack]
-	if c == 0 {
-		c = int16(o.class(p.SiteID(stack)) + 1)
-		o.byBlock[stack] = c
-	}
-	o.note(p, int(c)-1, p.EntryID(g))
+	o.note(p, int(*c)-1, p.EntryID(g))
 }
 
 // came notes that a goroutine of that entry function ended.
@@ -402,19 +405,19 @@ func (o *observer) came(p *traceload.Program, g *traceload.Goroutine, entry trac
 }
 
 func (o *observer) class(frame traceload.FrameID) int {
-	c, ok := o.classes[frame]
-	if !ok {
-		if c = len(o.acts); c >= maxClasses {
-			return maxClasses - 1 // what is rare enough to come last shares a place
+	c := o.classes.At(frame)
+	if *c == 0 {
+		if len(o.acts) < maxClasses {
+			o.acts = append(o.acts, act{place: frame})
 		}
-		o.classes[frame] = c
-		o.acts = append(o.acts, act{})
+		*c = int16(len(o.acts)) // what is rare enough to come last shares a place
 	}
-	return c
+	return int(*c) - 1
 }
 
 func (o *observer) note(p *traceload.Program, class int, entry traceload.FrameID) {
-	o.acts[class] = act{p.Now, entry}
+	a := &o.acts[class]
+	a.at, a.entry = p.Now, entry
 }
 
 // compare notes what others came to do during the pause before a look. The
