@@ -20,13 +20,11 @@ type about struct {
 }
 
 func (o *observer) about(p *traceload.Program, id traceload.StackID) about {
-	for len(o.stacks) <= int(id) {
-		o.stacks = append(o.stacks, about{})
+	a := o.stacks.At(id)
+	if !a.known {
+		*a = look(p, p.Stack(id))
 	}
-	if !o.stacks[id].known {
-		o.stacks[id] = look(p, p.Stack(id))
-	}
-	return o.stacks[id]
+	return *a
 }
 
 func look(p *traceload.Program, st *traceload.Stack) about {
@@ -86,13 +84,14 @@ func (o *observer) call(p *traceload.Program, x exchange, wait traceload.Wait) *
 	if x.ask == 0 || x.wait == 0 {
 		return nil
 	}
-	c, ok := o.calls[x]
-	if !ok {
-		if c = newCall(p, x, wait, o.about(p, x.ask)); c != nil {
-			c = o.intern(c)
-		}
-		o.calls[x] = c
+	if c := o.calls.Find(uint32(x.ask), uint32(x.wait)); c != nil {
+		return *c
 	}
+	c := newCall(p, x, wait, o.about(p, x.ask))
+	if c != nil {
+		c = o.intern(c)
+	}
+	*o.calls.At(uint32(x.ask), uint32(x.wait)) = c
 	return c
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/tracedoc/tracedoc/detectors"
+	"github.com/tracedoc/tracedoc/detectors/internal/dense"
 	"github.com/tracedoc/tracedoc/traceload"
 )
 
@@ -23,7 +24,7 @@ var Detector = &detectors.Detector{
 	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindBlock, traceload.KindUnblock, traceload.KindSyscallBegin, traceload.KindEnd,
 		traceload.KindTaskBegin, traceload.KindTaskEnd, traceload.KindRegionBegin, traceload.KindRegionEnd),
 	New: func(p *detectors.Pass) detectors.Observer {
-		return &observer{pass: p, calls: map[exchange]*call{}, byPlace: map[uint64][]*call{}, rows: map[rowKey]*row{}, loops: map[*call]*loop{}}
+		return &observer{pass: p, byPlace: map[uint64][]*call{}, rows: map[rowKey]*row{}, loops: map[*call]*loop{}}
 	},
 }
 
@@ -39,11 +40,11 @@ const together = time.Millisecond
 // observer follows each goroutine from call to call.
 type observer struct {
 	pass    *detectors.Pass
-	calls   map[exchange]*call
+	calls   dense.Pairs[*call] // by exchange; nil for what is no call
 	byPlace map[uint64][]*call // by hash of the place
-	stacks  []about            // by StackID
-	slots   []visitor          // by Goroutine.Slot
-	latest  map[traceload.StackID]sibling
+	stacks  dense.ByID[traceload.StackID, about]
+	slots   []visitor                              // by Goroutine.Slot
+	latest  dense.ByID[traceload.StackID, sibling] // by go statement
 
 	rows  map[rowKey]*row
 	loops map[*call]*loop
@@ -161,17 +162,14 @@ func (o *observer) birth(p *traceload.Program, ev *traceload.Event, v *visitor) 
 	if st := p.Stack(ev.ByStack); st.Owner < 0 || st.Owner != st.Site {
 		return // a server's own goroutines
 	}
-	if o.latest == nil {
-		o.latest = map[traceload.StackID]sibling{}
-	}
-	s := o.latest[ev.ByStack]
+	s := o.latest.At(ev.ByStack)
 	if s.creator == ev.By.ID && s.id != 0 && p.Now.Sub(s.born) <= together {
 		v.crowd = true
 		if w := &o.slots[s.slot]; w.id == s.id {
 			w.crowd = true
 		}
 	}
-	o.latest[ev.ByStack] = sibling{slot: g.Slot, id: g.ID, creator: ev.By.ID, born: p.Now}
+	*s = sibling{slot: g.Slot, id: g.ID, creator: ev.By.ID, born: p.Now}
 }
 
 func (o *observer) visitor(g *traceload.Goroutine) *visitor {

@@ -21,7 +21,7 @@ var Detector = &detectors.Detector{
 		{Name: "syscall", Pattern: "buffered-io", Cap: detectors.Medium},
 		{Name: "network", Pattern: "buffered-io", Cap: detectors.Medium},
 	},
-	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindBlock, traceload.KindUnblock,
+	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindBlock, traceload.KindUnblock,
 		traceload.KindSyscallBegin, traceload.KindSyscallEnd, traceload.KindEnd),
 	New: func(p *detectors.Pass) detectors.Observer {
 		return &observer{pass: p, places: map[key]*place{}}
@@ -46,18 +46,22 @@ type observer struct {
 	places  map[key]*place
 	list    []*place // in order of appearance
 	byStack []*use   // by StackID; nil: not looked up yet
-	slots   []rows   // by Goroutine.Slot
-	online  int      // goroutines that wait for the network now
-	peak    int      // … at most
+	slots   []caller // by Goroutine.Slot
+	free    []*rows
+	online  int // goroutines that wait for the network now
+	peak    int // … at most
 }
 
-// rows is what one goroutine is at. A program may well write to a file and to a
+// caller is a goroutine that is alive.
+type caller struct {
+	rows   *rows // nil while it is at none
+	online bool  // it waits for the network
+}
+
+// rows is what one goroutine is at, by kind. A program may well write to a file and to a
 // connection by turns, and could gather both; but what it reads in between may
 // be what it writes next.
-type rows struct {
-	row    [numKinds]row
-	online bool // the goroutine waits for the network
-}
+type rows [numKinds]row
 
 type kind uint8
 
@@ -123,16 +127,20 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 		return
 	}
 	for len(o.slots) <= int(g.Slot) {
-		o.slots = append(o.slots, rows{})
+		o.slots = append(o.slots, caller{})
 	}
 	y := &o.slots[g.Slot]
 	switch ev.Kind {
-	case traceload.KindStatus, traceload.KindCreate:
+	case traceload.KindStatus:
 		o.wait(y, g)
 	case traceload.KindBlock:
 		o.wait(y, g)
-		if u := o.use(p, ev.Stack); u.place != nil && u.place.writes && ev.Wait == traceload.WaitNetwork {
-			if r := &y.row[u.place.kind()]; r.place != nil {
+		u := o.use(p, ev.Stack)
+		if y.rows == nil {
+			return
+		}
+		if u.place != nil && u.place.writes && ev.Wait == traceload.WaitNetwork {
+			if r := &y.rows[u.place.kind()]; r.place != nil {
 				r.waits++ // for room
 				return
 			}
@@ -151,7 +159,10 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 			return
 		}
 		u.place.lengths.Add(ev.Lived)
-		if r := &y.row[u.place.kind()]; r.inCall {
+		if y.rows == nil {
+			return
+		}
+		if r := &y.rows[u.place.kind()]; r.inCall {
 			r.inCall = false
 			r.spent += min(ev.Lived, callAtMost)
 			r.last = p.Now
@@ -162,7 +173,7 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 }
 
 // wait counts g if it waits for the network.
-func (o *observer) wait(y *rows, g *traceload.Goroutine) {
+func (o *observer) wait(y *caller, g *traceload.Goroutine) {
 	if g.State == traceload.StateWaiting && g.Wait == traceload.WaitNetwork && !y.online {
 		y.online = true
 		o.online++
@@ -170,19 +181,22 @@ func (o *observer) wait(y *rows, g *traceload.Goroutine) {
 	}
 }
 
-func (o *observer) begin(p *traceload.Program, ev *traceload.Event, y *rows) {
+func (o *observer) begin(p *traceload.Program, ev *traceload.Event, y *caller) {
 	u := o.use(p, ev.Stack)
 	if u.place == nil {
 		o.closeAll(y, ev.G)
 		return
 	}
-	if u.place.writes {
-		o.close(&y.row[reads], ev.G)
-	} else {
-		o.close(&y.row[fileWrites], ev.G)
-		o.close(&y.row[netWrites], ev.G)
+	if y.rows == nil {
+		y.rows = o.newRows()
 	}
-	r := &y.row[u.place.kind()]
+	if u.place.writes {
+		o.close(&y.rows[reads], ev.G)
+	} else {
+		o.close(&y.rows[fileWrites], ev.G)
+		o.close(&y.rows[netWrites], ev.G)
+	}
+	r := &y.rows[u.place.kind()]
 	if r.place != nil && (r.place.network != u.place.network || p.Now.Sub(r.last) > restless) {
 		o.close(r, ev.G)
 	}
@@ -203,10 +217,25 @@ func (o *observer) begin(p *traceload.Program, ev *traceload.Event, y *rows) {
 	}
 }
 
-func (o *observer) closeAll(y *rows, g *traceload.Goroutine) {
-	for i := range y.row {
-		o.close(&y.row[i], g)
+// newRows returns rows none of which has begun.
+func (o *observer) newRows() *rows {
+	if n := len(o.free); n > 0 {
+		y := o.free[n-1]
+		o.free = o.free[:n-1]
+		return y
 	}
+	return new(rows)
+}
+
+func (o *observer) closeAll(y *caller, g *traceload.Goroutine) {
+	if y.rows == nil {
+		return
+	}
+	for i := range y.rows {
+		o.close(&y.rows[i], g)
+	}
+	o.free = append(o.free, y.rows)
+	y.rows = nil
 }
 
 // close ends g's row, and counts it if it was one.

@@ -33,16 +33,16 @@ func (o *observer) deadline(ev *traceload.Event, v, by *visitor, how how) (trace
 	if ev.Waker == traceload.WakerDeadline {
 		return ev.By.ID, true
 	}
-	if by == nil || by.lateness.at == 0 || by.lateness.deadline == traceload.NoGoroutine || v.site == nil {
+	if by == nil || !by.isLate() || by.regret.deadline == traceload.NoGoroutine || v.site == nil {
 		return traceload.NoGoroutine, false
 	}
-	helper := by.lateness.site == nil
+	helper := by.regret.site == nil
 	switch {
 	case !helper && ev.By.Creator != ev.G.ID:
 		return traceload.NoGoroutine, false
 	case how == byCancel, how == byPoll, how == bySignal && helper:
-		by.lateness.forwards = true
-		return by.lateness.deadline, true
+		by.regret.forwards = true
+		return by.regret.deadline, true
 	}
 	return traceload.NoGoroutine, false
 }
@@ -50,7 +50,7 @@ func (o *observer) deadline(ev *traceload.Event, v, by *visitor, how how) (trace
 // expire notes a wait that ended in vain; book adds it to its site.
 func (o *observer) expire(p *traceload.Program, ev *traceload.Event, v *visitor, deadline traceload.GoID) {
 	e := expiry{
-		site: v.site, began: v.began, at: p.Now, known: v.known, deadline: deadline, inARow: v.inARow,
+		site: v.site, began: v.began, at: p.Now, known: v.known, deadline: deadline, inARow: int(v.inARow),
 		stack: ev.Stack, wait: ev.Wait, reason: ev.Reason,
 	}
 	if v.askedNow {
@@ -66,7 +66,7 @@ func (o *observer) expire(p *traceload.Program, ev *traceload.Event, v *visitor,
 		e.finished = !e.unfinished
 	}
 	v.request = request{}
-	v.lateness = e
+	o.late(v, e)
 	v.open = false
 	if deadline != traceload.NoGoroutine && v.site != nil {
 		o.accompany(ev, v.site, deadline)
@@ -96,10 +96,11 @@ func (o *observer) accompany(ev *traceload.Event, s *site, deadline traceload.Go
 // book adds the expiry that v has had to its site, now that its goroutine
 // waits at next; nil if it has ended or waits in the standard library.
 func (o *observer) book(p *traceload.Program, g *traceload.Goroutine, v *visitor, next *site) {
-	e := &v.lateness
-	if e.at == 0 {
+	if !v.isLate() {
 		return
 	}
+	r := v.regret
+	e := &r.expiry
 	if s := e.site; s != nil && !e.forwards {
 		after := moved
 		switch {
@@ -111,12 +112,12 @@ func (o *observer) book(p *traceload.Program, g *traceload.Goroutine, v *visitor
 			after = cameBack
 		}
 		l := s.expired(e, g, after, p)
-		if v.lastLate == l {
-			l.interval(e.at.Sub(v.lateAt))
+		if r.last == l {
+			l.interval(e.at.Sub(r.lastAt))
 		}
-		v.lastLate, v.lateAt = l, e.at
+		r.last, r.lastAt = l, e.at
 		if next != nil && next != s && next.fn == s.fn {
-			v.pursues = l
+			r.pursues = l
 		}
 	}
 	*e = expiry{}

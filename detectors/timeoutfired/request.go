@@ -6,11 +6,11 @@ import "github.com/tracedoc/tracedoc/traceload"
 // goroutine, handed something over, or wrote to a connection. The trace shows
 // only those requests that woke or started somebody.
 type request struct {
-	at    traceload.StackID // where it stood; 0 if it asked nothing
 	on    traceload.Time
-	whom  traceload.GoID // the last one asked; NoGoroutine if that was not a goroutine
-	child bool           // … was started for it
-	owed  int            // answers that are outstanding
+	whom  traceload.GoID    // the last one asked; NoGoroutine if that was not a goroutine
+	at    traceload.StackID // where it stood; 0 if it asked nothing
+	owed  int32             // answers that are outstanding
+	child bool              // the last one asked was started for it
 }
 
 func (r *request) make(now traceload.Time, at traceload.StackID, whom traceload.GoID, child bool) {

@@ -12,6 +12,7 @@ import (
 
 // site is one line of the user's at which goroutines wait.
 type site struct {
+	number    uint32 // from 1, in order of appearance
 	frame     traceload.FrameID
 	fn        traceload.FuncID
 	userWaits bool // the user's code itself waits; otherwise something that it called
@@ -34,8 +35,6 @@ type site struct {
 
 	deadline, timer *lapses
 	via             map[*site]int // see throughChild
-
-	asking map[traceload.StackID]bool // see asks
 }
 
 // lapses are the waits at one site that ended in vain, of one cause.
@@ -198,9 +197,8 @@ func (o *observer) lookUp(p *traceload.Program, id traceload.StackID) *site {
 	}
 	st := p.Stack(id)
 	s := &site{
-		frame: frame, fn: p.Frame(frame).FuncID, userWaits: st.Owner == st.Site, outermost: st.Site == len(st.Frames)-1,
-		test:   strings.HasSuffix(p.Frame(frame).File, "_test.go"),
-		asking: map[traceload.StackID]bool{},
+		number: uint32(len(o.sites) + 1), frame: frame, fn: p.Frame(frame).FuncID, userWaits: st.Owner == st.Site, outermost: st.Site == len(st.Frames)-1,
+		test: strings.HasSuffix(p.Frame(frame).File, "_test.go"),
 	}
 	o.byFrame[frame] = s
 	o.sites = append(o.sites, s)
@@ -209,24 +207,30 @@ func (o *observer) lookUp(p *traceload.Program, id traceload.StackID) *site {
 
 // asks tells whether somebody who asks there does so for the function that
 // waits at s: in that very function, or in one that it calls.
-func (s *site) asks(p *traceload.Program, id traceload.StackID) bool {
-	asks, ok := s.asking[id]
-	if !ok {
-		users := 0
-		for _, f := range p.Stack(id).Frames {
-			if fr := p.Frame(f); fr.Origin == traceload.OriginUser {
-				users++
-				if fr.FuncID == s.fn {
-					asks = true
-				}
-				if asks || users == helpers {
-					break
-				}
-			}
-		}
-		s.asking[id] = asks
+func (o *observer) asks(p *traceload.Program, s *site, id traceload.StackID) bool {
+	if asks := o.asking.Find(s.number, uint32(id)); asks != nil {
+		return *asks
 	}
+	asks := s.asks(p, id)
+	*o.asking.At(s.number, uint32(id)) = asks
 	return asks
+}
+
+func (s *site) asks(p *traceload.Program, id traceload.StackID) bool {
+	users := 0
+	for _, f := range p.Stack(id).Frames {
+		fr := p.Frame(f)
+		if fr.Origin != traceload.OriginUser {
+			continue
+		}
+		if fr.FuncID == s.fn {
+			return true
+		}
+		if users++; users == helpers {
+			break
+		}
+	}
+	return false
 }
 
 // helpers is how deep below the function that waits a request may be made. In
@@ -286,44 +290,16 @@ func classify(p *traceload.Program, id traceload.StackID) how {
 	return byOther
 }
 
-// answer is a remembered yes or no.
-type answer uint8
-
-const (
-	unasked answer = iota
-	no
-	yes
-)
-
-// ask returns the remembered answer for a stack, and finds it the first time.
-func ask(answers *[]answer, id traceload.StackID, find func() bool) bool {
-	for len(*answers) <= int(id) {
-		*answers = append(*answers, unasked)
-	}
-	a := &(*answers)[id]
-	if *a == unasked {
-		*a = no
-		if find() {
-			*a = yes
-		}
-	}
-	return *a == yes
-}
-
 // isWrite tells whether a system call writes to a connection.
-func (o *observer) isWrite(p *traceload.Program, id traceload.StackID) bool {
-	return ask(&o.writes, id, func() bool {
-		return slices.ContainsFunc(p.Stack(id).Frames, func(f traceload.FrameID) bool { return p.Frame(f).Func == "net.(*conn).Write" })
-	})
+func isWrite(p *traceload.Program, id traceload.StackID) bool {
+	return slices.ContainsFunc(p.Stack(id).Frames, func(f traceload.FrameID) bool { return p.Frame(f).Func == "net.(*conn).Write" })
 }
 
 // isDeadline tells whether a goroutine with this entry is the one that the
 // runtime starts when the deadline of a context passes.
-func (o *observer) isDeadline(p *traceload.Program, entry traceload.StackID) bool {
-	return ask(&o.expires, entry, func() bool {
-		frames := p.Stack(entry).Frames
-		return len(frames) > 0 && strings.HasPrefix(p.Frame(frames[len(frames)-1]).Func, "context.WithDeadline")
-	})
+func isDeadline(p *traceload.Program, entry traceload.StackID) bool {
+	frames := p.Stack(entry).Frames
+	return len(frames) > 0 && strings.HasPrefix(p.Frame(frames[len(frames)-1]).Func, "context.WithDeadline")
 }
 
 // even tells whether the middle 80% of what was counted is about equally long.

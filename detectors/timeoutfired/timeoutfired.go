@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/tracedoc/tracedoc/detectors"
+	"github.com/tracedoc/tracedoc/detectors/internal/dense"
 	"github.com/tracedoc/tracedoc/traceload"
 )
 
@@ -46,12 +47,15 @@ const (
 type observer struct {
 	pass    *detectors.Pass
 	byFrame map[traceload.FrameID]*site
-	sites   []*site      // in order of appearance
-	byStack []*site      // by StackID; nil: not looked up yet
-	how     []how        // by StackID of a waker
-	writes  []answer     // by StackID of a system call: writes to a connection
-	expires []answer     // by StackID of an entry: the runtime starts it for a context's deadline
-	slots   []visitor    // by Goroutine.Slot
+	sites   []*site           // in order of appearance
+	byStack []*site           // by StackID; nil: not looked up yet
+	how     []how             // by StackID of a waker
+	asking  dense.Pairs[bool] // by number of a site and stack, see asks
+	library dense.Answers     // see libraryAsks
+	writes  dense.Answers     // see isWrite
+	expires dense.Answers     // see isDeadline
+	slots   []visitor         // by Goroutine.Slot
+	free    []*regret
 	fired   [8]companion // the last waits that ended by one deadline
 	firedBy traceload.GoID
 	nfired  int
@@ -68,18 +72,46 @@ type visitor struct {
 	paused   traceload.Time // when its last wait ended; the call may go on
 	open     bool           // it may go on
 	cleansUp bool           // it has ended in vain, and its library puts things in order
-	inARow   int            // calls at this site, without a wait anywhere else between them
-	visited  [4]*site       // for counting goroutines by site
-	next     uint8
+	askedNow bool           // what it asked of others it asked in the very function that waits now
+	next     uint8          // in visited
+	inARow   int32          // calls at this site, without a wait anywhere else between them
+	visited  [4]uint32      // numbers of sites, for counting goroutines by site
 
-	request  request // what it asked of others
-	askedNow bool    // … in the very function that waits now
-	debt     debt    // what was asked of it
-	lastLate *lapses // where it waited in vain last, at lateAt
-	lateAt   traceload.Time
-	pursues  *lapses // it waits again, in the same function, right after a wait in vain
+	request request // what it asked of others
+	debt    debt    // what was asked of it
+	regret  *regret // nil as long as it has not waited in vain
+}
 
-	lateness expiry // a wait in vain that is not booked yet
+// regret is what is known of a goroutine that has waited in vain.
+type regret struct {
+	expiry          // that is not booked yet, if at is set
+	last    *lapses // where it waited in vain the time before, at lastAt
+	lastAt  traceload.Time
+	pursues *lapses // it waits again, in the same function, right after a wait in vain
+}
+
+// isLate tells whether v has waited in vain, and that is not booked yet.
+func (v *visitor) isLate() bool { return v.regret != nil && v.regret.at != 0 }
+
+// late makes e v's wait in vain.
+func (o *observer) late(v *visitor, e expiry) {
+	if v.regret == nil {
+		if n := len(o.free); n > 0 {
+			v.regret, o.free = o.free[n-1], o.free[:n-1]
+			*v.regret = regret{}
+		} else {
+			v.regret = new(regret)
+		}
+	}
+	v.regret.expiry = e
+}
+
+// clear forgets a goroutine.
+func (o *observer) clear(v *visitor) {
+	if v.regret != nil {
+		o.free = append(o.free, v.regret)
+	}
+	*v = visitor{}
 }
 
 // Observe implements detectors.Observer.
@@ -97,14 +129,14 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 			o.unblock(p, ev)
 		}
 	case traceload.KindSyscallBegin:
-		if v := o.visitor(g); v != nil && o.isWrite(p, ev.Stack) {
+		if v := o.visitor(g); v != nil && o.writes.Of(p, ev.Stack, isWrite) {
 			v.request = request{at: ev.Stack, on: p.Now, whom: traceload.NoGoroutine}
 		}
 	case traceload.KindEnd:
 		if v := o.visitor(g); v != nil {
 			o.book(p, g, v, nil)
 			o.closeCall(v)
-			*v = visitor{}
+			o.clear(v)
 		}
 	}
 }
@@ -118,18 +150,18 @@ func (o *observer) appear(p *traceload.Program, ev *traceload.Event) {
 	if ev.Kind == traceload.KindStatus && ev.From == traceload.StateUnknown && v.site != nil {
 		return // only its stack became known
 	}
-	*v = visitor{}
+	o.clear(v)
 	if ev.Kind == traceload.KindCreate {
 		by := o.visitorOf(ev.By)
 		if by == nil {
 			return
 		}
-		if !libraryAsks(p, ev.ByStack) {
+		if !o.library.Of(p, ev.ByStack, libraryAsks) {
 			by.request.make(p.Now, ev.ByStack, g.ID, true)
 		}
-		if ev.By.Creator == traceload.NoGoroutine && o.isDeadline(p, ev.By.Entry) {
+		if ev.By.Creator == traceload.NoGoroutine && o.expires.Of(p, ev.By.Entry, isDeadline) {
 			// context.AfterFunc: what it does is the deadline's doing.
-			v.lateness = expiry{at: p.Now, deadline: ev.By.ID}
+			o.late(v, expiry{at: p.Now, deadline: ev.By.ID})
 		}
 		return
 	}
@@ -158,7 +190,7 @@ func (o *observer) block(p *traceload.Program, ev *traceload.Event) {
 		return
 	}
 	s := o.site(p, ev.Stack)
-	if late := &v.lateness; late.at != 0 && late.site == s && s != nil && !s.userWaits && v.request.at == 0 && p.Now.Sub(late.at) <= sameCall {
+	if v.isLate() && v.regret.site == s && s != nil && !s.userWaits && v.request.at == 0 && p.Now.Sub(v.regret.at) <= sameCall {
 		v.cleansUp = true
 		return
 	}
@@ -178,7 +210,7 @@ func (o *observer) block(p *traceload.Program, ev *traceload.Event) {
 	if s == nil {
 		return
 	}
-	v.askedNow = v.request.at != 0 && s.asks(p, v.request.at)
+	v.askedNow = v.request.at != 0 && o.asks(p, s, v.request.at)
 	v.visit(s)
 }
 
@@ -188,13 +220,13 @@ func (v *visitor) visit(s *site) {
 		return
 	}
 	s.goroutines++
-	v.visited[v.next] = s
+	v.visited[v.next] = s.number
 	v.next = (v.next + 1) % uint8(len(v.visited))
 }
 
 func (v *visitor) hasVisited(s *site) bool {
 	for _, old := range v.visited {
-		if old == s {
+		if old == s.number {
 			return true
 		}
 	}
@@ -252,7 +284,9 @@ func (o *observer) unblock(p *traceload.Program, ev *traceload.Event) {
 	default:
 		v.open, v.paused = true, p.Now // the standard library may wait again in the same call
 	}
-	v.pursues = nil
+	if v.regret != nil {
+		v.regret.pursues = nil
+	}
 }
 
 // libraryAsks tells whether it is the standard library that asks at the top of
@@ -265,7 +299,7 @@ func libraryAsks(p *traceload.Program, id traceload.StackID) bool {
 
 // exchange notes who asked whom for something.
 func (o *observer) exchange(p *traceload.Program, ev *traceload.Event, v, by *visitor, how how) {
-	if by == nil || libraryAsks(p, ev.ByStack) {
+	if by == nil || o.library.Of(p, ev.ByStack, libraryAsks) {
 		return
 	}
 	switch how {
@@ -300,8 +334,8 @@ func (o *observer) endWell(ev *traceload.Event, v, by *visitor, how how) {
 	}
 	if answered := by.debt.pay(ev.By, ev.G); answered {
 		s.answered++
-		if v.pursues != nil && how == bySend {
-			v.pursues.pursued++
+		if how == bySend && v.regret != nil && v.regret.pursues != nil {
+			v.regret.pursues.pursued++
 		}
 		v.request.answered()
 	} else {

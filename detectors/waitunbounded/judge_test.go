@@ -6,7 +6,6 @@ import (
 
 	"github.com/tracedoc/tracedoc/detectors"
 	"github.com/tracedoc/tracedoc/detectors/internal/detectortest"
-	"github.com/tracedoc/tracedoc/detectors/internal/histogram"
 	"github.com/tracedoc/tracedoc/source"
 	"github.com/tracedoc/tracedoc/traceload"
 )
@@ -49,7 +48,7 @@ func (s scene) judge(t *testing.T) []detectors.Finding {
 		src = lines{text: s.source}
 	}
 	return detectortest.Judge(t, Detector, src, func(pass *detectors.Pass, p *traceload.Program) {
-		o := &observer{pass: pass, byPlace: map[place]*site{}, lives: map[traceload.FrameID]*histogram.Histogram{}}
+		o := &observer{pass: pass, byPlace: map[place]*site{}}
 		at := &site{cause: channelCause, asks: !s.idle, testing: s.testing}
 		o.sites = append(o.sites, at)
 		p.Now = traceload.Time(time.Hour)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tracedoc/tracedoc/detectors"
+	"github.com/tracedoc/tracedoc/detectors/internal/dense"
 	"github.com/tracedoc/tracedoc/detectors/internal/histogram"
 	"github.com/tracedoc/tracedoc/traceload"
 )
@@ -27,7 +28,7 @@ var Detector = &detectors.Detector{
 	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindBlock, traceload.KindUnblock, traceload.KindEnd),
 	Yields:  []string{"deadlock", "goroutine-leak", "cancel-never-fired", "lock-contention", "lock-held-while-blocked"},
 	New: func(p *detectors.Pass) detectors.Observer {
-		return &observer{pass: p, byPlace: map[place]*site{}, lives: map[traceload.FrameID]*histogram.Histogram{}}
+		return &observer{pass: p, byPlace: map[place]*site{}}
 	},
 }
 
@@ -53,9 +54,10 @@ type observer struct {
 	pass    *detectors.Pass
 	byPlace map[place]*site
 	sites   []*site
-	byStack []*site // by StackID; nil: not looked up yet
-	slots   []guest // by Goroutine.Slot
-	lives   map[traceload.FrameID]*histogram.Histogram
+	byStack []*site                                             // by StackID; nil: not looked up yet
+	slots   []guest                                             // by Goroutine.Slot
+	lives   dense.ByID[traceload.FrameID, *histogram.Histogram] // by entry; nil for none that ended
+	endings dense.Answers                                       // see ending
 
 	elsewhere site // in byStack, for waits that are not judged
 }
@@ -114,11 +116,10 @@ type guest struct {
 	site  *site // where it waits; nil if it does not
 	last  *site
 	began traceload.Time
-	known bool // the wait began in the trace
-	turns int  // how often it has waited at site, and nowhere else since
-
-	owes traceload.GoID    // who asked it for something; NoGoroutine if nobody did, or it is done
-	rest traceload.FrameID // where it waited to be asked
+	owes  traceload.GoID    // who asked it for something; NoGoroutine if nobody did, or it is done
+	rest  traceload.FrameID // where it waited to be asked
+	turns int32             // how often it has waited at site, and nowhere else since
+	known bool              // the wait began in the trace
 }
 
 // Observe implements detectors.Observer.
@@ -178,13 +179,11 @@ func (o *observer) died(p *traceload.Program, g *traceload.Goroutine) {
 	if !g.BornKnown || g.System {
 		return
 	}
-	entry := p.EntryID(g)
-	h := o.lives[entry]
-	if h == nil {
-		h = &histogram.Histogram{}
-		o.lives[entry] = h
+	h := o.lives.At(p.EntryID(g))
+	if *h == nil {
+		*h = &histogram.Histogram{}
 	}
-	h.Add(p.Now.Sub(g.Born))
+	(*h).Add(p.Now.Sub(g.Born))
 }
 
 // ask notes who gave whom something to do.
@@ -212,7 +211,7 @@ func (o *observer) ask(p *traceload.Program, ev *traceload.Event) {
 // ended books a wait that is over.
 func (o *observer) ended(p *traceload.Program, s *site, v *guest, ev *traceload.Event) {
 	length := ev.Lived
-	if endsIt(p, ev) {
+	if ev.Waker == traceload.WakerDeadline || ev.Waker == traceload.WakerTimer || o.endings.Of(p, ev.ByStack, ending) {
 		s.ends++
 		return
 	}
@@ -224,13 +223,9 @@ func (o *observer) ended(p *traceload.Program, s *site, v *guest, ev *traceload.
 	s.lengths.Add(length)
 }
 
-// endsIt tells whether a wait was ended by something that is there to end it.
-func endsIt(p *traceload.Program, ev *traceload.Event) bool {
-	switch ev.Waker {
-	case traceload.WakerDeadline, traceload.WakerTimer:
-		return true
-	}
-	frames := p.Stack(ev.ByStack).Frames
+// ending tells whether what a waker stands in is there to end waits.
+func ending(p *traceload.Program, by traceload.StackID) bool {
+	frames := p.Stack(by).Frames
 	for _, f := range frames[:min(len(frames), 4)] {
 		fn := p.Frame(f).Func
 		if fn == "context.(*cancelCtx).cancel" || strings.HasPrefix(fn, "internal/poll.") || fn == "runtime.closechan" {
@@ -265,7 +260,7 @@ func (o *observer) waitsAlong(p *traceload.Program, v *guest, g *traceload.Gorou
 	}
 	// Goroutines like g must be short-lived: otherwise its creator waits for
 	// the end of the program.
-	h := o.lives[p.EntryID(g)]
+	h := o.lives.Get(p.EntryID(g))
 	if h == nil || h.N() < lives || float64(h.Quantile(0.75)) > shortLife*float64(w.end.Sub(w.began)) {
 		return false
 	}
