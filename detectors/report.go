@@ -77,6 +77,10 @@ type Trace struct {
 	// Activity and Lost are what formats draw; nil if none asked for it. Set by package scenes.
 	Activity *Activity `json:"activity,omitempty"`
 	Lost     []Lost    `json:"lost,omitempty"`
+
+	// Names are the names of tasks and regions, which texts of findings may hold:
+	// for redaction, and not part of what a report says.
+	Names []string `json:"-"`
 }
 
 // NotJudged is a detector that had no answer for a trace, and why.

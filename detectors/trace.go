@@ -12,14 +12,21 @@ import (
 // facets notes what kinds of knowledge a trace holds at all.
 type facets struct {
 	samples      bool
-	foundWaiting int // goroutines that were parked when the trace began
-	withoutStack int // goroutines of which not even the end of the trace tells where they are parked
+	foundWaiting int                         // goroutines that were parked when the trace began
+	withoutStack int                         // goroutines of which not even the end of the trace tells where they are parked
+	names        map[traceload.StringID]bool // of tasks and regions
+	named        []string                    // the same, at the end
 }
 
 func (f *facets) note(ev *traceload.Event) {
 	switch ev.Kind {
 	case traceload.KindSample:
 		f.samples = true
+	case traceload.KindTaskBegin, traceload.KindRegionBegin:
+		if f.names == nil {
+			f.names = map[traceload.StringID]bool{}
+		}
+		f.names[ev.Text] = true
 	case traceload.KindStatus:
 		if ev.From == traceload.StateUnknown && ev.To == traceload.StateWaiting && !ev.G.System {
 			f.foundWaiting++
@@ -34,6 +41,10 @@ func (f *facets) end(p *traceload.Program) {
 			f.withoutStack++
 		}
 	}
+	for id := range f.names {
+		f.named = append(f.named, p.String(id))
+	}
+	slices.Sort(f.named)
 }
 
 // describe makes the report's account of the trace.
@@ -41,6 +52,7 @@ func (w *walk) describe() Trace {
 	t := Trace{
 		Source: w.info.Source, Format: w.info.Format, Duration: w.info.Duration, Bytes: w.info.Bytes, Events: w.info.Events,
 		Goroutines: w.info.Goroutines, Complete: w.info.Complete, UnreadBytes: w.info.Unread, Warnings: w.warnings, NotJudged: w.unjudged,
+		Names: w.facets.named,
 	}
 	if !w.info.Start.IsZero() {
 		t.StartTime = &w.info.Start

@@ -15,6 +15,7 @@ import (
 
 	"github.com/tracedoc/tracedoc/detectors"
 	"github.com/tracedoc/tracedoc/gate"
+	"github.com/tracedoc/tracedoc/redact"
 	"github.com/tracedoc/tracedoc/render"
 	"github.com/tracedoc/tracedoc/source"
 )
@@ -52,6 +53,10 @@ A baseline holds findings that are known: --baseline leaves them out, so that
 only what is new counts. --write-baseline writes all that was found into one
 (with --baseline also what is known already) and does not fail.
 
+With --redact the report is fit to be sent outside: names that are not the
+standard library's become placeholders, lines of source are left out. Baselines
+keep their names.
+
 Exit status: 0 done; 1 done, and --fail-on or --fail-on-incomplete was met;
 2 wrong usage, or an input could not be read at all.`,
 		Example: `  go test -trace trace.out ./mypackage && tracedoc analyze trace.out
@@ -60,7 +65,8 @@ Exit status: 0 done; 1 done, and --fail-on or --fail-on-incomplete was met;
   tracedoc analyze -f github -f sarif -o report.sarif -f junit -o report.xml traces/
   tracedoc analyze --write-baseline known.json traces/
   tracedoc analyze --baseline known.json --fail-on medium traces/
-  tracedoc analyze --source ~/src/shop trace.out`,
+  tracedoc analyze --source ~/src/shop trace.out
+  tracedoc analyze --redact -f json -o to-send.json trace.out`,
 		RunE: func(cmd *cobra.Command, args []string) error { return t.analyze(cmd, args, &f) },
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
 			return nil, cobra.ShellCompDirectiveDefault // files
@@ -85,6 +91,7 @@ func (f *analyzeFlags) addFlags(t *tool, cmd *cobra.Command) {
 	flags.UintVar(&f.top, "top", 0, "report at most `N` findings, 0 for all")
 	flags.BoolVar(&f.scenes, "scenes", false, "put what pictures are drawn from into json and jsonl, too: it takes a second reading")
 	flags.StringVar(&f.baseline, "baseline", "", "leave out the findings that this `FILE` knows")
+	flags.BoolVar(&f.redact, "redact", false, redactUsage)
 	flags.StringVar(&f.writeBaseline, "write-baseline", "", "write all that is found into this `FILE`, for --baseline")
 	// It fails only for a flag that does not exist.
 	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(render.FormatNames(), cobra.ShellCompDirectiveNoFileComp))
@@ -154,6 +161,9 @@ func (t *tool) judge(ctx context.Context, traces []string, f *analyzeFlags, p *p
 	}
 	if err := t.draw(ctx, report, parts, &f.settings); err != nil {
 		return failed(err)
+	}
+	if f.redact {
+		report = redact.Report(report, f.private())
 	}
 	if err := t.writeReports(p.outputs, report, &f.settings, extra); err != nil {
 		return failed(err)
@@ -239,7 +249,9 @@ func (t *tool) writeReports(outputs []*output, report *detectors.Report, s *sett
 	repository := source.OpenRepository(".", s.tree)
 	warned := false
 	for _, o := range outputs {
-		o.options.Relative, o.options.Elsewhere = repository.Relative, repository.GoMod()
+		if !s.redact { // else files are not where the report has them
+			o.options.Relative, o.options.Elsewhere = repository.Relative, repository.GoMod()
+		}
 		if s.failOn.set {
 			o.options.FailOn = s.failOn.severity
 		}

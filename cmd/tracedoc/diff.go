@@ -15,6 +15,7 @@ import (
 
 	"github.com/tracedoc/tracedoc/detectors"
 	"github.com/tracedoc/tracedoc/gate"
+	"github.com/tracedoc/tracedoc/redact"
 	"github.com/tracedoc/tracedoc/render"
 )
 
@@ -58,6 +59,7 @@ Exit status: 0 done; 1 done, and --fail-on was met by something new or worse;
 	flags.StringVarP(&f.format, "format", "f", render.DiffFormatNames()[0], "how to write the comparison: "+strings.Join(formats, ", "))
 	flags.StringVarP(&f.output, "output", "o", "", "`FILE` to write it to, whole or not at all (default standard output)")
 	f.addFlags(t, cmd, "something is new or worse of")
+	flags.BoolVar(&f.redact, "redact", false, redactUsage)
 	// It fails only for a flag that does not exist.
 	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(render.DiffFormatNames(), cobra.ShellCompDirectiveNoFileComp))
 	return cmd
@@ -96,6 +98,9 @@ func (t *tool) diff(cmd *cobra.Command, args []string, f *diffFlags) error {
 	}
 	d := gate.Compare(sides[0], sides[1], f.options())
 	d.Tool = detectors.Tool{Name: "tracedoc", Version: readBuild().version}
+	if f.redact {
+		d = redact.Diff(d, f.private())
+	}
 	var b bytes.Buffer
 	if err := format.Write(&b, d, out.options); err != nil {
 		return failed(err)

@@ -26,11 +26,27 @@ type settings struct {
 	only, skip       []string
 	sourceDirs       []string
 	top              uint
+	redact           bool
 
 	config *config.Config // set by load, as the following
 	list   []*detectors.Detector
 	tree   *source.Tree // nil if no source is to be read
 	copies *copies      // of what can be read only once; nil if it need not be read again
+}
+
+// redactUsage is the help of --redact.
+const redactUsage = "replace names of functions, files, tasks, tests and servers, so that it can be sent outside; the standard library's stay"
+
+// private are texts of the configuration that may get into a report.
+func (s *settings) private() []string {
+	var texts []string
+	for i := range s.config.KnownWaits {
+		texts = append(texts, s.config.KnownWaits[i].Why, s.config.KnownWaits[i].Forgot)
+	}
+	for i := range s.config.Ignores {
+		texts = append(texts, s.config.Ignores[i].Reason)
+	}
+	return texts
 }
 
 // configOff is what --config takes instead of a file.

@@ -29,6 +29,8 @@ func TestImportsPointDown(t *testing.T) {
 		{`^gate$`, `^` + module + `(cmd|config|render|source|traceload|fixtures|detectors/)`},
 		{`^scenes$`, `^` + module + `(cmd|config|gate|render|source|fixtures|detectors/)`},
 		{`^(detectors|gate|config|render|source|traceload)(/|$)`, `^` + module + `scenes`},
+		{`^redact$`, `^` + module + `(cmd|config|render|source|scenes|fixtures|detectors/)`},
+		{`^(detectors|gate|config|render|source|traceload|scenes)(/|$)`, `^` + module + `redact`},
 		{`^config$`, `^` + module + `(cmd|render|source|traceload|fixtures|detectors/)`},
 		{`^detectors(/|$)`, `^` + module + `(gate|config)`},
 		{`^detectors$`, `^` + module + `(cmd|render|fixtures)|^` + module + `detectors/(suite|[a-z]+$)`},
