@@ -113,7 +113,7 @@ func (t *tool) download(ctx context.Context, u *url.URL, length time.Duration, w
 	if _, ok := terminal(t.stderr); !ok { // there is no meter
 		t.note("%s: recording for %v", u.Redacted(), length)
 	}
-	meter := t.newMeter(u.Redacted())
+	meter := t.newMeter(u.Host) // the whole URL leaves no room for the rest
 	defer meter.stop()
 	in, err := traceload.Open(ctx, u.String(), traceload.OpenOptions{Recording: meter.recording})
 	if err != nil {
