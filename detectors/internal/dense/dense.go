@@ -184,3 +184,37 @@ func (t *Recent) Add(a, b uint32) (known bool) {
 	*m = mark
 	return known
 }
+
+// Pool lends out places for what only some goroutines need, so that the others
+// are not made larger by it.
+type Pool[T any] struct {
+	list []T
+	free []uint32
+}
+
+// Take returns the number of a place that holds a zero T. It is never 0.
+func (t *Pool[T]) Take() uint32 {
+	if n := len(t.free); n > 0 {
+		id := t.free[n-1]
+		t.free = t.free[:n-1]
+		return id
+	}
+	if len(t.list) == 0 {
+		t.list = make([]T, 1, 16)
+	}
+	var zero T
+	t.list = append(t.list, zero)
+	return uint32(len(t.list) - 1)
+}
+
+// At returns what is at a place that was taken.
+func (t *Pool[T]) At(id uint32) *T { return &t.list[id] }
+
+// Give gives a place back; 0 is none.
+func (t *Pool[T]) Give(id uint32) {
+	if id != 0 {
+		var zero T
+		t.list[id] = zero
+		t.free = append(t.free, id)
+	}
+}

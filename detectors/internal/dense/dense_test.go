@@ -112,6 +112,23 @@ func TestRecent(t *testing.T) {
 	}
 }
 
+func TestPool(t *testing.T) {
+	var pool Pool[int]
+	pool.Give(0)
+	a, b := pool.Take(), pool.Take()
+	if a == 0 || b == 0 || a == b {
+		t.Fatalf("took %d and %d", a, b)
+	}
+	*pool.At(a), *pool.At(b) = 1, 2
+	pool.Give(a)
+	if c := pool.Take(); c != a || *pool.At(c) != 0 {
+		t.Errorf("took %d with %d in it, want %d again, empty", c, *pool.At(c), a)
+	}
+	if *pool.At(b) != 2 {
+		t.Error("what was not given back is gone")
+	}
+}
+
 func TestAllocatesOnlyToGrow(t *testing.T) {
 	var goroutines Goroutines[[4]int]
 	var ids ByID[traceload.StackID, int]

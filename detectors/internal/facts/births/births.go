@@ -66,7 +66,7 @@ type Site struct {
 	QueueStack traceload.StackID
 	Queued     time.Duration
 
-	number  uint32
+	number  uint32           // from 1
 	creator traceload.GoID   // the last one
 	starter traceload.FuncID // the function that Frame is in
 	library bool             // Frame is not the user's
@@ -81,6 +81,7 @@ type Table struct {
 	sites    map[key]*Site
 	byStacks dense.Pairs[*Site] // by the stacks of creation and entry
 	alive    dense.Goroutines[child]
+	parents  dense.Pool[parenthood]
 	queued   dense.Pairs[time.Duration] // by a site's number and a stack: where its time in Queueing, Turn and Asking went
 	// lost counts, by entry function, ended goroutines whose birth the trace
 	// does not show; 0 is for those whose entry it does not tell either.
@@ -88,13 +89,13 @@ type Table struct {
 	network dense.Answers // see Network
 }
 
-// child is a goroutine that is alive; site is nil if its birth was not seen.
+// child is a goroutine that is alive: one cache line with its mark.
 type child struct {
-	site   *Site
-	number int               // of its site's births before it
+	site   uint32            // its number; 0 if its birth was not seen
+	number int32             // of its site's births before it
 	touch  traceload.Time    // when it last woke another goroutine, or was woken by one
-	waits  int32             // of the program's own that have ended, those in Queueing aside
 	origin traceload.StackID // where it was created, or, if that is in the standard library, who created it
+	waited bool              // a wait of the program's own has ended, those in Queueing aside
 	online bool              // it has waited for the network
 	kin
 }
@@ -133,7 +134,7 @@ func (t *Table) Observe(p *traceload.Program, ev *traceload.Event) {
 	if by != nil { // a wake-up
 		c.touch, by.touch = p.Now, p.Now
 	}
-	if c.site != nil {
+	if c.site != 0 {
 		t.spend(p, c, by, ev)
 	}
 	if ev.Kind == traceload.KindEnd {
@@ -148,14 +149,14 @@ func (t *Table) birth(p *traceload.Program, ev *traceload.Event, c, by *child) {
 	g := ev.G
 	known := t.byStacks.At(uint32(g.CreatedAt), uint32(g.Entry))
 	if *known == nil {
-		*known = t.siteOf(p, g)
+		*known = t.birthplace(p, g)
 	}
 	s := *known
-	c.site, c.number = s, s.Born
+	c.site, c.number = s.number, int32(s.Born)
 	if c.origin = g.CreatedAt; by != nil && by.origin != 0 && s.library {
 		c.origin = by.origin
 	}
-	if by != nil && by.site != nil && by.site.starter == s.starter {
+	if by != nil && by.site != 0 && t.siteOf(by).starter == s.starter {
 		s.Own++
 	}
 	if g.Creator != s.creator {
@@ -166,8 +167,16 @@ func (t *Table) birth(p *traceload.Program, ev *traceload.Event, c, by *child) {
 	t.add(s, p.Now)
 }
 
-// siteOf returns the place where g was just born.
-func (t *Table) siteOf(p *traceload.Program, g *traceload.Goroutine) *Site {
+// siteOf returns the place where c was born, nil if that was not seen.
+func (t *Table) siteOf(c *child) *Site {
+	if c.site == 0 {
+		return nil
+	}
+	return t.all[c.site-1]
+}
+
+// birthplace returns the place where g was just born.
+func (t *Table) birthplace(p *traceload.Program, g *traceload.Goroutine) *Site {
 	k := key{p.SiteID(g.CreatedAt), p.EntryID(g)}
 	if s, ok := t.sites[k]; ok {
 		return s
@@ -175,7 +184,7 @@ func (t *Table) siteOf(p *traceload.Program, g *traceload.Goroutine) *Site {
 	f := p.Frame(k.created)
 	s := &Site{
 		Created: g.CreatedAt, Entry: g.Entry, Frame: k.created, First: p.Now, FirstID: g.ID,
-		number: uint32(len(t.all)), creator: traceload.NoGoroutine,
+		number: uint32(len(t.all) + 1), creator: traceload.NoGoroutine,
 		starter: f.FuncID, library: k.created == 0 || f.Origin != traceload.OriginUser, entry: p.Frame(k.entry).FuncID,
 	}
 	t.sites[k] = s
@@ -194,8 +203,8 @@ func (t *Table) add(s *Site, now traceload.Time) {
 }
 
 func (t *Table) end(p *traceload.Program, g *traceload.Goroutine, c *child) {
-	if c.site != nil {
-		t.remove(c.site, c.number, p.Now.Sub(g.Born), p.Now)
+	if s := t.siteOf(c); s != nil {
+		t.remove(s, int(c.number), p.Now.Sub(g.Born), p.Now)
 		return
 	}
 	if !g.System {
@@ -217,7 +226,7 @@ func (t *Table) remove(s *Site, number int, life time.Duration, now traceload.Ti
 
 // spend adds the time that the event's goroutine was in the state it leaves.
 func (t *Table) spend(p *traceload.Program, c, by *child, ev *traceload.Event) {
-	s := c.site
+	s := t.siteOf(c)
 	what := Elsewhere
 	switch ev.From {
 	case traceload.StateRunning:
@@ -232,12 +241,10 @@ func (t *Table) spend(p *traceload.Program, c, by *child, ev *traceload.Event) {
 		if what == Queueing || what == Turn || what == Asking {
 			*t.queued.At(s.number, uint32(ev.Stack)) += ev.Lived
 		}
-		if what != Queueing && what != Elsewhere {
-			c.waits++
-		}
+		c.waited = c.waited || what != Queueing && what != Elsewhere
 		if what == Turn && ev.Kind == traceload.KindUnblock {
 			s.turns++
-			if by != nil && by.site == s {
+			if by != nil && by.site == s.number {
 				s.relayed++
 			}
 		}
@@ -250,7 +257,7 @@ func (c *child) pastime(w traceload.Wait) Pastime {
 	case traceload.WaitMutex, traceload.WaitRWMutexR, traceload.WaitRWMutexW, traceload.WaitChanSend, traceload.WaitSemaphore:
 		return Queueing
 	case traceload.WaitChanReceive, traceload.WaitSelect, traceload.WaitCond:
-		if c.waits == 0 {
+		if !c.waited {
 			return Turn
 		}
 		return Resting
@@ -273,26 +280,27 @@ func (t *Table) Finish(p *traceload.Program) {
 	}
 	for g := range p.Live {
 		c := t.alive.Of(g)
-		if c == nil || c.site == nil {
+		if c == nil || c.site == 0 {
 			continue
 		}
 		t.spend(p, c, nil, &traceload.Event{From: g.State, Lived: p.InState(g), Wait: g.Wait, Stack: g.Stack})
-		if p.Now.Sub(g.Born) >= c.site.oldAge() {
-			c.site.outlived++
+		s := t.siteOf(c)
+		if p.Now.Sub(g.Born) >= s.oldAge() {
+			s.outlived++
 		}
 		if 2*c.touch >= p.Now+g.Born { // in the second half of its life
-			c.site.inTouch++
+			s.inTouch++
 		}
 	}
 	for at, d := range t.queued.All {
-		s, stack := t.all[at.A], traceload.StackID(at.B)
+		s, stack := t.all[at.A-1], traceload.StackID(at.B)
 		if *d > s.Queued || *d == s.Queued && stack < s.QueueStack {
 			s.QueueStack, s.Queued = stack, *d
 		}
 	}
 	for g := range p.Live { // now that it is known who is online
-		if c := t.alive.Of(g); c != nil && c.site != nil && (c.online || t.Serves(p, g)) {
-			c.site.networked++
+		if c := t.alive.Of(g); c != nil && c.site != 0 && (c.online || t.Serves(p, g)) {
+			t.siteOf(c).networked++
 		}
 	}
 }
@@ -303,7 +311,7 @@ func (t *Table) Sites() []*Site { return t.all }
 // Of returns the place where g was born, nil if the trace does not show its birth.
 func (t *Table) Of(g *traceload.Goroutine) *Site {
 	if c := t.alive.Of(g); c != nil {
-		return c.site
+		return t.siteOf(c)
 	}
 	return nil
 }

@@ -10,21 +10,27 @@ import (
 
 // kin is the family of a goroutine that is alive.
 type kin struct {
-	parent   traceload.GoID
-	alive    int32          // children that are, of those that code outside the standard library started
-	started  int32          // such children in all
-	older    traceload.GoID // born beside it, right before
-	younger  traceload.GoID // … right after
-	lastAt   traceload.Time // when its last child was born
-	lastBorn traceload.GoID
-	lastFrom traceload.FuncID // the function that started it
-	from     traceload.FuncID // the function that started this one
-	watcher  traceload.GoID   // the last that the standard library started on its behalf
+	parent  traceload.GoID
+	older   traceload.GoID   // born beside it, right before
+	younger traceload.GoID   // … right after
+	from    traceload.FuncID // the function that started it
+	started uint32           // in Table.parents, what it started itself; 0 if nothing
 }
 
 // loner is the kin of a goroutine of which nothing is known.
-var loner = kin{parent: traceload.NoGoroutine, older: traceload.NoGoroutine,
-	younger: traceload.NoGoroutine, lastBorn: traceload.NoGoroutine, watcher: traceload.NoGoroutine}
+var loner = kin{parent: traceload.NoGoroutine, older: traceload.NoGoroutine, younger: traceload.NoGoroutine}
+
+// parenthood is what a goroutine has started. Children are those that code
+// outside the standard library started.
+type parenthood struct {
+	children int32
+	alive    int32          // of children
+	last     traceload.GoID // child; if there are any
+	lastAt   traceload.Time
+	lastFrom traceload.FuncID // the function that started it
+	// watcher is the last that the standard library started on its behalf; 0 if none.
+	watcher traceload.GoID
+}
 
 // besideWithin is how soon after each other one function starts goroutines that
 // belong together, such as the reader and the writer of a connection.
@@ -36,36 +42,47 @@ func (t *Table) join(p *traceload.Program, ev *traceload.Event, c, by *child) {
 	if by == nil || st.Owner < 0 {
 		return
 	}
+	if by.started == 0 {
+		by.started = t.parents.Take()
+	}
+	started := t.parents.At(by.started)
 	from := p.Frame(st.Frames[st.Owner])
 	if from.Origin == traceload.OriginStd {
-		by.watcher = ev.G.ID // such as net/http's of a connection: nothing that its creator could wait for
+		started.watcher = ev.G.ID // such as net/http's of a connection: nothing that its creator could wait for
 		return
 	}
 	c.parent, c.from = ev.By.ID, from.FuncID
-	by.alive++
-	by.started++
-	if by.lastFrom == from.FuncID && p.Now.Sub(by.lastAt) <= besideWithin {
-		if last := t.alive.Of(p.Goroutine(by.lastBorn)); last != nil {
-			last.younger, c.older = ev.G.ID, by.lastBorn
+	if started.lastFrom == from.FuncID && p.Now.Sub(started.lastAt) <= besideWithin {
+		if last := t.alive.Of(p.Goroutine(started.last)); last != nil {
+			last.younger, c.older = ev.G.ID, started.last
 		}
 	}
-	by.lastAt, by.lastBorn, by.lastFrom = p.Now, ev.G.ID, from.FuncID
+	started.children++
+	started.alive++
+	started.last, started.lastAt, started.lastFrom = ev.G.ID, p.Now, from.FuncID
 }
 
 func (t *Table) leave(p *traceload.Program, c *child) {
-	if parent := t.alive.Of(p.Goroutine(c.parent)); parent != nil {
-		parent.alive--
+	if parent := t.alive.Of(p.Goroutine(c.parent)); parent != nil && parent.started != 0 {
+		t.parents.At(parent.started).alive--
 	}
+	t.parents.Give(c.started)
+}
+
+// startedBy returns what c has started.
+func (t *Table) startedBy(c *child) parenthood {
+	if c == nil || c.started == 0 {
+		return parenthood{}
+	}
+	return *t.parents.At(c.started)
 }
 
 // Children returns how many goroutines g has started, as far as the trace
 // shows, and how many of them are alive. What the standard library starts on
 // g's behalf does not count.
 func (t *Table) Children(g *traceload.Goroutine) (started, alive int) {
-	if c := t.alive.Of(g); c != nil {
-		return int(c.started), int(c.alive)
-	}
-	return 0, 0
+	of := t.startedBy(t.alive.Of(g))
+	return int(of.children), int(of.alive)
 }
 
 // Serves tells whether g serves a connection that is open, as far as its family
@@ -77,11 +94,11 @@ func (t *Table) Serves(p *traceload.Program, g *traceload.Goroutine) bool {
 	if c == nil {
 		return false
 	}
-	if online(p.Goroutine(c.watcher)) || t.beside(p, c, (*child).elder) || t.beside(p, c, (*child).junior) {
+	if online(p.Goroutine(t.startedBy(c).watcher)) || t.beside(p, c, (*child).elder) || t.beside(p, c, (*child).junior) {
 		return true
 	}
 	creator := p.Goroutine(c.parent)
-	if by := t.alive.Of(creator); by == nil || by.alive > fewChildren || !online(creator) {
+	if by := t.alive.Of(creator); by == nil || t.startedBy(by).alive > fewChildren || !online(creator) {
 		return false
 	}
 	return slices.ContainsFunc(p.Stack(creator.Stack).Frames, func(f traceload.FrameID) bool { return p.Frame(f).FuncID == c.from })

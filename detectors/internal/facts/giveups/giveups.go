@@ -9,6 +9,7 @@
 package giveups
 
 import (
+	"slices"
 	"time"
 
 	"github.com/tracedoc/tracedoc/detectors"
@@ -85,6 +86,7 @@ type Table struct {
 	how     wakes.Table
 	funcs   dense.ByID[traceload.StackID, pair]
 	alive   dense.Goroutines[occupant]
+	broods  dense.Pool[brood]
 	watched int // of those alive
 	free    []*watch
 }
@@ -106,11 +108,16 @@ func (a pair) meets(b pair) bool {
 }
 
 type occupant struct {
-	parent   traceload.GoID
-	watch    *watch
-	gave     gave
-	next     uint8
-	children [4]child // the latest that it started
+	parent traceload.GoID
+	watch  *watch
+	gave   gave
+	brood  uint32 // in Table.broods; 0 if it has started nobody
+}
+
+// brood is the latest that a goroutine started.
+type brood struct {
+	list [4]child
+	next uint8
 }
 
 type child struct {
@@ -165,6 +172,7 @@ func (t *Table) Observe(p *traceload.Program, ev *traceload.Event) {
 		if o.watch != nil {
 			t.settle(p, g, o)
 		}
+		t.broods.Give(o.brood)
 		t.alive.Leave(g)
 	}
 }
@@ -183,8 +191,12 @@ func (t *Table) appear(p *traceload.Program, ev *traceload.Event) {
 		return // started by the standard library for its own ends
 	}
 	t.alive.Of(g).parent = ev.By.ID
-	by.children[by.next] = child{id: g.ID, at: ev.ByStack}
-	by.next = (by.next + 1) % uint8(len(by.children))
+	if by.brood == 0 {
+		by.brood = t.broods.Take()
+	}
+	b := t.broods.At(by.brood)
+	b.list[b.next] = child{id: g.ID, at: ev.ByStack}
+	b.next = (b.next + 1) % uint8(len(b.list))
 	if by.gave.fn == fn.fn[0] || by.gave.fn == fn.fn[1] {
 		by.gave = gave{} // it asks anew
 	}
@@ -236,8 +248,8 @@ func (t *Table) comesBack(p *traceload.Program, ev *traceload.Event, o *occupant
 	default:
 		return
 	}
-	for i := range o.children {
-		if c := t.alive.Of(p.Goroutine(o.children[i].id)); c != nil && o.children[i].id != 0 && c.watch != nil && c.watch.caller == ev.G.ID {
+	for _, child := range t.children(o) {
+		if c := t.alive.Of(p.Goroutine(child.id)); c != nil && child.id != 0 && c.watch != nil && c.watch.caller == ev.G.ID {
 			c.watch.way.Count--
 			t.release(c)
 		}
@@ -254,7 +266,7 @@ func (t *Table) unblock(p *traceload.Program, ev *traceload.Event, o *occupant) 
 		}
 		if how == wakes.Cancel {
 			t.stops(o)
-			if !o.asked(ev.By.ID) { // such a cancellation is an answer
+			if !t.asked(o, ev.By.ID) { // such a cancellation is an answer
 				t.giveUp(p, ev, o, Cancelled)
 			}
 		}
@@ -269,13 +281,16 @@ func (t *Table) unblock(p *traceload.Program, ev *traceload.Event, o *occupant) 
 }
 
 // asked tells whether the occupant has started that goroutine, and not long ago.
-func (o *occupant) asked(id traceload.GoID) bool {
-	for i := range o.children {
-		if o.children[i].id == id {
-			return true
-		}
+func (t *Table) asked(o *occupant, id traceload.GoID) bool {
+	return slices.ContainsFunc(t.children(o), func(c child) bool { return c.id == id })
+}
+
+// children returns the latest that the occupant has started; the id of unused entries is 0.
+func (t *Table) children(o *occupant) []child {
+	if o.brood == 0 {
+		return nil
 	}
-	return false
+	return t.broods.At(o.brood).list[:]
 }
 
 // stops notes that a goroutine that was left alone is told to stop as well.
@@ -306,8 +321,9 @@ func (t *Table) answer(p *traceload.Program, ev *traceload.Event, o *occupant) {
 		return
 	}
 	waits := t.functions(p, ev.Stack)
-	for i := range o.children {
-		c := &o.children[i]
+	children := t.children(o)
+	for i := range children {
+		c := &children[i]
 		if c.id != ev.By.ID || c.told || !waits.meets(t.functions(p, c.at)) {
 			continue
 		}
@@ -351,8 +367,9 @@ func (t *Table) giveUp(p *traceload.Program, ev *traceload.Event, o *occupant, h
 	if !waits.own {
 		return
 	}
-	for i := range o.children {
-		c := &o.children[i]
+	children := t.children(o)
+	for i := range children {
+		c := &children[i]
 		if c.id == 0 || c.told || !waits.meets(t.functions(p, c.at)) {
 			continue
 		}

@@ -48,8 +48,8 @@ type parked struct {
 // forgotten tells whether the goroutines' very existence says that something was forgotten.
 func (gr *Group) forgotten() bool { return gr.known != nil && gr.known.Forgot != "" }
 
-func (gr *Group) add(p *traceload.Program, g *traceload.Goroutine, o *occupant) {
-	gr.all = append(gr.all, parked{g: g, age: p.InState(g), here: o.at(gr.Site)})
+func (gr *Group) add(p *traceload.Program, g *traceload.Goroutine, here visit) {
+	gr.all = append(gr.all, parked{g: g, age: p.InState(g), here: here})
 }
 
 // came is when a goroutine that was born in the trace came to stay: at its

@@ -147,18 +147,19 @@ func TestServers(t *testing.T) {
 
 // TestVisits: the first places of a goroutine's life are remembered however many follow.
 func TestVisits(t *testing.T) {
+	var table Table
 	var o occupant
 	home := &Site{number: 1}
 	for range 3 {
-		o.visit(home).woken++
+		table.visit(&o, home).woken++
 		for i := range 20 {
-			o.visit(&Site{number: int32(2 + i)}).woken++
+			table.visit(&o, &Site{number: int32(2 + i)}).woken++
 		}
 	}
-	if n := o.at(home).woken; n != 3 {
+	if n := table.at(&o, home).woken; n != 3 {
 		t.Errorf("woken %d times at home, want 3", n)
 	}
-	if n := o.at(&Site{number: 99}).woken; n != 0 {
+	if n := table.at(&o, &Site{number: 99}).woken; n != 0 {
 		t.Errorf("woken %d times where it never was", n)
 	}
 }

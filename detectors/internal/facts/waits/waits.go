@@ -98,6 +98,7 @@ type Table struct {
 	uses      map[origin][]*source.Uses
 	endersOf  map[*source.Uses][]*traceload.Goroutine
 	alive     dense.Goroutines[occupant]
+	travels   dense.Pool[travel]
 }
 
 type siteKey struct {
@@ -116,9 +117,13 @@ const maxWakers = 1 << 14
 
 // occupant is what the table knows of one goroutine that is alive.
 type occupant struct {
-	site    *Site    // where it waits; nil if it does not
-	visited [8]visit // the first places where it was woken, and the last
+	site   *Site    // where it waits; nil if it does not
+	first  [2]visit // the first places where it was woken
+	travel uint32   // in Table.travels: the next places; 0 if there are none
 }
+
+// travel is the places where a goroutine was woken after the first, and the last one.
+type travel [6]visit
 
 // served counts wake-ups.
 type served struct {
@@ -194,7 +199,10 @@ func (t *Table) Observe(p *traceload.Program, ev *traceload.Event) {
 			t.woken(p, o, ev)
 		}
 	case traceload.KindEnd:
-		t.alive.Leave(g)
+		if o := t.alive.Of(g); o != nil {
+			t.travels.Give(o.travel)
+			t.alive.Leave(g)
+		}
 	}
 }
 
@@ -247,28 +255,52 @@ func (t *Table) woken(p *traceload.Program, o *occupant, ev *traceload.Event) {
 	case wakeSend, wakeReceive, wakeSelect:
 		s.Sent++
 	}
-	o.visit(s).wokenBy(ev.By)
+	t.visit(o, s).wokenBy(ev.By)
 }
 
-// visit returns the entry for s. A worker's loop starts with the places that it
+// visit returns o's entry for s. A worker's loop starts with the places that it
 // comes back to: they stay, and what comes later shares the last entry.
-func (o *occupant) visit(s *Site) *visit {
-	for i := range o.visited {
-		if v := &o.visited[i]; v.site == s.number || v.site == 0 {
-			v.site = s.number
-			return v
-		}
+func (t *Table) visit(o *occupant, s *Site) *visit {
+	if v := entry(o.first[:], s); v != nil {
+		return v
 	}
-	last := &o.visited[len(o.visited)-1]
+	if o.travel == 0 {
+		o.travel = t.travels.Take()
+	}
+	list := t.travels.At(o.travel)[:]
+	if v := entry(list, s); v != nil {
+		return v
+	}
+	last := &list[len(list)-1]
 	*last = visit{site: s.number}
 	return last
 }
 
-// at returns what the occupant has experienced at s, the zero visit if nothing.
-func (o *occupant) at(s *Site) visit {
-	for _, v := range o.visited {
-		if v.site == s.number {
+// entry returns the entry for s in list, or a new one as long as there is room.
+func entry(list []visit, s *Site) *visit {
+	for i := range list {
+		switch v := &list[i]; v.site {
+		case 0:
+			v.site = s.number
 			return v
+		case s.number:
+			return v
+		}
+	}
+	return nil
+}
+
+// at returns what the occupant has experienced at s, the zero visit if nothing.
+func (t *Table) at(o *occupant, s *Site) visit {
+	lists := [2][]visit{o.first[:]}
+	if o.travel != 0 {
+		lists[1] = t.travels.At(o.travel)[:]
+	}
+	for _, list := range lists {
+		for _, v := range list {
+			if v.site == s.number {
+				return v
+			}
 		}
 	}
 	return visit{}
@@ -353,7 +385,7 @@ func (t *Table) Finish(p *traceload.Program) {
 			bySite[key] = gr
 			t.Groups = append(t.Groups, gr)
 		}
-		gr.add(p, g, o)
+		gr.add(p, g, t.at(o, s))
 	}
 	t.adopt(bySite)
 	// Who waits for somebody that is stuck is stuck as well: judge again as long as that tells more.
