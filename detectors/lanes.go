@@ -3,6 +3,7 @@ package detectors
 import (
 	"math/bits"
 	"slices"
+	"time"
 
 	"github.com/tracedoc/tracedoc/detectors/internal/facts/tests"
 	"github.com/tracedoc/tracedoc/traceload"
@@ -15,6 +16,9 @@ type lane struct {
 	tests   tests.Table
 	program *traceload.Program // as of the trace's end; nil before
 	weight  int
+
+	untimed int           // events since the stopwatch timed one
+	sampled time.Duration // in the events that it timed
 }
 
 // crew is entries that have facts in common, in the order in which they are fed.
@@ -88,12 +92,16 @@ func crewsOf(entries []*entry) []*crew {
 
 // observe feeds an event to those who watch its kind.
 func (l *lane) observe(p *traceload.Program, ev *traceload.Event) {
-	if tests.Watches.Has(ev.Kind) {
-		l.tests.Observe(p, ev)
-	}
+	l.observeTests(p, ev)
 	list := l.byKind[ev.Kind]
 	for i := 0; i < len(list); {
 		i = feed(list, i, p, ev)
+	}
+}
+
+func (l *lane) observeTests(p *traceload.Program, ev *traceload.Event) {
+	if tests.Watches.Has(ev.Kind) {
+		l.tests.Observe(p, ev)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tracedoc/tracedoc/detectors/internal/facts/tests"
 	"github.com/tracedoc/tracedoc/traceload"
@@ -91,6 +92,9 @@ type entry struct {
 	dead     bool // it panicked, or a fact that it needs did
 	panicked any
 	lacks    *entry // the fact that it needs and that is dead
+
+	sampled time.Duration // in the events that a stopwatch timed
+	judging time.Duration // in Finish
 }
 
 type judged struct {
@@ -156,18 +160,28 @@ func Analyze(in *traceload.Input, list []*Detector, cfg Config) (*Result, error)
 	var observers []func(*traceload.Program, *traceload.Event)
 	for i, l := range w.lanes {
 		observe := l.observe
+		if cfg.Stats != nil {
+			observe = l.timed
+		}
 		if i == 0 {
+			rest := observe
 			observe = func(p *traceload.Program, ev *traceload.Event) {
 				w.facets.note(ev)
-				l.observe(p, ev)
+				rest(p, ev)
 			}
 		}
 		observers = append(observers, observe)
 	}
-	programs, info, err := traceload.WalkLanes(in, observers, cfg.Progress, cfg.Limits)
+	begun := time.Now()
+	limits := cfg.Limits
+	if cfg.Stats != nil {
+		limits.Spent = &cfg.Stats.Walk
+	}
+	programs, info, err := traceload.WalkLanes(in, observers, cfg.Progress, limits)
 	if err != nil {
 		return nil, err
 	}
+	walked := time.Now()
 	for i, l := range w.lanes {
 		l.program = programs[i]
 	}
@@ -185,6 +199,9 @@ func Analyze(in *traceload.Input, list []*Detector, cfg Config) (*Result, error)
 	w.attribute(prog)
 	w.callers(prog)
 	w.quote()
+	if cfg.Stats != nil {
+		cfg.Stats.fill(w, walked.Sub(begun), time.Since(walked))
+	}
 	return &Result{trace: w.describe(), findings: w.findings, ran: list, packages: packagesOf(prog)}, nil
 }
 
@@ -197,7 +214,9 @@ func (w *walk) add(d *Detector) {
 
 func (w *walk) finish(e *entry) {
 	defer e.contain()
+	begun := time.Now()
 	e.observer.Finish(e.lane.program)
+	e.judging = time.Since(begun)
 }
 
 // contain switches e off if it panics; it must be deferred directly.

@@ -30,6 +30,8 @@ type Config struct {
 	KnownWaits []KnownWait
 	// Limits bounds what the analysis takes. What is found does not depend on it.
 	Limits traceload.Limits
+	// Stats is told what the analysis took; nil if nobody wants to know.
+	Stats *Stats
 }
 
 // SourceLine is a line around the site of a finding.

@@ -3,6 +3,7 @@ package traceload
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Observers may stand in several lanes, each on a goroutine of its own and with a
@@ -17,6 +18,7 @@ type lanes struct {
 	in       []chan *part
 	stop     chan struct{} // nobody is to go on
 	stopping sync.Once
+	spent    []time.Duration // by lane: how long it was at work
 }
 
 // part is a run of records in order, with all that their ids refer to.
@@ -34,7 +36,7 @@ const readyParts = 4
 
 // newLanes returns lanes for n observers.
 func newLanes(n int) *lanes {
-	l := &lanes{stop: make(chan struct{})}
+	l := &lanes{stop: make(chan struct{}), spent: make([]time.Duration, n)}
 	for range n {
 		l.in = append(l.in, make(chan *part, readyParts))
 	}
@@ -78,7 +80,7 @@ func (l *lanes) run(programs []*Program, observers []func(*Program, *Event), pro
 					l.halt()
 				}
 			}()
-			l.take(l.in[i], programs[i], observers[i], func(int64) {})
+			l.take(i, programs[i], observers[i], func(int64) {})
 		})
 	}
 	defer func() { // also when the observer of this lane panics
@@ -88,21 +90,23 @@ func (l *lanes) run(programs []*Program, observers []func(*Program, *Event), pro
 			panic(f.v)
 		}
 	}()
-	l.take(l.in[0], programs[0], observers[0], progress)
+	l.take(0, programs[0], observers[0], progress)
 	others.Wait()
 }
 
 type laneFailure struct{ v any }
 
 // take lets one lane take parts to the end.
-func (l *lanes) take(in <-chan *part, p *Program, observe func(*Program, *Event), progress Progress) {
-	for b := range in {
+func (l *lanes) take(lane int, p *Program, observe func(*Program, *Event), progress Progress) {
+	for b := range l.in[lane] {
+		at := time.Now()
 		p.t = b.tables
 		for i := range b.records {
 			if ev := p.apply(&b.records[i]); ev != nil {
 				observe(p, ev)
 			}
 		}
+		l.spent[lane] += time.Since(at)
 		progress(b.bytes)
 		if b.readers.Add(-1) == 0 {
 			b.release()

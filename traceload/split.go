@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
+	"time"
 )
 
 // A trace is read in three steps that run side by side:
@@ -24,8 +26,11 @@ type pipeline struct {
 	batches sync.Pool // of *[]record
 	jobs    sync.WaitGroup
 
+	decoding atomic.Int64 // nanoseconds that decoders were at work
+
 	// What the walk reads after order is closed.
-	err error // why there are no more; nil at the end of the trace
+	err     error // why there are no more; nil at the end of the trace
+	reading time.Duration
 }
 
 // decoding is a generation that is being decoded.
@@ -90,7 +95,9 @@ func (p *pipeline) split() error {
 		if cap(data)-len(data) < least/4 {
 			data = append(make([]byte, 0, 2*cap(data)+least), data...)
 		}
+		at := time.Now()
 		n, err := s.Read(data[len(data):cap(data)])
+		p.reading += time.Since(at)
 		data = data[:len(data)+n]
 		for index+1 < len(s.starts) { // the next has begun, so this one is over
 			end := s.starts[index+1]
@@ -164,13 +171,16 @@ func (p *pipeline) finished(d *decoding) { p.memory.giveBack(int64(len(d.data)))
 func (p *pipeline) decode(d *decoding) {
 	defer close(d.out)
 	o := order{g: d.generation, out: *p.batches.Get().(*[]record)}
+	since := time.Now() // it is at work
 	o.emit = func() {
+		p.decoding.Add(int64(time.Since(since)))
 		select {
 		case d.out <- o.out:
 			o.out = *p.batches.Get().(*[]record)
 		case <-p.stop:
 			o.out, o.abandoned = o.out[:0], true
 		}
+		since = time.Now()
 	}
 	defer func() {
 		if v := recover(); v != nil {
@@ -216,6 +226,7 @@ type budget struct {
 	changed   sync.Cond
 	limit     int64
 	taken     int64
+	most      int64 // that was taken at a time
 	unlimited bool
 }
 
@@ -233,6 +244,7 @@ func (b *budget) take(n int64) {
 		b.changed.Wait()
 	}
 	b.taken += n
+	b.most = max(b.most, b.taken)
 }
 
 func (b *budget) giveBack(n int64) {

@@ -55,7 +55,21 @@ type Limits struct {
 	// means defaultMemory. A single generation is held whole in any case.
 	Memory int64
 
+	// Spent is told where the time went; nil if nobody wants to know.
+	Spent *Spent
+
 	reference bool // have golang.org/x/exp/trace read it, for tests
+}
+
+// Spent says where the time of a walk went: how long each stage was at work,
+// waiting for others left out. Stages run side by side. Read, Decode and Translate
+// are zero where golang.org/x/exp/trace read the trace.
+type Spent struct {
+	Read      time.Duration   // reading and unpacking, and telling generations apart
+	Decode    time.Duration   // summed over the generations, of which some are decoded at a time
+	Translate time.Duration   // giving ids that hold throughout the trace
+	Lanes     []time.Duration // keeping a Program, and its observer
+	Held      int64           // the most bytes of the unpacked trace that were in memory at a time
 }
 
 // WalkWith is Walk within limits.
@@ -85,9 +99,14 @@ func WalkLanes(in *Input, observers []func(*Program, *Event), progress Progress,
 	}
 	p := programs[0]
 	lanes := newLanes(len(observers))
+	spent := limits.Spent
+	if spent == nil {
+		spent = new(Spent)
+	}
+	*spent = Spent{Lanes: lanes.spent}
 	var o outcome
 	if ownFormat(s.version) && !limits.reference {
-		lanes.run(programs, observers, progress, func() { o = feedGenerations(s, lanes.send, limits) })
+		lanes.run(programs, observers, progress, func() { o = feedGenerations(s, lanes.send, limits, spent) })
 	} else {
 		d := newDecoder(s)
 		if err := d.open(); err != nil {
@@ -173,13 +192,17 @@ func feedReader(d *decoder, send func(*part) bool) outcome {
 }
 
 // feedGenerations sends on what we decode ourselves.
-func feedGenerations(s *generationScanner, send func(*part) bool, limits Limits) (o outcome) {
+func feedGenerations(s *generationScanner, send func(*part) bool, limits Limits, spent *Spent) (o outcome) {
 	pipe := startPipeline(s, limits.jobs(), cmp.Or(limits.Memory, defaultMemory))
-	defer pipe.close() // also when nobody wants any more
+	defer func() {
+		pipe.close() // also when nobody wants any more
+		spent.Read, spent.Decode, spent.Held = pipe.reading, time.Duration(pipe.decoding.Load()), pipe.memory.most
+	}()
 	t := newTranslator()
 	for d := range pipe.order {
 		begun := false
 		for batch := range d.out {
+			at := time.Now()
 			if !begun { // its tables are complete as soon as there are records
 				t.begin(d.generation)
 				begun = true
@@ -187,6 +210,7 @@ func feedGenerations(s *generationScanner, send func(*part) bool, limits Limits)
 			for i := range batch {
 				t.record(&batch[i])
 			}
+			spent.Translate += time.Since(at)
 			if !send(&part{tables: t.in.tables, records: batch, bytes: d.end, release: func() { pipe.done(batch) }}) {
 				return o
 			}

@@ -168,6 +168,9 @@ func (t *tool) judge(ctx context.Context, traces []string, f *analyzeFlags, p *p
 	if err := t.writeReports(p.outputs, report, &f.settings, extra); err != nil {
 		return failed(err)
 	}
+	if f.stats {
+		t.printTotals()
+	}
 	if code := exitStatus(report, f, unreadable); code != exitDone {
 		return &exitError{code: code}
 	}

@@ -109,6 +109,9 @@ func (t *tool) diff(cmd *cobra.Command, args []string, f *diffFlags) error {
 	if err := t.writeAll([]*output{out}); err != nil {
 		return failed(err)
 	}
+	if f.stats {
+		t.printTotals()
+	}
 	if worst, any := d.Failing(); any && f.failOn.set && worst >= f.failOn.severity {
 		return &exitError{code: exitFailOn}
 	}

@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -34,7 +35,7 @@ const (
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, env func(string) string) int {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	t := &tool{stdin: stdin, stdout: stdout, stderr: stderr, env: env, detectors: suite.All()}
+	t := &tool{stdin: stdin, stdout: stdout, stderr: stderr, env: env, detectors: suite.All(), began: time.Now()}
 	root := t.root()
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
@@ -78,6 +79,7 @@ type tool struct {
 	stdout, stderr io.Writer
 	env            func(string) string
 	detectors      []*detectors.Detector
+	began          time.Time
 }
 
 // complain writes one line to standard error. The text may quote a file's or a

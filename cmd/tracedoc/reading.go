@@ -59,11 +59,12 @@ func checkFolder(path string) error {
 // readAll analyzes traces. It tells those that cannot be read; err is only for
 // what ends everything.
 func (t *tool) readAll(ctx context.Context, traces []string, s *settings) (results []*detectors.Result, unreadable bool, err error) {
-	cfg := detectors.Config{KnownWaits: s.config.KnownWaits}
+	cfg := detectors.Config{KnownWaits: s.config.KnownWaits, Limits: s.limits()}
 	if s.tree != nil { // not a nil *Tree in an interface
 		cfg.Source = s.tree
 	}
 	for _, trace := range traces {
+		cfg.Stats = s.statsFor()
 		res, err := t.read(ctx, trace, s, cfg)
 		switch {
 		case ctx.Err() != nil:
@@ -73,6 +74,9 @@ func (t *tool) readAll(ctx context.Context, traces []string, s *settings) (resul
 			unreadable = true
 		default:
 			results = append(results, res)
+			if cfg.Stats != nil {
+				printStats(t.stderr, trace, cfg.Stats)
+			}
 		}
 	}
 	return results, unreadable, nil

@@ -18,6 +18,7 @@ import (
 
 // settings are what analyses go by: flags, and below them the configuration.
 type settings struct {
+	resources
 	configFile       string
 	failOn           severityOrNever
 	failOnIncomplete bool
@@ -65,6 +66,7 @@ func (s *settings) addFlags(t *tool, cmd *cobra.Command, failing string) {
 	flags.StringSliceVar(&s.skip, "skip", nil, "do not use these `DETECTORS` or families, comma separated")
 	flags.StringArrayVar(&s.sourceDirs, "source", nil, "look for the program's source in this `DIR`, may be repeated; \""+sourceOff+"\" reads none (default the module of the working directory)")
 	flags.StringVar(&s.configFile, "config", "", "configuration `FILE`; \""+configOff+"\" reads none (default "+config.FileName+", looked for upwards from the working directory)")
+	s.resources.addFlags(cmd)
 	complete := func(flag string, choices []string) {
 		// It fails only for a flag that does not exist.
 		_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(choices, cobra.ShellCompDirectiveNoFileComp))
