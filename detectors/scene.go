@@ -78,6 +78,14 @@ type Track struct {
 	Spans []Span         `json:"spans"` // in order of time, without overlap or gaps
 }
 
+// What a goroutine that is alive can be doing, in reports.
+const (
+	StateRunning  = "running"
+	StateRunnable = "runnable"
+	StateWaiting  = "waiting"
+	StateSyscall  = "syscall"
+)
+
 // Span is a stretch of time that a goroutine spent in one state.
 type Span struct {
 	From   traceload.Time `json:"from_ns"`

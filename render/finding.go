@@ -13,7 +13,7 @@ import (
 	"github.com/tracedoc/tracedoc/detectors"
 )
 
-// How much of a finding is shown; the JSON report has all of it.
+// How much of a finding is shown in a report; the JSON report has all of it.
 const (
 	maxSource   = 7  // lines around the site
 	maxFrames   = 5  // of one stack
@@ -23,6 +23,23 @@ const (
 	maxTimeline = 12 // steps of one timeline
 	maxTests    = 4  // that a finding belongs to
 )
+
+// limits are those of a page.
+type limits struct {
+	source, frames, groups, ids, evidence, timeline, tests int
+	// whole tells that nothing is left out or shortened, also not what stacks
+	// have of runtime and sync.
+	whole bool
+}
+
+func inReport() limits {
+	return limits{maxSource, maxFrames, maxGroups, maxIDs, maxEvidence, maxTimeline, maxTests, false}
+}
+
+func unlimited() limits {
+	const all = 1 << 30
+	return limits{all, all, all, all, all, all, all, true}
+}
 
 // finding writes one finding in full. A pattern that another finding has shown
 // already is referred to.
@@ -47,7 +64,7 @@ func (p *page) finding(r *detectors.Report, f *detectors.Finding, shown map[stri
 		p.prose("  saves   ", "an estimate: "+text)
 	}
 	if len(f.Tests) > 0 {
-		shown := f.Tests[:min(len(f.Tests), maxTests)]
+		shown := f.Tests[:min(len(f.Tests), p.limits.tests)]
 		text := strings.Join(shown, ", ")
 		if n := len(f.Tests) - len(shown); n > 0 {
 			text += fmt.Sprintf(" and %d more", n)
@@ -110,8 +127,8 @@ func (p *page) place(first string, f detectors.Frame) {
 // them are indented by is left off.
 func (p *page) source(all []detectors.SourceLine) {
 	at := max(0, slices.IndexFunc(all, func(l detectors.SourceLine) bool { return l.Site }))
-	from := max(0, min(at-maxSource/2, len(all)-maxSource))
-	shown := all[from:min(len(all), from+maxSource)]
+	from := max(0, min(at-p.limits.source/2, len(all)-p.limits.source))
+	shown := all[from:min(len(all), from+p.limits.source)]
 	indent, width := math.MaxInt, 0
 	for _, l := range shown {
 		if text := strings.TrimLeft(l.Text, " "); text != "" {
@@ -146,7 +163,7 @@ func (p *page) evidence(list []detectors.Evidence) {
 		return
 	}
 	p.heading("Evidence")
-	for _, e := range list[:min(len(list), maxEvidence)] {
+	for _, e := range list[:min(len(list), p.limits.evidence)] {
 		sign := "·"
 		if e.Weight > 0 {
 			sign = "+"
@@ -155,25 +172,29 @@ func (p *page) evidence(list []detectors.Evidence) {
 		}
 		p.prose("    "+sign+" ", e.Text)
 	}
-	p.more("    ", len(list)-maxEvidence, "observation")
+	p.more("    ", len(list)-p.limits.evidence, "observation")
 }
 
 func (p *page) groups(f *detectors.Finding) {
-	for i := range f.Groups[:min(len(f.Groups), maxGroups)] {
+	for i := range f.Groups[:min(len(f.Groups), p.limits.groups)] {
 		g := &f.Groups[i]
 		frames, operation := trim(g.Stack, f.Site)
+		if p.limits.whole {
+			frames = g.Stack
+		}
 		p.heading(capital(cmp.Or(string(g.Role), "goroutines")))
-		text := groupText(g, operation)
+		text := groupText(g, operation, p.limits.ids)
 		p.prose("    ", text)
 		p.stack(frames, f.Site)
 	}
-	p.more("  ", len(f.Groups)-maxGroups, "group")
+	p.more("  ", len(f.Groups)-p.limits.groups, "group")
 }
 
-// groupText says who they are; operation is the call into sync that they wait in.
-func groupText(g *detectors.Group, operation string) string {
+// groupText says who they are, with at most that many ids; operation is the call
+// into sync that they wait in.
+func groupText(g *detectors.Group, operation string, most int) string {
 	text := count(int64(g.Count), "goroutine")
-	if ids := goroutineIDs(g); ids != "" {
+	if ids := goroutineIDs(g, most); ids != "" {
 		text += " (" + ids + ")"
 	}
 	if g.State != "" {
@@ -196,9 +217,9 @@ func groupText(g *detectors.Group, operation string) string {
 	return text
 }
 
-func goroutineIDs(g *detectors.Group) string {
+func goroutineIDs(g *detectors.Group, most int) string {
 	var ids []string
-	for _, id := range g.Goroutines[:min(len(g.Goroutines), maxIDs)] {
+	for _, id := range g.Goroutines[:min(len(g.Goroutines), most)] {
 		ids = append(ids, fmt.Sprintf("G%d", id))
 	}
 	if len(ids) > 0 && g.Count > len(ids) {
@@ -237,10 +258,16 @@ func trim(stack []detectors.Frame, site detectors.Frame) (frames []detectors.Fra
 func (p *page) stack(frames []detectors.Frame, site detectors.Frame) {
 	at := slices.Index(frames, site)
 	from := 0
-	if at >= maxFrames { // the innermost frame, then those around the site
+	if at >= p.limits.frames { // the innermost frame, then those around the site
 		from = at - 2
 	}
-	shown := frames[from:min(len(frames), from+maxFrames)]
+	shown := frames[from:min(len(frames), from+p.limits.frames)]
+	if p.limits.whole {
+		for i, f := range shown {
+			p.frame(f, from+i == at)
+		}
+		return
+	}
 	width := 0
 	for _, f := range shown {
 		width = max(width, columns(shortFunc(f.Func)))
@@ -263,16 +290,30 @@ func (p *page) stack(frames []detectors.Frame, site detectors.Frame) {
 	p.more("        ", len(frames)-from-len(shown), "frame")
 }
 
+// frame writes one frame without shortening it, in two lines. Broken up, a path
+// could not be copied.
+func (p *page) frame(f detectors.Frame, marked bool) {
+	mark, color := "  ", plain
+	if marked {
+		mark, color = "> ", bold
+	}
+	p.line("      ", p.paint(color, mark+f.Func))
+	if f.File != "" {
+		p.line("            ", f.File, fmt.Sprintf(":%d", f.Line))
+	}
+}
+
 func (p *page) timeline(f *detectors.Finding) {
 	if len(f.Timeline) == 0 {
 		return
 	}
 	p.heading("Timeline")
 	steps, left := f.Timeline, 0
-	if n := len(steps); n > maxTimeline { // how it began and how it ended
-		const head = maxTimeline * 2 / 3
-		left = n - maxTimeline
-		steps = slices.Concat(steps[:head], steps[n-(maxTimeline-head):])
+	most := p.limits.timeline
+	head := most * 2 / 3
+	if n := len(steps); n > most { // how it began and how it ended
+		left = n - most
+		steps = slices.Concat(steps[:head], steps[n-(most-head):])
 	}
 	roles := map[int64]string{} // of those that play only one
 	for _, g := range f.Groups {
@@ -294,7 +335,7 @@ func (p *page) timeline(f *detectors.Finding) {
 	}
 	widthWho, widthEvent = min(widthWho, 16), min(widthEvent, 10)
 	for i, s := range steps {
-		if left > 0 && i == maxTimeline*2/3 {
+		if left > 0 && i == head {
 			p.more("    ", left, "step")
 		}
 		p.prose("    "+padLeft(moments[i], widthT)+"  "+pad(fit(who[i], widthWho), widthWho)+"  "+pad(fit(s.Event, widthEvent), widthEvent)+"  ", s.Text)

@@ -302,12 +302,12 @@ func TestOpening(t *testing.T) {
 		{`tr\x1bace.out`, detectors.Finding{}, "go tool trace -http=localhost:6070 trace.out http://localhost:6070/trace?view=proc#1.500:2.500 true"},
 	}
 	for _, test := range tests {
-		open := opening(&detectors.Report{Traces: []detectors.Trace{{Source: test.source}}}, &test.f, 1_500_000, 2_500_000)
+		open := openingOf(&detectors.Report{Traces: []detectors.Trace{{Source: test.source}}}, &test.f, 1_500_000, 2_500_000)
 		if got := fmt.Sprint(open.Command, " ", open.URL, " ", open.Note != ""); got != test.want {
 			t.Errorf("%s:\n got %s\nwant %s", test.source, got, test.want)
 		}
 	}
-	if opening(&detectors.Report{}, &detectors.Finding{}, 0, 0) != nil {
+	if openingOf(&detectors.Report{}, &detectors.Finding{}, 0, 0) != nil {
 		t.Error("a command although there is no trace")
 	}
 }

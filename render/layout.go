@@ -29,8 +29,9 @@ const minWidth = 72
 // page is a piece of terminal output in the making.
 type page struct {
 	strings.Builder
-	width int
-	color bool
+	width  int
+	color  bool
+	limits limits
 }
 
 func newPage(opt Options) *page {
@@ -38,7 +39,7 @@ func newPage(opt Options) *page {
 	if w <= 0 {
 		w = DefaultWidth
 	}
-	return &page{width: max(w, minWidth), color: opt.Color}
+	return &page{width: max(w, minWidth), color: opt.Color, limits: inReport()}
 }
 
 // paint wraps s, which holds no line break, in a colour.

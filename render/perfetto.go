@@ -1,10 +1,8 @@
 package render
 
 import (
-	"cmp"
 	"fmt"
 	"io"
-	"slices"
 
 	"github.com/tracedoc/tracedoc/detectors"
 )
@@ -107,7 +105,7 @@ func (p *perfetto) trace(index int) {
 	root := p.track(0, t.Source, false)
 	for i := range p.report.Findings {
 		if f := &p.report.Findings[i]; f.Trace == index {
-			p.finding(root, t, f)
+			p.finding(root, f)
 		}
 	}
 	if a := t.Activity; a != nil {
@@ -123,9 +121,9 @@ func (p *perfetto) trace(index int) {
 
 // finding draws a finding: the stretch of time that shows it, its timeline, and
 // what its goroutines did.
-func (p *perfetto) finding(root uint64, t *detectors.Trace, f *detectors.Finding) {
+func (p *perfetto) finding(root uint64, f *detectors.Finding) {
 	track := p.track(root, fmt.Sprintf("%d · %s · %s/%s", f.Rank, f.Severity, f.Detector, f.Cause), false)
-	from, to := stretchOf(f, int64(t.Duration))
+	from, to := extent(p.report, f)
 	p.slice(from, to, perfettoEvent{track: track, name: f.Title, notes: []note{
 		{"detail", f.Detail}, {"site", f.Site.Func + " " + f.Site.Where()}, {"fingerprint", f.Fingerprint}, {"no defect if", f.WrongIf}, {"repair", f.Pattern.Title},
 	}})
@@ -142,18 +140,6 @@ func (p *perfetto) finding(root uint64, t *detectors.Trace, f *detectors.Finding
 	if f.Scene != nil {
 		p.scene(track, f.Scene)
 	}
-}
-
-// stretchOf is when a finding was: all the time if nothing says more.
-func stretchOf(f *detectors.Finding, length int64) (from, to int64) {
-	if s := f.Scene; s != nil {
-		return int64(s.From), int64(s.To)
-	}
-	if len(f.Timeline) == 0 {
-		return 0, length
-	}
-	at := func(a, b detectors.TimelineEvent) int { return cmp.Compare(a.T, b.T) }
-	return int64(slices.MinFunc(f.Timeline, at).T), int64(slices.MaxFunc(f.Timeline, at).T)
 }
 
 func (p *perfetto) scene(parent uint64, s *detectors.Scene) {
@@ -232,5 +218,3 @@ func stateName(state, reason string) string {
 	}
 	return state + ": " + reason
 }
-
-func moment(t int64) string { return fmt.Sprintf("%.9fs", float64(t)/1e9) }

@@ -96,7 +96,7 @@ type sheetFinding struct {
 	Picture  []string        `json:"picture"` // drawn in text; empty if there is a graph
 	Graph    []sheetNode     `json:"graph"`
 	Scene    *sheetScene     `json:"scene"`
-	Open     *sheetOpen      `json:"open"`
+	Open     *opening        `json:"open"`
 	From     int64           `json:"from"` // what it is about, in the trace's time
 	To       int64           `json:"to"`
 	Less     string          `json:"less"` // what was left out for want of room; "" if nothing was
@@ -147,13 +147,6 @@ type sheetNode struct {
 	Holds     []string `json:"holds"`
 	Waits     string   `json:"waits"`
 	For       int      `json:"for"`
-}
-
-// sheetOpen says how to open the same moment in go tool trace.
-type sheetOpen struct {
-	Command string `json:"command"`
-	URL     string `json:"url"`
-	Note    string `json:"note"`
 }
 
 // newSheet words a clean report.
@@ -317,30 +310,13 @@ func (s *sheet) finding(r *detectors.Report, i int, have portion, patterns map[s
 		out.Picture = []string{}
 	}
 	out.From, out.To = extent(r, f)
-	out.Open = opening(r, f, out.From, out.To)
+	out.Open = openingOf(r, f, out.From, out.To)
 	if f.Scene != nil && i < have.pictures {
 		out.Scene = s.scene(f.Scene)
 	} else if f.Scene != nil {
 		out.Less = strings.TrimSpace("For want of room in this file, the picture of this finding is left out. " + out.Less)
 	}
 	return out
-}
-
-// extent is the stretch of a trace that a finding is about.
-func extent(r *detectors.Report, f *detectors.Finding) (from, to int64) {
-	if f.Scene != nil {
-		return int64(f.Scene.From), int64(f.Scene.To)
-	}
-	for i, step := range f.Timeline {
-		if i == 0 || int64(step.T) < from {
-			from = int64(step.T)
-		}
-		to = max(to, int64(step.T))
-	}
-	if len(f.Timeline) == 0 && f.Trace >= 0 && f.Trace < len(r.Traces) {
-		to = int64(r.Traces[f.Trace].Duration)
-	}
-	return from, to
 }
 
 func quoted(lines []detectors.SourceLine) []sheetLine {
@@ -357,7 +333,7 @@ func quoted(lines []detectors.SourceLine) []sheetLine {
 
 func (s *sheet) group(g *detectors.Group, site detectors.Frame, whole bool) sheetGroup {
 	below, operation := trim(g.Stack, site)
-	out := sheetGroup{Role: string(g.Role), Count: g.Count, IDs: goroutineIDs(g), Text: groupText(g, operation), Stack: []int{}, Top: len(g.Stack) - len(below)}
+	out := sheetGroup{Role: string(g.Role), Count: g.Count, IDs: goroutineIDs(g, maxIDs), Text: groupText(g, operation, maxIDs), Stack: []int{}, Top: len(g.Stack) - len(below)}
 	stack := g.Stack
 	if !whole {
 		stack, out.Top = below[:min(len(below), maxFrames)], 0

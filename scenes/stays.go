@@ -51,14 +51,14 @@ func (s *stays) take(p *traceload.Program, g *traceload.Goroutine, st stay) {
 		s.held[g.ID] = append(s.held[g.ID], st)
 		return
 	}
-	system := g.System || p.Stack(g.Entry).System
+	own := system(p, g)
 	if len(s.held) > 0 {
-		if system {
+		if own {
 			delete(s.held, g.ID)
 		}
 		s.release(g.ID)
 	}
-	if !system {
+	if !own {
 		s.add(st)
 	}
 }
@@ -88,4 +88,9 @@ func (s *stays) finish(p *traceload.Program) {
 	for g := range p.Live {
 		s.release(g.ID)
 	}
+}
+
+// system tells whether a goroutine is the runtime's own, as far as that is known.
+func system(p *traceload.Program, g *traceload.Goroutine) bool {
+	return g.System || p.Stack(g.Entry).System
 }
