@@ -8,51 +8,61 @@ import (
 )
 
 // about is what a stack says by itself, worked out once.
-type about struct {
-	known       bool
-	sends       bool // a system call that writes to a connection
-	serves      bool // only frames of the standard library: a server's own waiting and reading
-	users       bool // a channel operation, or the wait for a Cond, of the program itself
-	receives    bool
-	sql         bool // within a call of a pooled database
-	transaction bool
-	testing     bool
-}
+type about uint8
+
+const (
+	looked        about = 1 << iota
+	doesSend            // a system call that writes to a connection
+	isServing           // only frames of the standard library: a server's own waiting and reading
+	isUsers             // a channel operation, or the wait for a Cond, of the program itself
+	doesReceive         //
+	inSQL               // within a call of a pooled database
+	inTransaction       //
+	inTest              //
+)
+
+// is tells whether a stack is one of these.
+func (a about) is(what about) bool { return a&what != 0 }
 
 func (o *observer) about(p *traceload.Program, id traceload.StackID) about {
 	a := o.stacks.At(id)
-	if !a.known {
-		*a = look(p, p.Stack(id))
+	if *a == 0 {
+		*a = looked | look(p, p.Stack(id))
 	}
 	return *a
 }
 
-func look(p *traceload.Program, st *traceload.Stack) about {
-	a := about{known: true, testing: st.Testing, serves: len(st.Frames) > 0}
+func look(p *traceload.Program, st *traceload.Stack) (a about) {
+	if st.Testing {
+		a |= inTest
+	}
 	if len(st.Frames) == 0 {
 		return a
 	}
 	top := p.Frame(st.Frames[0]).Func
-	a.receives = strings.HasPrefix(top, "runtime.chanrecv")
-	if st.Owner >= 0 {
-		a.users = p.Frame(st.Frames[st.Owner]).Origin == traceload.OriginUser && !strings.Contains(p.Frame(st.Frames[0]).Func, "semaphore")
+	if strings.HasPrefix(top, "runtime.chanrecv") {
+		a |= doesReceive
 	}
+	if st.Owner >= 0 && p.Frame(st.Frames[st.Owner]).Origin == traceload.OriginUser && !strings.Contains(top, "semaphore") {
+		a |= isUsers
+	}
+	a |= isServing
 	for _, id := range st.Frames {
 		f := p.Frame(id)
 		switch fn := f.Func; {
 		case fn == "net.(*conn).Write", strings.HasPrefix(fn, "net.(*UDPConn).Write"):
-			a.sends = true
+			a |= doesSend
 		case strings.HasPrefix(fn, "database/sql.(*DB)."):
-			a.sql = true
+			a |= inSQL
 		case strings.HasPrefix(fn, "database/sql.(*Tx)."), strings.HasPrefix(fn, "database/sql.(*Conn)."):
-			a.transaction = true
+			a |= inTransaction
 		case strings.HasPrefix(fn, "golang.org/x/sync/semaphore."):
-			a.users = false
+			a &^= isUsers
 		case f.Origin == traceload.OriginUser && isTransaction(fn):
-			a.transaction = true
+			a |= inTransaction
 		}
 		if f.Origin == traceload.OriginUser || f.Func == "runtime.main" {
-			a.serves = false
+			a &^= isServing
 		}
 	}
 	return a
@@ -108,7 +118,7 @@ func newCall(p *traceload.Program, x exchange, wait traceload.Wait, asks about) 
 			if a.Line > w.Line {
 				return nil // it waits first, and asks then: whoever serves does
 			}
-			if w.Origin == traceload.OriginUser && x.ask != x.wait && !asks.sends {
+			if w.Origin == traceload.OriginUser && x.ask != x.wait && !asks.is(doesSend) {
 				c.place = answer[len(answer)-common-1:] // it asks and waits itself
 			}
 		}
@@ -116,7 +126,7 @@ func newCall(p *traceload.Program, x exchange, wait traceload.Wait, asks about) 
 	if c.site = siteOf(p, c.place); c.site < 0 {
 		return nil
 	}
-	c.raw = asks.sends && wait == traceload.WaitNetwork && !pooled(p, answer)
+	c.raw = asks.is(doesSend) && wait == traceload.WaitNetwork && !pooled(p, answer)
 	return c
 }
 

@@ -63,25 +63,25 @@ type sibling struct {
 
 // ask is what a goroutine did last that may be a question.
 type ask struct {
-	at    traceload.StackID // 0: nothing
 	on    traceload.Time
-	whom  traceload.GoID // NoGoroutine: a connection
-	child bool           // it was started for this
+	whom  traceload.GoID    // NoGoroutine: a connection
+	at    traceload.StackID // 0: nothing
+	child bool              // it was started for this
 }
 
 // visitor is what is known of one goroutine that is alive.
 type visitor struct {
 	id      traceload.GoID
 	ask     ask
-	waited  bool           // it has waited for something outside, at any time
-	crowd   bool           // it is one of a fan-out
-	skip    bool           // main's, the runtime's, a test's own
-	since   bound          // what began its present unit
-	began   traceload.Time // when
-	unit    *unit          // its calls; nil as long as there are none
-	regions int            // open ones
-	task    int64          // the open one that named the unit; 0 if none
-	named   traceload.StringID
+	began   traceload.Time     // when its present unit began
+	unit    *unit              // its calls; nil as long as there are none
+	task    int64              // the open one that named the unit; 0 if none
+	named   traceload.StringID // what the unit is called
+	regions int32              // open ones
+	since   bound              // what began the unit
+	waited  bool               // it has waited for something outside, at any time
+	crowd   bool               // it is one of a fan-out
+	skip    bool               // main's, the runtime's, a test's own
 }
 
 // Observe implements detectors.Observer.
@@ -106,13 +106,13 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 		o.wake(p, ev, v)
 	case traceload.KindSyscallBegin:
 		switch a := o.about(p, ev.Stack); {
-		case a.sends:
+		case a.is(doesSend):
 			v.ask = ask{at: ev.Stack, on: p.Now, whom: traceload.NoGoroutine}
-		case a.serves:
+		case a.is(isServing):
 			o.close(p, v, fromServer) // reads the next request
 		}
 	case traceload.KindBlock:
-		if o.about(p, ev.Stack).serves {
+		if o.about(p, ev.Stack).is(isServing) {
 			o.close(p, v, fromServer)
 		}
 	case traceload.KindRegionBegin:
@@ -186,7 +186,7 @@ func (o *observer) wake(p *traceload.Program, ev *traceload.Event, v *visitor) {
 	by := o.visitor(ev.By)
 	if by != nil && ev.Waker == traceload.WakerGoroutine {
 		switch a := o.about(p, ev.ByStack); {
-		case a.receives && a.users:
+		case a.is(doesReceive) && a.is(isUsers):
 			o.close(p, by, fromRest) // it has taken a job
 		default:
 			by.ask = ask{at: ev.ByStack, on: p.Now, whom: ev.G.ID}
@@ -201,25 +201,25 @@ func (o *observer) wake(p *traceload.Program, ev *traceload.Event, v *visitor) {
 		return
 	}
 	a := o.about(p, ev.Stack)
-	if ev.Wait == traceload.WaitSleep && a.sql && !a.testing {
+	if ev.Wait == traceload.WaitSleep && a.is(inSQL) && !a.is(inTest) {
 		asked = ask{at: ev.Stack, on: p.Now - traceload.Time(ev.Lived), whom: traceload.NoGoroutine} // a driver's way of waiting
 	} else if ev.Waker != traceload.WakerGoroutine && ev.Waker != traceload.WakerNetwork {
-		if a.users || ev.Wait == traceload.WaitSleep {
+		if a.is(isUsers) || ev.Wait == traceload.WaitSleep {
 			o.close(p, v, fromRest) // a pause, or a time-out
 		}
 		return
 	}
-	if a.transaction || a.testing || v.skip && v.named == 0 {
+	if a.is(inTransaction) || a.is(inTest) || v.skip && v.named == 0 {
 		return
 	}
 	c := o.call(p, exchange{asked.at, ev.Stack}, ev.Wait)
 	switch {
-	case c == nil && a.users:
+	case c == nil && a.is(isUsers):
 		o.close(p, v, fromRest) // it has been given a job
 	case c == nil && ev.Wait == traceload.WaitNetwork && !v.goesOn(p, ev.Stack):
 		o.close(p, v, fromServer) // it has read a request from a connection of its own
 	case c == nil: // the rest of an answer, or the standard library's affair
-	case by != nil && asked.whom == ev.By.ID && !a.users:
+	case by != nil && asked.whom == ev.By.ID && !a.is(isUsers):
 		v.ask = asked // net/http's goroutine that writes has taken it; the answer comes from another one
 	case by != nil && asked.whom == ev.By.ID && !(asked.child && by.waited):
 		// Answered by computing, or by a goroutine that answers everybody in turn.
