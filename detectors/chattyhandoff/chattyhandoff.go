@@ -56,8 +56,8 @@ type observer struct {
 	pass     *detectors.Pass
 	byStacks dense.Pairs[transfer] // by stack of the woken, and of the waker
 	bySites  map[sites]*link
-	links    []*link // in order of appearance
-	slots    []party // by Goroutine.Slot
+	links    []*link            // in order of appearance
+	slots    dense.Slots[party] // by Goroutine.Slot
 	free     []*dealings
 }
 
@@ -106,10 +106,7 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 	}
 	switch ev.Kind {
 	case traceload.KindStatus, traceload.KindCreate:
-		for len(o.slots) <= int(g.Slot) {
-			o.slots = append(o.slots, party{})
-		}
-		y := &o.slots[g.Slot]
+		y := o.slots.At(g.Slot)
 		y.runs(g) // if only its stack became known
 		*y = party{}
 		return
@@ -165,10 +162,7 @@ func (o *observer) dealingsOf(y *party) *dealings {
 }
 
 func (o *observer) party(g *traceload.Goroutine) *party {
-	if int(g.Slot) >= len(o.slots) {
-		return nil
-	}
-	return &o.slots[g.Slot]
+	return o.slots.Of(g)
 }
 
 // ranBy is how long g has run by now.

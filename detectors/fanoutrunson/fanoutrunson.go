@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/tracedoc/tracedoc/detectors"
+	"github.com/tracedoc/tracedoc/detectors/internal/dense"
 	"github.com/tracedoc/tracedoc/traceload"
 )
 
@@ -36,8 +37,8 @@ const (
 
 type observer struct {
 	pass  *detectors.Pass
-	slots []party   // by Goroutine.Slot
-	free  []*parent // of goroutines that have ended
+	slots dense.Slots[party] // by Goroutine.Slot
+	free  []*parent          // of goroutines that have ended
 	fans  map[fanKey]*fan
 }
 
@@ -123,23 +124,22 @@ type parent struct {
 func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 	g := ev.G
 	if ev.Kind == traceload.KindStatus || ev.Kind == traceload.KindCreate {
-		for len(o.slots) <= int(g.Slot) {
-			o.slots = append(o.slots, party{})
-		}
-		y := &o.slots[g.Slot]
+		y := o.slots.At(g.Slot)
 		if y.id != g.ID {
 			*y = party{id: g.ID, of: traceload.NoGoroutine}
 		}
-		if ev.Kind == traceload.KindCreate && ev.By != nil && !ev.By.System && !g.System && int(ev.By.Slot) < len(o.slots) {
-			y.of, y.slot = ev.By.ID, ev.By.Slot
-			o.start(p, ev)
+		if ev.Kind == traceload.KindCreate && ev.By != nil && !ev.By.System && !g.System {
+			if by := o.slots.Of(ev.By); by != nil {
+				y.of, y.slot = ev.By.ID, ev.By.Slot
+				o.start(p, ev, by)
+			}
 		}
 		return
 	}
-	if g.System || int(g.Slot) >= len(o.slots) {
+	y := o.slots.Of(g)
+	if y == nil || g.System {
 		return
 	}
-	y := &o.slots[g.Slot]
 	if ev.From == traceload.StateRunning {
 		y.cpu += ev.Lived
 	}
@@ -178,12 +178,11 @@ func (o *observer) parentOf(y *party) *parent {
 }
 
 // start notes that a parent has started a child.
-func (o *observer) start(p *traceload.Program, ev *traceload.Event) {
+func (o *observer) start(p *traceload.Program, ev *traceload.Event, y *party) {
 	site := p.SiteID(ev.ByStack)
 	if site == 0 {
 		return
 	}
-	y := &o.slots[ev.By.Slot]
 	y.id = ev.By.ID // some formats tell nothing of those that are older than the trace
 	b := o.parentOf(y)
 	key := fanKey{p.Frame(p.EntryID(ev.By)).FuncID, p.Frame(site).FuncID}
@@ -225,10 +224,11 @@ func (y *parent) visit(site traceload.FrameID) {
 
 // endChild notes the end of a child whose parent still waits for others.
 func (o *observer) endChild(p *traceload.Program, g *traceload.Goroutine, y *party) {
-	if o.slots[y.slot].id != y.of {
+	of := o.slots.At(y.slot)
+	if of.id != y.of {
 		return // the parent has ended
 	}
-	b := o.slots[y.slot].parent
+	b := of.parent
 	if b == nil || b.fan == nil || !b.open || p.Frame(p.SiteID(g.CreatedAt)).FuncID != b.fan.key.starts {
 		return
 	}
@@ -242,8 +242,8 @@ func (o *observer) endChild(p *traceload.Program, g *traceload.Goroutine, y *par
 func (o *observer) join(p *traceload.Program, ev *traceload.Event, y *parent) {
 	f := y.fan
 	y.open = false
-	if by := ev.By; by.Creator == ev.G.ID && int(by.Slot) < len(o.slots) && len(y.kids) < maxChildren {
-		c := &o.slots[by.Slot]
+	by := ev.By
+	if c := o.slots.Of(by); c != nil && by.Creator == ev.G.ID && len(y.kids) < maxChildren {
 		y.kids = append(y.kids, kid{by.ID, by.Born, p.Now, c.cpu + p.InState(by), c.last})
 	}
 	if y.count < 2 || y.count > maxChildren || len(y.kids) < y.count {

@@ -43,7 +43,7 @@ const (
 
 type observer struct {
 	pass    *detectors.Pass
-	slots   []party
+	slots   dense.Slots[party]
 	free    []*record
 	lines   dense.Pairs[*line] // by lineKey
 	numbers jobs.Table
@@ -123,18 +123,15 @@ type record struct {
 func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 	g := ev.G
 	if ev.Kind == traceload.KindStatus || ev.Kind == traceload.KindCreate {
-		for len(o.slots) <= int(g.Slot) {
-			o.slots = append(o.slots, party{})
-		}
-		if ev.Kind == traceload.KindCreate || ev.From != traceload.StateUnknown || o.slots[g.Slot].job == nil {
-			o.slots[g.Slot] = party{}
+		if y := o.slots.At(g.Slot); ev.Kind == traceload.KindCreate || ev.From != traceload.StateUnknown || y.job == nil {
+			*y = party{}
 		}
 		return
 	}
-	if g.System || int(g.Slot) >= len(o.slots) {
+	y := o.slots.Of(g)
+	if y == nil || g.System {
 		return
 	}
-	y := &o.slots[g.Slot]
 	switch ev.Kind {
 	case traceload.KindBlock:
 		if r := y.record; r != nil && r.pending > 0 && gives(ev.Wait) && p.SiteID(ev.Stack) == r.ready.line.key.give {
@@ -142,8 +139,10 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 			r.pending = 0
 		}
 	case traceload.KindUnblock:
-		if ev.Waker == traceload.WakerGoroutine && ev.By != nil && int(ev.By.Slot) < len(o.slots) && !ev.Wait.IsLock() {
-			o.woken(p, ev, y)
+		if ev.Waker == traceload.WakerGoroutine && !ev.Wait.IsLock() {
+			if by := o.slots.Of(ev.By); by != nil {
+				o.woken(p, ev, y, by)
+			}
 		}
 	case traceload.KindEnd:
 		if g.BornKnown {
@@ -188,8 +187,7 @@ func (o *observer) jobOf(p *traceload.Program, g *traceload.Goroutine, y *party)
 }
 
 // woken takes the end of a wait of g's by another goroutine.
-func (o *observer) woken(p *traceload.Program, ev *traceload.Event, y *party) {
-	by := &o.slots[ev.By.Slot]
+func (o *observer) woken(p *traceload.Program, ev *traceload.Event, y, by *party) {
 	mine, theirs := o.jobOf(p, ev.G, y), o.jobOf(p, ev.By, by)
 	began := p.Now - traceload.Time(ev.Lived)
 	if ev.Wait == traceload.WaitChanReceive || ev.Wait == traceload.WaitSelect && o.sends.Of(p, ev.ByStack, sends) {

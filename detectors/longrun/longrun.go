@@ -55,7 +55,7 @@ const (
 // another goroutine (it was woken, or wakes one) to the next.
 type observer struct {
 	pass  *detectors.Pass
-	slots []party // by Goroutine.Slot
+	slots dense.Slots[party] // by Goroutine.Slot
 	jobs  jobs.Table
 	asks  dense.Pairs[int] // how often those of the first job gave to those of the second
 	takes dense.Answers
@@ -90,20 +90,17 @@ type step struct {
 func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 	g := ev.G
 	if ev.Kind == traceload.KindStatus || ev.Kind == traceload.KindCreate {
-		for len(o.slots) <= int(g.Slot) {
-			o.slots = append(o.slots, party{})
-		}
-		y := &o.slots[g.Slot]
+		y := o.slots.At(g.Slot)
 		if ev.Kind == traceload.KindStatus && ev.From == traceload.StateUnknown && y.asked != 0 {
 			return // only its stack became known
 		}
 		*y = party{asked: traceload.NoGoroutine, began: p.Now}
 		return
 	}
-	if g.System || int(g.Slot) >= len(o.slots) {
+	y := o.slots.Of(g)
+	if y == nil || g.System {
 		return
 	}
-	y := &o.slots[g.Slot]
 	switch ev.From {
 	case traceload.StateRunning:
 		y.cpu += ev.Lived
@@ -195,10 +192,10 @@ func (o *observer) serve(p *traceload.Program, g *traceload.Goroutine, y *party)
 // woken takes the end of g's wait by another goroutine: who serves whom.
 func (o *observer) woken(p *traceload.Program, ev *traceload.Event, y *party) {
 	by := ev.By
-	if by == nil || by == ev.G || by.System || int(by.Slot) >= len(o.slots) || ev.Wait.IsLock() {
+	b := o.slots.Of(by)
+	if b == nil || by == ev.G || by.System || ev.Wait.IsLock() {
 		return
 	}
-	b := &o.slots[by.Slot]
 	if y.job == 0 {
 		y.job = o.jobs.Of(p, ev.G)
 	}
@@ -398,8 +395,8 @@ func (t *toll) note(g *traceload.Goroutine) {
 // Finish implements detectors.Observer.
 func (o *observer) Finish(p *traceload.Program) {
 	for g := range p.Live {
-		if int(g.Slot) < len(o.slots) && o.slots[g.Slot].server != nil {
-			o.kept = append(o.kept, o.slots[g.Slot].server)
+		if y := o.slots.Of(g); y != nil && y.server != nil {
+			o.kept = append(o.kept, y.server)
 		}
 	}
 	for _, s := range o.kept {

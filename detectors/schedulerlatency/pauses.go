@@ -74,9 +74,11 @@ func (o *observer) rangeBegin(p *traceload.Program, ev *traceload.Event) {
 	switch {
 	case strings.HasPrefix(name, "stop-the-world"):
 		o.pauses.begin(o, p, ev, name)
-	case name == "GC mark assist" && ev.G != nil && int(ev.G.Slot) < len(o.slots):
-		if t := o.traitsOf(&o.slots[ev.G.Slot]); t.assist.site == 0 {
-			t.assist.begin(p, ev)
+	case name == "GC mark assist":
+		if r := o.slots.Of(ev.G); r != nil {
+			if t := o.traitsOf(r); t.assist.site == 0 {
+				t.assist.begin(p, ev)
+			}
 		}
 	case name == "GC concurrent mark phase":
 		o.assists.markBegins(p)
@@ -88,10 +90,11 @@ func (o *observer) rangeEnd(p *traceload.Program, ev *traceload.Event) {
 	switch {
 	case strings.HasPrefix(name, "stop-the-world"):
 		o.pauses.end(o, p)
-	case name == "GC mark assist" && ev.G != nil && int(ev.G.Slot) < len(o.slots):
-		if t := o.slots[ev.G.Slot].traits; t != nil && t.assist.site != 0 {
-			t.assist.pause(p.Now)
-			o.assists.book(p, ev.G, &t.assist)
+	case name == "GC mark assist":
+		if r := o.slots.Of(ev.G); r != nil && r.traits != nil && r.traits.assist.site != 0 {
+			a := &r.traits.assist
+			a.pause(p.Now)
+			o.assists.book(p, ev.G, a)
 		}
 	case name == "GC concurrent mark phase":
 		o.assists.markEnds(p)

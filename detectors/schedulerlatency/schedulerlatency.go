@@ -68,7 +68,7 @@ const (
 // since its last wait, over all slices.
 type observer struct {
 	pass      *detectors.Pass
-	slots     []runner // by Goroutine.Slot
+	slots     dense.Slots[runner] // by Goroutine.Slot
 	free      []*traits
 	jobs      jobs.Table
 	crews     []*crew          // by job; nil where it is not known what they run
@@ -159,23 +159,21 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 		return
 	}
 	if ev.Kind == traceload.KindStatus || ev.Kind == traceload.KindCreate {
-		for len(o.slots) <= int(g.Slot) {
-			o.slots = append(o.slots, runner{})
-		}
-		if ev.Kind == traceload.KindStatus && ev.From == traceload.StateUnknown && o.slots[g.Slot].crew != nil {
+		r := o.slots.At(g.Slot)
+		if ev.Kind == traceload.KindStatus && ev.From == traceload.StateUnknown && r.crew != nil {
 			return // only its stack became known
 		}
-		o.clear(&o.slots[g.Slot])
-		o.enter(ev, &o.slots[g.Slot])
+		o.clear(r)
+		o.enter(ev, r)
 		if ev.Kind == traceload.KindCreate {
-			o.become(p, ev, &o.slots[g.Slot])
+			o.become(p, ev, r)
 		}
 		return
 	}
-	if int(g.Slot) >= len(o.slots) {
+	r := o.slots.Of(g)
+	if r == nil {
 		return
 	}
-	r := &o.slots[g.Slot]
 	o.stretch(p, ev)
 	o.leave(ev, r)
 	o.enter(ev, r)
@@ -307,8 +305,7 @@ func (o *observer) become(p *traceload.Program, ev *traceload.Event, r *runner) 
 	if again || ev.Waker == traceload.WakerRuntime {
 		return // a ticker; nobody is known to wait for it
 	}
-	if ev.By != nil && !ev.By.System && int(ev.By.Slot) < len(o.slots) {
-		by := &o.slots[ev.By.Slot]
+	if by := o.slots.Of(ev.By); by != nil && !ev.By.System {
 		if by.crew == nil {
 			by.crew = o.crewOf(p, ev.By)
 		}
@@ -353,8 +350,10 @@ func (o *observer) comeLate(p *traceload.Program, r *runner) {
 	o.traitsOf(r).late = late
 	o.starving += int64(late)
 	o.waiting += int64(late)
-	if s := o.stopped; s != nil && !s.System && s.State == traceload.StateRunnable && int(s.Slot) < len(o.slots) {
-		o.slots[s.Slot].harm += int64(late)
+	if s := o.stopped; s != nil && !s.System && s.State == traceload.StateRunnable {
+		if stopped := o.slots.Of(s); stopped != nil {
+			stopped.harm += int64(late)
+		}
 	}
 }
 
@@ -433,10 +432,11 @@ func outermost(p *traceload.Program, s *traceload.Stack) traceload.FrameID {
 // sample takes a CPU sample.
 func (o *observer) sample(p *traceload.Program, ev *traceload.Event) {
 	o.samples++
-	if ev.G == nil || ev.G.System || int(ev.G.Slot) >= len(o.slots) {
+	r := o.slots.Of(ev.G)
+	if r == nil || ev.G.System {
 		return
 	}
-	t := o.traitsOf(&o.slots[ev.G.Slot])
+	t := o.traitsOf(r)
 	if s := p.Stack(ev.Stack); len(s.Frames) > 0 {
 		t.leaf[t.samples%len(t.leaf)] = s.Frames[0]
 		if t.outer == 0 {
@@ -450,10 +450,10 @@ func (o *observer) sample(p *traceload.Program, ev *traceload.Event) {
 func (o *observer) Finish(p *traceload.Program) {
 	o.advance(p)
 	for g := range p.Live {
-		if int(g.Slot) >= len(o.slots) {
+		r := o.slots.Of(g)
+		if r == nil {
 			continue
 		}
-		r := &o.slots[g.Slot]
 		if g.State == traceload.StateRunning {
 			o.slice(g, r, p.InState(g))
 		}

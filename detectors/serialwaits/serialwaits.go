@@ -43,7 +43,7 @@ type observer struct {
 	calls   dense.Pairs[*call] // by exchange; nil for what is no call
 	byPlace map[uint64][]*call // by hash of the place
 	stacks  dense.ByID[traceload.StackID, about]
-	slots   []visitor                              // by Goroutine.Slot
+	slots   dense.Slots[visitor]                   // by Goroutine.Slot
 	latest  dense.ByID[traceload.StackID, sibling] // by go statement
 
 	rows  map[rowKey]*row
@@ -90,10 +90,7 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 	if g == nil || g.System {
 		return
 	}
-	for len(o.slots) <= int(g.Slot) {
-		o.slots = append(o.slots, visitor{})
-	}
-	v := &o.slots[g.Slot]
+	v := o.slots.At(g.Slot)
 	switch ev.Kind {
 	case traceload.KindStatus:
 		if v.id != g.ID {
@@ -165,7 +162,7 @@ func (o *observer) birth(p *traceload.Program, ev *traceload.Event, v *visitor) 
 	s := o.latest.At(ev.ByStack)
 	if s.creator == ev.By.ID && s.id != 0 && p.Now.Sub(s.born) <= together {
 		v.crowd = true
-		if w := &o.slots[s.slot]; w.id == s.id {
+		if w := o.slots.At(s.slot); w.id == s.id {
 			w.crowd = true
 		}
 	}
@@ -173,10 +170,7 @@ func (o *observer) birth(p *traceload.Program, ev *traceload.Event, v *visitor) 
 }
 
 func (o *observer) visitor(g *traceload.Goroutine) *visitor {
-	if g == nil || int(g.Slot) >= len(o.slots) {
-		return nil
-	}
-	return &o.slots[g.Slot]
+	return o.slots.Of(g)
 }
 
 // wake takes the end of a wait: of a call, of rest, or of neither.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/tracedoc/tracedoc/detectors"
+	"github.com/tracedoc/tracedoc/detectors/internal/dense"
 	"github.com/tracedoc/tracedoc/detectors/internal/histogram"
 	"github.com/tracedoc/tracedoc/traceload"
 )
@@ -44,9 +45,9 @@ const (
 type observer struct {
 	pass    *detectors.Pass
 	places  map[key]*place
-	list    []*place // in order of appearance
-	byStack []*use   // by StackID; nil: not looked up yet
-	slots   []caller // by Goroutine.Slot
+	list    []*place            // in order of appearance
+	byStack []*use              // by StackID; nil: not looked up yet
+	slots   dense.Slots[caller] // by Goroutine.Slot
 	free    []*rows
 	online  int // goroutines that wait for the network now
 	peak    int // … at most
@@ -126,10 +127,7 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 	if g.System {
 		return
 	}
-	for len(o.slots) <= int(g.Slot) {
-		o.slots = append(o.slots, caller{})
-	}
-	y := &o.slots[g.Slot]
+	y := o.slots.At(g.Slot)
 	switch ev.Kind {
 	case traceload.KindStatus:
 		o.wait(y, g)
@@ -267,8 +265,8 @@ func (o *observer) close(r *row, g *traceload.Goroutine) {
 // Finish implements detectors.Observer.
 func (o *observer) Finish(p *traceload.Program) {
 	for g := range p.Live {
-		if int(g.Slot) < len(o.slots) {
-			o.closeAll(&o.slots[g.Slot], g)
+		if y := o.slots.Of(g); y != nil {
+			o.closeAll(y, g)
 		}
 	}
 	for _, s := range o.list {

@@ -61,7 +61,7 @@ func (o *observer) expire(p *traceload.Program, ev *traceload.Event, v *visitor,
 	}
 	if v.askedNow && v.request.whom != traceload.NoGoroutine {
 		partner := p.Goroutine(v.request.whom)
-		pv := o.visitorOf(partner)
+		pv := o.visitor(partner)
 		e.unfinished = pv != nil && (v.request.child && !pv.debt.told || pv.debt.open && pv.debt.to == ev.G.ID)
 		e.finished = !e.unfinished
 	}

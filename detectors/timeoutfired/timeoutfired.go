@@ -47,14 +47,14 @@ const (
 type observer struct {
 	pass    *detectors.Pass
 	byFrame map[traceload.FrameID]*site
-	sites   []*site           // in order of appearance
-	byStack []*site           // by StackID; nil: not looked up yet
-	how     []how             // by StackID of a waker
-	asking  dense.Pairs[bool] // by number of a site and stack, see asks
-	library dense.Answers     // see libraryAsks
-	writes  dense.Answers     // see isWrite
-	expires dense.Answers     // see isDeadline
-	slots   []visitor         // by Goroutine.Slot
+	sites   []*site              // in order of appearance
+	byStack []*site              // by StackID; nil: not looked up yet
+	how     []how                // by StackID of a waker
+	asking  dense.Pairs[bool]    // by number of a site and stack, see asks
+	library dense.Answers        // see libraryAsks
+	writes  dense.Answers        // see isWrite
+	expires dense.Answers        // see isDeadline
+	slots   dense.Slots[visitor] // by Goroutine.Slot
 	free    []*regret
 	fired   [8]companion // the last waits that ended by one deadline
 	firedBy traceload.GoID
@@ -143,16 +143,13 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 
 func (o *observer) appear(p *traceload.Program, ev *traceload.Event) {
 	g := ev.G
-	for len(o.slots) <= int(g.Slot) {
-		o.slots = append(o.slots, visitor{})
-	}
-	v := &o.slots[g.Slot]
+	v := o.slots.At(g.Slot)
 	if ev.Kind == traceload.KindStatus && ev.From == traceload.StateUnknown && v.site != nil {
 		return // only its stack became known
 	}
 	o.clear(v)
 	if ev.Kind == traceload.KindCreate {
-		by := o.visitorOf(ev.By)
+		by := o.visitor(ev.By)
 		if by == nil {
 			return
 		}
@@ -170,19 +167,7 @@ func (o *observer) appear(p *traceload.Program, ev *traceload.Event) {
 	}
 }
 
-func (o *observer) visitor(g *traceload.Goroutine) *visitor {
-	if int(g.Slot) >= len(o.slots) {
-		return nil
-	}
-	return &o.slots[g.Slot]
-}
-
-func (o *observer) visitorOf(g *traceload.Goroutine) *visitor {
-	if g == nil {
-		return nil
-	}
-	return o.visitor(g)
-}
+func (o *observer) visitor(g *traceload.Goroutine) *visitor { return o.slots.Of(g) }
 
 func (o *observer) block(p *traceload.Program, ev *traceload.Event) {
 	v := o.visitor(ev.G)
@@ -250,7 +235,7 @@ func (o *observer) unblock(p *traceload.Program, ev *traceload.Event) {
 	if v == nil {
 		return
 	}
-	by := o.visitorOf(ev.By)
+	by := o.visitor(ev.By)
 	how := o.howWoken(p, ev.ByStack)
 	if v.site == nil && ev.Stack != 0 {
 		v.site = o.site(p, ev.Stack) // it was not known yet when the goroutine was found

@@ -50,9 +50,9 @@ const (
 type observer struct {
 	pass    *detectors.Pass
 	byFrame map[traceload.FrameID]*site
-	sites   []*site // in order of appearance
-	byStack []*site // by StackID; nil: not looked up yet
-	slots   []turn  // by Goroutine.Slot
+	sites   []*site           // in order of appearance
+	byStack []*site           // by StackID; nil: not looked up yet
+	slots   dense.Slots[turn] // by Goroutine.Slot
 	asking  dense.Answers
 
 	// What goroutines do, by where they came to block or by what ended: when
@@ -157,20 +157,18 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 	}
 	switch ev.Kind {
 	case traceload.KindStatus, traceload.KindCreate:
-		for len(o.slots) <= int(g.Slot) {
-			o.slots = append(o.slots, turn{})
-		}
-		if ev.Kind == traceload.KindStatus && ev.From == traceload.StateUnknown && o.slots[g.Slot].site != nil {
+		t := o.slots.At(g.Slot)
+		if ev.Kind == traceload.KindStatus && ev.From == traceload.StateUnknown && t.site != nil {
 			return // only its stack became known
 		}
-		o.slots[g.Slot] = turn{}
+		*t = turn{}
 		if ev.Kind == traceload.KindCreate {
 			o.act(ev.By)
 			if o.asking.Of(p, ev.ByStack, asks) {
 				o.ask(ev.By, g, 0)
 			}
 		} else if g.State == traceload.StateWaiting {
-			o.slots[g.Slot].site = o.site(p, g.Stack, g.Wait)
+			t.site = o.site(p, g.Stack, g.Wait)
 		}
 	case traceload.KindBlock:
 		if !g.System && g.Wait != traceload.WaitRuntime {
@@ -195,10 +193,7 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 }
 
 func (o *observer) turn(g *traceload.Goroutine) *turn {
-	if g == nil || int(g.Slot) >= len(o.slots) {
-		return nil
-	}
-	return &o.slots[g.Slot]
+	return o.slots.Of(g)
 }
 
 // act notes that a goroutine has done something that others see.

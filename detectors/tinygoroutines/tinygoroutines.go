@@ -34,8 +34,8 @@ type observer struct {
 	pass     *detectors.Pass
 	byStacks dense.Pairs[*site] // of creation and entry
 	bySite   map[sites]*site
-	list     []*site // in order of appearance
-	alive    []life  // by Goroutine.Slot
+	list     []*site           // in order of appearance
+	slots    dense.Slots[life] // by Goroutine.Slot
 }
 
 type sites struct{ created, entry traceload.FrameID }
@@ -75,10 +75,10 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 		o.birth(p, ev)
 		return
 	}
-	if int(g.Slot) >= len(o.alive) || o.alive[g.Slot].site == nil {
+	l := o.slots.Of(g)
+	if l == nil || l.site == nil {
 		return
 	}
-	l := &o.alive[g.Slot]
 	if ev.From == traceload.StateRunning || ev.From == traceload.StateSyscall {
 		l.ran += ev.Lived
 	}
@@ -105,10 +105,8 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 
 func (o *observer) birth(p *traceload.Program, ev *traceload.Event) {
 	g := ev.G
-	for len(o.alive) <= int(g.Slot) {
-		o.alive = append(o.alive, life{})
-	}
-	o.alive[g.Slot] = life{}
+	l := o.slots.At(g.Slot)
+	*l = life{}
 	if g.System {
 		return
 	}
@@ -120,7 +118,7 @@ func (o *observer) birth(p *traceload.Program, ev *traceload.Event) {
 	if *s == nil {
 		return
 	}
-	o.alive[g.Slot].site = *s
+	l.site = *s
 	(*s).birth(p.Now, g)
 }
 

@@ -55,7 +55,7 @@ type observer struct {
 	byPlace map[place]*site
 	sites   []*site
 	byStack []*site                                             // by StackID; nil: not looked up yet
-	slots   []guest                                             // by Goroutine.Slot
+	slots   dense.Slots[guest]                                  // by Goroutine.Slot
 	lives   dense.ByID[traceload.FrameID, *histogram.Histogram] // by entry; nil for none that ended
 	endings dense.Answers                                       // see ending
 
@@ -127,10 +127,7 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 	g := ev.G
 	switch ev.Kind {
 	case traceload.KindStatus, traceload.KindCreate:
-		for len(o.slots) <= int(g.Slot) {
-			o.slots = append(o.slots, guest{})
-		}
-		v := &o.slots[g.Slot]
+		v := o.slots.At(g.Slot)
 		if ev.Kind == traceload.KindStatus && ev.From == traceload.StateUnknown && v.site != nil {
 			return // only its stack became known
 		}
@@ -168,10 +165,7 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 }
 
 func (o *observer) guest(g *traceload.Goroutine) *guest {
-	if g == nil || int(g.Slot) >= len(o.slots) {
-		return nil
-	}
-	return &o.slots[g.Slot]
+	return o.slots.Of(g)
 }
 
 // died notes how long goroutines with that entry function live.

@@ -3,14 +3,48 @@
 // would take most of the time that an event costs. Nothing here allocates
 // except to grow. The zero value of each table is empty and ready to use.
 //
-// A pointer into a table is valid until something is added to the table.
+// A pointer into ByID or Pairs is valid until something is added to the table;
+// those into what is kept for goroutines stay valid.
 package dense
 
 import "github.com/tracedoc/tracedoc/traceload"
 
+// Slots keeps a T for each Goroutine.Slot that it was asked to make a place for. It
+// grows by pages: with many goroutines alive, copying and the garbage that it leaves
+// would cost more than what is kept.
+type Slots[T any] struct {
+	pages []*[page]T
+	n     int
+}
+
+const page = 64
+
+// At returns the place for a slot, which is zero at first.
+func (t *Slots[T]) At(slot int32) *T {
+	if int(slot) >= t.n {
+		t.grow(int(slot) + 1)
+	}
+	return &t.pages[uint32(slot)/page][uint32(slot)%page]
+}
+
+func (t *Slots[T]) grow(n int) {
+	for len(t.pages)*page < n {
+		t.pages = append(t.pages, new([page]T))
+	}
+	t.n = n
+}
+
+// Of returns the place for g's slot; nil if g is nil or there is none.
+func (t *Slots[T]) Of(g *traceload.Goroutine) *T {
+	if g == nil || int(g.Slot) >= t.n {
+		return nil
+	}
+	return &t.pages[uint32(g.Slot)/page][uint32(g.Slot)%page]
+}
+
 // Goroutines keeps a T for each goroutine that is alive and was entered.
 type Goroutines[T any] struct {
-	list []occupant[T] // by Goroutine.Slot
+	slots Slots[occupant[T]]
 }
 
 type occupant[T any] struct {
@@ -20,10 +54,7 @@ type occupant[T any] struct {
 
 // Enter returns what is kept for g, zero if it was not entered before.
 func (t *Goroutines[T]) Enter(g *traceload.Goroutine) *T {
-	if int(g.Slot) >= len(t.list) {
-		t.list = grown(t.list, int(g.Slot))
-	}
-	o := &t.list[g.Slot]
+	o := t.slots.At(g.Slot)
 	if o.mark != g.ID+1 {
 		*o = occupant[T]{mark: g.ID + 1}
 	}
@@ -32,21 +63,17 @@ func (t *Goroutines[T]) Enter(g *traceload.Goroutine) *T {
 
 // Of returns what is kept for g; nil if g is nil or was not entered.
 func (t *Goroutines[T]) Of(g *traceload.Goroutine) *T {
-	if g == nil || int(g.Slot) >= len(t.list) {
-		return nil
+	if o := t.slots.Of(g); o != nil && o.mark == g.ID+1 {
+		return &o.v
 	}
-	o := &t.list[g.Slot]
-	if o.mark != g.ID+1 {
-		return nil
-	}
-	return &o.v
+	return nil
 }
 
 // Leave forgets g, if it was entered. What was kept is cleared when its place is
 // taken again.
 func (t *Goroutines[T]) Leave(g *traceload.Goroutine) {
-	if t.Of(g) != nil {
-		t.list[g.Slot].mark = 0
+	if o := t.slots.Of(g); o != nil && o.mark == g.ID+1 {
+		o.mark = 0
 	}
 }
 

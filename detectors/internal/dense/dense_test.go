@@ -144,3 +144,26 @@ func TestAllocatesOnlyToGrow(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+func TestSlots(t *testing.T) {
+	var table Slots[int]
+	far := &traceload.Goroutine{Slot: 3 * page}
+	if table.Of(far) != nil || table.Of(nil) != nil {
+		t.Error("there are places in an empty table")
+	}
+	first := table.At(5)
+	*first = 7
+	if at := (&traceload.Goroutine{Slot: 6}); table.Of(at) != nil {
+		t.Error("a place that nobody asked for")
+	}
+	*table.At(far.Slot) = 8
+	if got := table.At(5); got != first || *got != 7 {
+		t.Errorf("after growing the first is %d at %p, want 7 at %p", *got, got, first)
+	}
+	if got := table.Of(far); got == nil || *got != 8 {
+		t.Errorf("the last is %v, want 8", got)
+	}
+	if got := table.At(far.Slot - 1); *got != 0 {
+		t.Errorf("the one before the last is %d", *got)
+	}
+}
