@@ -268,9 +268,9 @@ func (s *sheet) finding(r *detectors.Report, i int, have portion, patterns map[s
 	f := &r.Findings[i]
 	out := sheetFinding{
 		Rank: f.Rank, Trace: f.Trace, Detector: f.Detector, Cause: f.Cause, Severity: f.Severity.String(), Sure: percent(f.Confidence),
-		Title: f.Title, Detail: f.Detail, Costs: strings.Join(impactParts(f.Impact, goroutineSeconds), ", "), Tests: f.Tests[:min(len(f.Tests), maxTests)],
+		Title: f.Title, Detail: f.Detail, Costs: strings.Join(impactParts(f.Impact, goroutineSeconds), ", "), Tests: listed(f.Tests[:min(len(f.Tests), maxTests)]),
 		Site: s.frame(f.Site), Caller: s.frame(f.Caller), Source: quoted(f.Source), Evidence: []sheetEvidence{}, Groups: []sheetGroup{}, Steps: []sheetStep{},
-		Wrong: f.WrongIf, Pattern: s.pattern(&f.Pattern, patterns), Picture: f.Picture, Graph: []sheetNode{},
+		Wrong: f.WrongIf, Pattern: s.pattern(&f.Pattern, patterns), Picture: listed(f.Picture), Graph: []sheetNode{},
 	}
 	if n := len(f.Tests) - len(out.Tests); n > 0 {
 		out.Tests = append(slices.Clip(out.Tests), fmt.Sprintf("%d more", n))
@@ -304,9 +304,9 @@ func (s *sheet) finding(r *detectors.Report, i int, have portion, patterns map[s
 		out.Steps = append(out.Steps, sheetStep{int64(step.T), at, step.Goroutine, step.Event, step.Text})
 	}
 	for _, n := range f.Graph {
-		out.Graph = append(out.Graph, sheetNode{n.Goroutine, n.Count, s.frame(n.Site), n.Holds, n.Waits, n.For})
+		out.Graph = append(out.Graph, sheetNode{n.Goroutine, n.Count, s.frame(n.Site), listed(n.Holds), n.Waits, n.For})
 	}
-	if len(out.Graph) > 0 || out.Picture == nil {
+	if len(out.Graph) > 0 {
 		out.Picture = []string{}
 	}
 	out.From, out.To = extent(r, f)
@@ -318,6 +318,9 @@ func (s *sheet) finding(r *detectors.Report, i int, have portion, patterns map[s
 	}
 	return out
 }
+
+// listed is the list itself, never nil: the script counts on lists.
+func listed(list []string) []string { return append([]string{}, list...) }
 
 func quoted(lines []detectors.SourceLine) []sheetLine {
 	out := []sheetLine{}
@@ -359,7 +362,7 @@ func (s *sheet) pattern(p *detectors.Pattern, known map[string]int) int {
 	known[key] = len(s.Patterns)
 	s.Patterns = append(s.Patterns, sheetPattern{
 		ID: p.ID, Title: cmp.Or(p.Title, p.ID), Why: p.Why, Before: markLines(before, goes, "-"), After: markLines(after, comes, "+"),
-		Links: slices.DeleteFunc(slices.Clone(p.Links), func(link string) bool { return !strings.HasPrefix(link, "https://") }),
+		Links: listed(slices.DeleteFunc(slices.Clone(p.Links), func(link string) bool { return !strings.HasPrefix(link, "https://") })),
 	})
 	return known[key]
 }

@@ -3,8 +3,9 @@
 import {build} from 'esbuild';
 import {createHash} from 'node:crypto';
 import {readFileSync, readdirSync, writeFileSync} from 'node:fs';
+import {fileURLToPath} from 'node:url';
 
-process.chdir(import.meta.dirname);
+process.chdir(fileURLToPath(new URL('.', import.meta.url)));
 const options = {bundle: true, minify: true, charset: 'ascii', legalComments: 'none', target: ['chrome100', 'firefox100', 'safari15']};
 await build({...options, entryPoints: ['src/main.ts'], format: 'iife', outfile: 'dist/report.js'});
 await build({...options, entryPoints: ['src/report.css'], outfile: 'dist/report.css'});

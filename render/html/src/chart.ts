@@ -11,7 +11,7 @@ export interface Series {
 	stroke?: () => string;
 }
 
-const axisWidth = 52, rightGap = 12;
+const axisWidth = 52, rightGap = 24;
 
 export class Chart {
 	readonly el = h('div.chart');

@@ -76,5 +76,5 @@ export function colours(): void {
 }
 
 export function readout(): HTMLElement {
-	return h('p.readout', {'aria-live': 'polite'}, '\u00a0');
+	return h('p.readout', {'aria-live': 'polite'}, 'Drag to move; Ctrl and the wheel, or + and −, to zoom; ? for all keys.');
 }

@@ -150,5 +150,10 @@ function bottom(sheet: Sheet): HTMLElement {
 
 start();
 colours();
-page(JSON.parse(document.getElementById('report')!.textContent!) as Sheet);
-document.documentElement.dataset.ready = 'yes';
+try {
+	page(JSON.parse(document.getElementById('report')!.textContent!) as Sheet);
+	document.documentElement.dataset.ready = 'yes';
+} catch (err) {
+	document.body.prepend(h('p.warning', `This browser could not show the report (${String(err)}). The same is in --format text and json.`));
+	throw err;
+}

@@ -283,7 +283,7 @@ function drawTrack(b: Brush, track: Track, y: number, x: (t: number) => number, 
 			c.font = fontSmall;
 			c.fillStyle = palette.muted;
 			const text = spanText(s), width = c.measureText(text).width;
-			let at = x0 + 3;
+			let at = x0 + 6;
 			for (const m of marks) {
 				if (m > at - 9 && m < at + width + 9) {
 					at = m + 11;

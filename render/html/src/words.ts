@@ -31,7 +31,7 @@ export function count(n: number, thing: string): string {
 /** doing words what a goroutine does: "waits (chan send)". */
 export function doing(kind: {state: string; reason: string}): string {
 	const words: Record<string, string> = {running: 'runs', runnable: 'could run', syscall: 'in a system call', waiting: 'waits'};
-	return (words[kind.state] ?? kind.state) + (kind.reason ? ` (${kind.reason})` : '');
+	return (words[kind.state] ?? kind.state) + (kind.reason ? ` (${kind.reason})` : kind.state === 'waiting' ? ' (for what is not recorded)' : '');
 }
 
 export function place(f: {file: string; line: number}): string {
