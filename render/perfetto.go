@@ -113,6 +113,9 @@ func (p *perfetto) trace(index int) {
 		for _, s := range a.States {
 			track := p.track(all, stateName(s.State, s.Reason), true)
 			for i, n := range s.Mean {
+				if i > 0 && n == s.Mean[i-1] {
+					continue
+				}
 				p.event(perfettoEvent{t: int64(i) * int64(a.Step), kind: counted, track: track, count: n})
 			}
 		}

@@ -12,10 +12,10 @@ import (
 
 // At reads a trace and tells what every goroutine did at a time. The trace is
 // read to its end: those that were parked before it began may be first
-// mentioned long after that time. progress may be nil.
-func At(in *traceload.Input, t time.Duration, progress traceload.Progress) (*detectors.Moment, error) {
+// mentioned long after that time. opt may be nil.
+func At(in *traceload.Input, t time.Duration, opt *Options) (*detectors.Moment, error) {
 	w := moment{at: traceload.Time(t), crowds: map[crowdKey]*crowd{}, unknown: map[traceload.GoID]*crowd{}}
-	p, info, err := traceload.Walk(in, w.observe, progress)
+	p, info, err := opt.walk(in, w.observe)
 	if err != nil {
 		return nil, err
 	}

@@ -35,6 +35,8 @@ type scene struct {
 	from, to traceload.Time // what is shown; set when it is closed
 	tracks   []*track       // the cast, then those who woke one of it
 	joined   int            // how many of the latter there are
+	more     []part         // what goroutines of the groups that list few may join as; by entry in their group
+	next     traceload.Time // when the next of them may
 	wakes    []wake
 	left     int // of the cast who have ended
 	seen     int // spans that ended since stretch.from
@@ -55,7 +57,28 @@ func newScene(f *detectors.Finding, length time.Duration) *scene {
 	for _, p := range castOf(f) {
 		s.newTrack(p)
 	}
+	for i, g := range f.Groups {
+		if g.Entry != "" && len(g.Goroutines) < min(g.Count, detectors.MaxGroupIDs) {
+			s.more = append(s.more, part{role: g.Role, group: i})
+		}
+	}
+	s.next = s.stretch.from
 	return s
+}
+
+// recruit returns what a goroutine with that entry function joins the cast as,
+// if there is room: not all at once, so that they are from all of the scene.
+func (s *scene) recruit(entry string, now traceload.Time) (part, bool) {
+	if now < s.next || len(s.tracks)-s.joined >= maxCast {
+		return part{}, false
+	}
+	for _, p := range s.more {
+		if s.finding.Groups[p.group].Entry == entry {
+			s.next = now + (s.stretch.to-s.stretch.from)/maxCast
+			return p, true
+		}
+	}
+	return part{}, false
 }
 
 func (s *scene) newTrack(p part) *track {
@@ -67,11 +90,16 @@ func (s *scene) newTrack(p part) *track {
 // mayJoin tells whether a goroutine that woke one of the cast gets a track, and
 // counts it if so.
 func (s *scene) mayJoin(id traceload.GoID) bool {
-	if s.joined >= maxWakers || slices.ContainsFunc(s.tracks, func(t *track) bool { return t.id == id }) {
+	if s.joined >= maxWakers || s.plays(id) {
 		return false
 	}
 	s.joined++
 	return true
+}
+
+// plays tells whether a goroutine has a track.
+func (s *scene) plays(id traceload.GoID) bool {
+	return slices.ContainsFunc(s.tracks, func(t *track) bool { return t.id == id })
 }
 
 // record takes the state that a goroutine of the scene has left.

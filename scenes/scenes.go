@@ -18,8 +18,8 @@ import (
 
 // Draw sets the given parts of the report as far as they are about the trace of
 // that index, which open opens for another reading; it is not opened if there is
-// nothing to show. progress may be nil.
-func Draw(r *detectors.Report, trace int, parts detectors.Parts, open func() (*traceload.Input, error), progress traceload.Progress) error {
+// nothing to show. opt may be nil.
+func Draw(r *detectors.Report, trace int, parts detectors.Parts, open func() (*traceload.Input, error), opt *Options) error {
 	t := &r.Traces[trace]
 	var shown []*detectors.Finding
 	if parts&detectors.Scenes != 0 {
@@ -44,7 +44,7 @@ func Draw(r *detectors.Report, trace int, parts detectors.Parts, open func() (*t
 	if parts&detectors.Losses != 0 {
 		d.stays.losses = newLosses()
 	}
-	p, info, err := traceload.Walk(in, d.observe, progress)
+	p, info, err := opt.walk(in, d.observe)
 	if err != nil {
 		return err
 	}
@@ -63,6 +63,19 @@ func Draw(r *detectors.Report, trace int, parts detectors.Parts, open func() (*t
 		t.Lost = l.result(p)
 	}
 	return nil
+}
+
+// Options says how to read a trace. nil and the zero value will do.
+type Options struct {
+	Progress traceload.Progress // may be nil
+	Limits   traceload.Limits
+}
+
+func (o *Options) walk(in *traceload.Input, observe func(*traceload.Program, *traceload.Event)) (*traceload.Program, traceload.Info, error) {
+	if o == nil {
+		o = &Options{}
+	}
+	return traceload.WalkWith(in, observe, o.Progress, o.Limits)
 }
 
 // drawing hands each event to all that look at it.

@@ -17,16 +17,19 @@ type stage struct {
 	all    []*scene                    // in the order of the findings
 	named  map[traceload.GoID][]*track // of every scene, by goroutine
 	seats  [][]*track                  // by slot
-	ends   traceload.Time              // when the first of those that are on does
+	// recruiting tells that there may be more to join a scene than findings name.
+	recruiting bool
+	ends       traceload.Time // when the first of those that are on does
 }
 
 func newStage(findings []*detectors.Finding, length time.Duration) *stage {
 	st := &stage{named: map[traceload.GoID][]*track{}}
 	for _, f := range findings {
 		s := newScene(f, length)
-		if len(s.tracks) == 0 {
+		if len(s.tracks) == 0 && len(s.more) == 0 {
 			continue
 		}
+		st.recruiting = st.recruiting || len(s.more) > 0
 		st.all = append(st.all, s)
 		for _, t := range s.tracks {
 			st.named[t.id] = append(st.named[t.id], t)
@@ -45,6 +48,9 @@ func (st *stage) observe(p *traceload.Program, ev *traceload.Event) {
 	if ev.Kind == traceload.KindCreate || ev.Kind == traceload.KindStatus {
 		st.enter(g)
 	}
+	if ev.Kind == traceload.KindCreate && st.recruiting {
+		st.recruit(p, g)
+	}
 	if int(g.Slot) < len(st.seats) && len(st.seats[g.Slot]) > 0 {
 		st.play(p, ev)
 	}
@@ -52,6 +58,9 @@ func (st *stage) observe(p *traceload.Program, ev *traceload.Event) {
 		for _, t := range st.named[g.ID] {
 			t.ended, t.endedKnown = ev.Time, true
 		}
+	}
+	if ev.Kind == traceload.KindStart && len(st.on) > 0 {
+		st.run(g, ev.Time)
 	}
 	for len(st.coming) > 0 && st.coming[0].stretch.opens <= ev.Time {
 		st.begin(p, ev, st.coming[0])
@@ -76,6 +85,36 @@ func (st *stage) enter(g *traceload.Goroutine) {
 			st.seat(t, g)
 		}
 	}
+}
+
+// recruit has a new goroutine join the scenes whose findings are about such.
+func (st *stage) recruit(p *traceload.Program, g *traceload.Goroutine) {
+	for _, s := range st.on {
+		if len(s.more) == 0 || p.EntryID(g) == 0 || s.plays(g.ID) {
+			continue
+		}
+		if as, ok := s.recruit(p.Entry(g).Func, p.Now); ok {
+			as.id = g.ID
+			st.join(s, as, g)
+		}
+	}
+}
+
+// run has a goroutine join the scenes in which it matters that it runs.
+func (st *stage) run(g *traceload.Goroutine, now traceload.Time) {
+	for _, s := range st.on {
+		if s.stretch.runners && now >= s.stretch.from && now <= s.stretch.to && s.mayJoin(g.ID) {
+			st.join(s, part{id: g.ID, group: -1}, g)
+		}
+	}
+}
+
+// join gives a goroutine a track in a scene that is on.
+func (st *stage) join(s *scene, as part, g *traceload.Goroutine) {
+	t := s.newTrack(as)
+	t.know(g)
+	st.named[g.ID] = append(st.named[g.ID], t)
+	st.seat(t, g)
 }
 
 // know takes what the trace tells of a goroutine as such.
@@ -139,10 +178,7 @@ func (st *stage) wake(t *track, ev *traceload.Event) {
 	if by := ev.By; by != nil && !by.System && by != ev.G {
 		w.by = by.ID
 		if ev.Time >= s.stretch.from && ev.Time <= s.stretch.to && s.mayJoin(by.ID) {
-			joined := s.newTrack(part{id: by.ID, group: -1})
-			joined.know(by)
-			st.named[by.ID] = append(st.named[by.ID], joined)
-			st.seat(joined, by)
+			st.join(s, part{id: by.ID, group: -1}, by)
 		}
 	}
 	s.wakes = append(s.wakes, w)
@@ -183,6 +219,13 @@ func (st *stage) begin(p *traceload.Program, ev *traceload.Event, s *scene) {
 		st.seat(t, g)
 		if g == ev.G && ev.Kind != traceload.KindStatus { // what it did until now, which begin came too late for
 			t.add(newSpan(ev.Time-traceload.Time(ev.Lived), ev.Time, doingOf(ev.From, ev.Reason, g.Stack)))
+		}
+	}
+	if s.stretch.runners {
+		for g := range p.Live {
+			if g.State == traceload.StateRunning && !g.System && s.mayJoin(g.ID) {
+				st.join(s, part{id: g.ID, group: -1}, g)
+			}
 		}
 	}
 }

@@ -27,6 +27,9 @@ type stretch struct {
 	// repeats tells that the same happens over and over, so that a scene may
 	// end as soon as it has shown it often enough.
 	repeats bool
+	// runners tells that others matter by running at all: they have what the
+	// cast waits for, processors.
+	runners bool
 }
 
 // stretchOf chooses the part of a trace of that length which shows f best. The
@@ -34,8 +37,12 @@ type stretch struct {
 // begins as soon as any of the goroutines does something.
 func stretchOf(f *detectors.Finding, length time.Duration) stretch {
 	end := traceload.Time(length)
-	s := stretch{from: end, repeats: f.Family == detectors.Batching}
-	for i, step := range f.Timeline {
+	s := stretch{from: end, repeats: f.Family == detectors.Batching, runners: f.Family == detectors.Scheduling}
+	steps := f.Timeline
+	if !grows(f) { // the first of many matters, however long ago it came
+		steps = told(steps)
+	}
+	for i, step := range steps {
 		// That a knot holds until the end is no reason to draw hours of it; a
 		// leak is nothing but that.
 		if step.T >= end-traceload.Time(atTheEnd) && i > 0 && !leaks(f) {
@@ -54,6 +61,28 @@ func stretchOf(f *detectors.Finding, length time.Duration) stretch {
 	s.opens, s.closes = max(0, s.from-lead), min(end, s.to+lead)
 	return s
 }
+
+// told leaves out the steps before the story proper: such as that a goroutine
+// began to run at the beginning of the trace, which took a processor from
+// others for a moment near its end. Whoever has done nothing since is drawn as
+// such in any case.
+func told(steps []detectors.TimelineEvent) []detectors.TimelineEvent {
+	steps = slices.Clone(steps)
+	slices.SortStableFunc(steps, func(a, b detectors.TimelineEvent) int { return cmp.Compare(a.T, b.T) })
+	for len(steps) > 2 {
+		before, rest := steps[1].T-steps[0].T, steps[len(steps)-1].T-steps[1].T
+		again := slices.ContainsFunc(steps[1:], func(s detectors.TimelineEvent) bool { return s.Goroutine == steps[0].Goroutine })
+		if again || rest <= 0 || before < longAgo*rest {
+			break
+		}
+		steps = steps[1:]
+	}
+	return steps
+}
+
+// longAgo is how many times as long as the rest of the story a pause after its
+// first step must be for that step to be no part of it.
+const longAgo = 10
 
 // leaks tells whether goroutines that stay are what is wrong.
 func leaks(f *detectors.Finding) bool {

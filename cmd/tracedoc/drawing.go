@@ -22,7 +22,7 @@ func (t *tool) draw(ctx context.Context, report *detectors.Report, parts detecto
 	}
 	for i := range report.Traces {
 		trace := &report.Traces[i]
-		err := t.drawOne(ctx, report, i, parts, s.copies.path(trace.Source))
+		err := t.drawOne(ctx, report, i, parts, s)
 		switch {
 		case ctx.Err() != nil:
 			return errors.New("interrupted")
@@ -33,8 +33,9 @@ func (t *tool) draw(ctx context.Context, report *detectors.Report, parts detecto
 	return nil
 }
 
-// drawOne draws one trace, which can be read from path.
-func (t *tool) drawOne(ctx context.Context, report *detectors.Report, trace int, parts detectors.Parts, path string) error {
+// drawOne draws one trace.
+func (t *tool) drawOne(ctx context.Context, report *detectors.Report, trace int, parts detectors.Parts, s *settings) error {
+	path := s.copies.path(report.Traces[trace].Source)
 	_, err := attend(ctx, t, report.Traces[trace].Source, func(m *meter, progress traceload.Progress) (struct{}, error) {
 		open := func() (*traceload.Input, error) {
 			in, err := traceload.Open(ctx, path, traceload.OpenOptions{})
@@ -43,7 +44,7 @@ func (t *tool) drawOne(ctx context.Context, report *detectors.Report, trace int,
 			}
 			return in, err
 		}
-		return struct{}{}, scenes.Draw(report, trace, parts, open, progress)
+		return struct{}{}, scenes.Draw(report, trace, parts, open, &scenes.Options{Progress: progress, Limits: s.limits()})
 	})
 	return err
 }

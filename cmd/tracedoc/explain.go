@@ -156,7 +156,7 @@ func (t *tool) explainMoment(ctx context.Context, at, in string, args []string) 
 		}
 		defer func() { _ = input.Close() }() // it was only read from
 		m.reading(input)
-		return scenes.At(input, when, progress)
+		return scenes.At(input, when, &scenes.Options{Progress: progress, Limits: (&resources{}).limits()})
 	})
 	switch {
 	case ctx.Err() != nil:
