@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
@@ -199,6 +200,41 @@ func walk(t *testing.T, b *tab, report string) {
 	if width := eval[int](b, `document.documentElement.scrollWidth`); width > 400 {
 		t.Errorf("on a screen of 400 pixels the page is %d wide", width)
 	}
+	for _, trouble := range b.quiet() {
+		t.Error(trouble)
+	}
+}
+
+// Of several traces, the worst finding's is shown, and the others when they are unfolded.
+func TestSeveralTraces(t *testing.T) {
+	b := open(t)
+	report := filepath.Join(t.TempDir(), "report.html")
+	traces := fixtures(t)[:5]
+	cmd := exec.Command(build(t), append([]string{"analyze", "-f", "html", "-o", report}, traces...)...)
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	b.load(report)
+	overviews := func(want int) {
+		t.Helper()
+		if n := eval[int](b, `document.querySelectorAll('.overview').length`); n != want {
+			t.Errorf("%d traces are drawn, want %d", n, want)
+		}
+	}
+	overviews(1)
+	worst := eval[string](b, `document.querySelector('article dl').textContent`)
+	if source := eval[string](b, `document.querySelector('.trace strong').textContent`); !strings.Contains(worst, source) {
+		t.Errorf("%s is shown, the worst finding is about %s", source, worst)
+	}
+	b.do(`document.querySelectorAll('main > details').forEach(d => d.open = true)`)
+	b.until(`document.querySelectorAll('main > details > details').length === 4`)
+	b.do(`document.querySelectorAll('main > details > details').forEach(d => d.open = true)`)
+	b.until(`document.querySelectorAll('.overview').length === 5`)
+	b.do(`document.querySelectorAll('main > details > details').forEach(d => d.open = false)`)
+	b.do(`document.querySelectorAll('main > details > details').forEach(d => d.open = true)`)
+	time.Sleep(50 * time.Millisecond)
+	overviews(5)
 	for _, trouble := range b.quiet() {
 		t.Error(trouble)
 	}

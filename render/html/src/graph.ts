@@ -18,10 +18,8 @@ export function graph(sheet: Sheet, nodes: Node[]): HTMLElement {
 		circle.forEach(i => {
 			const n = nodes[i], next = nodes[n.for];
 			ring.append(h('li',
-				h('div.pair',
-					h('div.node', h('strong', `G${n.g}`), ' ', h('span.fn', fn(sheet, n)), ...n.holds.map(text => h('span.holds', 'holds ' + text))),
-					behind(i).length > 0 && crowd(sheet, behind(i)),
-				),
+				h('div.node', h('strong', `G${n.g}`), ' ', h('span.fn', fn(sheet, n)), ...n.holds.map(text => h('span.holds', 'holds ' + text))),
+				behind(i).length > 0 && crowd(sheet, behind(i)),
 				h('div.edge', n.waits, h('span.dep', next === n ? 'which it holds itself' : `which G${next.g} would have to end`)),
 			));
 		});

@@ -62,10 +62,11 @@ function page(sheet: Sheet): void {
 		button('◐', 'Dark or light (t)', toggle),
 		button('?', 'Keys (?)', () => dialog.showModal()),
 	);
-	document.body.append(header, h('main', top(sheet, goTo), ...sheet.traces.map((_, i) => traceOverview(sheet, i, goTo)),
-		sheet.findings.length > 1 ? h('section.list', h('h2', 'Findings'), h('ol.rows', ...rows)) : null,
+	const list = h('section.list', h('h2', 'Findings'), h('ol.rows', ...rows));
+	document.body.append(header, h('main', top(sheet), ...traces(sheet, goTo),
+		sheet.findings.length > 1 ? list : null,
 		...articles, bottom(sheet)), dialog);
-	const search = new Search(input, status, articles, rows);
+	const search = new Search(input, status, articles, rows, rows.length > 1 ? list : articles[0] ?? null);
 	rows.forEach((r, i) => r.querySelector('a')?.addEventListener('click', ev => {
 		ev.preventDefault();
 		go(i);
@@ -91,29 +92,39 @@ function page(sheet: Sheet): void {
 	});
 }
 
-function top(sheet: Sheet, go: (f: Finding) => void): HTMLElement {
+function top(sheet: Sheet): HTMLElement {
 	const first = sheet.findings[0];
 	const box = h('section.top', h('h1', sheet.verdict + '.'));
 	if (first) {
 		box.append(h('p.first', 'Look at this first: ', h('a', {href: '#finding-' + first.rank}, first.title.replace(/\.$/, '')), '.'));
 	}
 	sheet.notes.forEach(text => box.append(h('p.note', text)));
-	void go;
 	return box;
 }
 
-const openTraces = 2;
-
-function traceOverview(sheet: Sheet, i: number, go: (f: Finding) => void): HTMLElement {
-	const t = sheet.traces[i];
-	const about = h('p.trace', h('strong', t.source), ' ', t.about);
-	const content = [...t.warnings.map(w => h('p.warning', w)), overview(sheet, i, go)];
-	if (sheet.traces.length <= openTraces) {
-		return h('section.traceview', about, ...content);
+/** traces shows what all goroutines of the trace of the worst finding did, and of the others once they are unfolded. */
+function traces(sheet: Sheet, go: (f: Finding) => void): HTMLElement[] {
+	const worst = sheet.findings[0]?.trace ?? 0, shown = sheet.traces[worst] ? worst : 0;
+	const parts = sheet.traces[shown] ? [h('section', about(sheet, shown), ...details(sheet, shown, go))] : [];
+	const rest = sheet.traces.map((_, i) => i).filter(i => i !== shown);
+	if (rest.length > 0) {
+		const list = fold(count(rest.length, 'more trace'), false);
+		list.addEventListener('toggle', () => list.append(...rest.map(i => {
+			const one = fold(about(sheet, i), false);
+			one.addEventListener('toggle', () => one.append(...details(sheet, i, go)), {once: true});
+			return one;
+		})), {once: true});
+		parts.push(list);
 	}
-	const d = fold(about, i === 0, ...content);
-	d.open = i === 0;
-	return d;
+	return parts;
+}
+
+function about(sheet: Sheet, i: number): HTMLElement {
+	return h('p.trace', h('strong', sheet.traces[i].source), ' ', sheet.traces[i].about);
+}
+
+function details(sheet: Sheet, i: number, go: (f: Finding) => void): HTMLElement[] {
+	return [...sheet.traces[i].warnings.map(w => h('p.warning', w)), overview(sheet, i, go)];
 }
 
 function row(sheet: Sheet, f: Finding): HTMLElement {

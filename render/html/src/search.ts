@@ -6,7 +6,7 @@ import {count} from './words';
 export class Search {
 	private readonly texts: string[];
 
-	constructor(readonly input: HTMLInputElement, private readonly status: HTMLElement, private readonly articles: HTMLElement[], private readonly rows: HTMLElement[]) {
+	constructor(readonly input: HTMLInputElement, private readonly status: HTMLElement, private readonly articles: HTMLElement[], private readonly rows: HTMLElement[], private readonly results: HTMLElement | null) {
 		this.texts = articles.map(a => (a.textContent ?? '').toLowerCase());
 		input.addEventListener('input', () => this.run());
 	}
@@ -33,7 +33,10 @@ export class Search {
 			}
 		});
 		this.status.textContent = words.length === 0 ? '' : `${hits} of ${count(this.articles.length, 'finding')}`;
-		mark(words, this.articles.filter(a => !a.hidden));
+		if (words.length > 0) {
+			this.results?.scrollIntoView({block: 'start'});
+		}
+		mark(words, [...this.rows, ...this.articles].filter(a => !a.hidden));
 	}
 }
 
