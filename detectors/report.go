@@ -136,6 +136,9 @@ func (r *Report) normalize() {
 			f.Seen = []Sighting{{Trace: f.Trace, Severity: f.Severity, Confidence: f.Confidence, Impact: f.Impact}}
 		}
 		f.Source, f.Picture, f.Evidence, f.Groups, f.Timeline, f.Pattern.Links = nonNil(f.Source), nonNil(f.Picture), nonNil(f.Evidence), nonNil(f.Groups), nonNil(f.Timeline), nonNil(f.Pattern.Links)
+		if s := f.Scene; s != nil {
+			s.Frames, s.Tracks, s.Wakes, s.Curve = nonNil(s.Frames), nonNil(s.Tracks), nonNil(s.Wakes), nonNil(s.Curve)
+		}
 		f.Tests, f.Graph = nonNil(f.Tests), nonNil(f.Graph)
 		for j := range f.Graph {
 			f.Graph[j].Holds = nonNil(f.Graph[j].Holds)

@@ -1,10 +1,14 @@
 package scenes_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"math"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -49,7 +53,10 @@ func TestInvariants(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var chosen []string
+	chosen, err := filepath.Glob(filepath.Join("..", "traceload", "testdata", "waits", "*.trace.zst")) // of all versions
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, path := range paths { // all of one version, one of each other
 		if strings.Contains(path, "go1.26.") || strings.Contains(path, "deadlock-lock-order"+string(filepath.Separator)) {
 			chosen = append(chosen, path)
@@ -62,7 +69,7 @@ func TestInvariants(t *testing.T) {
 		if testing.Short() && i%5 != 0 {
 			continue
 		}
-		t.Run(filepath.ToSlash(strings.TrimPrefix(path, fixtures)), func(t *testing.T) {
+		t.Run(strings.TrimPrefix(filepath.ToSlash(path), "../"), func(t *testing.T) {
 			t.Parallel()
 			r := drawn(t, path)
 			for i := range r.Findings {
@@ -79,6 +86,70 @@ func TestInvariants(t *testing.T) {
 			checkActivity(t, r.Traces[0].Activity, path)
 			checkLosses(t, &r.Traces[0])
 		})
+	}
+}
+
+// A trace that breaks off is drawn as far as it goes.
+func TestBrokenOff(t *testing.T) {
+	whole, err := io.ReadAll(open(t, filepath.Join(fixtures, "goroutine-leak-chan-send", "defect", "go1.26.trace.zst")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "cut.trace")
+	if err := os.WriteFile(path, whole[:len(whole)-100], 0o666); err != nil {
+		t.Fatal(err)
+	}
+	r := drawn(t, path)
+	if r.Traces[0].Complete || len(r.Findings) == 0 {
+		t.Fatalf("complete: %v, %d findings", r.Traces[0].Complete, len(r.Findings))
+	}
+	for i := range r.Findings {
+		checkScene(t, r.Findings[i].Detector, &r.Findings[i], r.Traces[0].Duration)
+	}
+	checkActivity(t, r.Traces[0].Activity, path)
+	checkLosses(t, &r.Traces[0])
+}
+
+// What cannot be drawn says why, and leaves the report as it was.
+func TestDrawErrors(t *testing.T) {
+	path := filepath.Join(fixtures, "goroutine-leak-chan-send", "defect", "go1.26.trace.zst")
+	other := filepath.Join(fixtures, "goroutine-leak-chan-send", "mended", "go1.26.trace.zst")
+	gone := errors.New("gone")
+	tests := []struct {
+		name  string
+		parts detectors.Parts
+		open  func() (*traceload.Input, error)
+		want  string // "" for no error
+	}{
+		{"another trace", detectors.AllParts, func() (*traceload.Input, error) { return open(t, other), nil }, "it has changed since it was read first"},
+		{"no trace", detectors.Scenes, func() (*traceload.Input, error) { return nil, gone }, "gone"},
+		{"nothing asked for", detectors.NoParts, func() (*traceload.Input, error) { return nil, gone }, ""},
+	}
+	for _, test := range tests {
+		r := drawn(t, path).Only(detectors.NoParts)
+		err := scenes.Draw(r, 0, test.parts, test.open, nil)
+		if text := fmt.Sprint(err); text != cmp.Or(test.want, "<nil>") {
+			t.Errorf("%s: error %s, want %q", test.name, text, test.want)
+		}
+		if r.Findings[0].Scene != nil || r.Traces[0].Activity != nil || r.Traces[0].Lost != nil {
+			t.Errorf("%s: something is drawn", test.name)
+		}
+	}
+}
+
+// Each part is looked up only if it is asked for.
+func TestParts(t *testing.T) {
+	path := filepath.Join(fixtures, "goroutine-leak-chan-send", "defect", "go1.26.trace.zst")
+	for _, parts := range []detectors.Parts{detectors.Scenes, detectors.Activities, detectors.Losses, detectors.AllParts} {
+		r := drawn(t, path).Only(detectors.NoParts)
+		if err := scenes.Draw(r, 0, parts, func() (*traceload.Input, error) { return open(t, path), nil }, nil); err != nil {
+			t.Fatal(err)
+		}
+		for part, is := range map[detectors.Parts]bool{detectors.Scenes: r.Findings[0].Scene != nil, detectors.Activities: r.Traces[0].Activity != nil, detectors.Losses: r.Traces[0].Lost != nil} {
+			if is != (parts&part != 0) {
+				t.Errorf("asked for %b: part %b is %v", parts, part, is)
+			}
+		}
 	}
 }
 
