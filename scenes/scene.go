@@ -131,6 +131,9 @@ func (s *scene) close(p *traceload.Program, at traceload.Time) {
 	for _, t := range s.tracks {
 		s.from = max(s.from, t.lost)
 	}
+	if s.stretch.repeats { // it may be much shorter than it could have been
+		s.from = max(s.from, s.stretch.from-(s.to-s.stretch.from)/4)
+	}
 	s.from = min(s.from, s.stretch.from, s.to)
 	for _, t := range s.tracks {
 		t.until = -1
@@ -180,7 +183,10 @@ func (s *scene) result(p *traceload.Program) *detectors.Scene {
 	frames := frameTable{program: p, scene: out, index: map[traceload.FrameID]int{}}
 	index := map[traceload.GoID]int{}
 	for _, t := range s.tracks {
-		if len(t.spans) > 0 {
+		if g := p.Goroutine(t.id); g != nil && t.entry == 0 { // it may be known by now
+			t.identify(p, g)
+		}
+		if len(t.spans) > 0 && !t.system {
 			index[t.id] = len(out.Tracks)
 			out.Tracks = append(out.Tracks, t.result(p, &frames))
 		}

@@ -90,7 +90,7 @@ func (d *drawing) observe(p *traceload.Program, ev *traceload.Event) {
 		return
 	}
 	d.stays.observe(p, ev)
-	if !ev.G.System {
+	if !system(p, ev.G) {
 		d.stage.observe(p, ev)
 		d.curves.observe(p, ev)
 	}

@@ -169,6 +169,9 @@ func checkScene(t *testing.T, name string, f *detectors.Finding, length time.Dur
 			fail("goroutine %d has two tracks", k.Goroutine)
 		}
 		seen[k.Goroutine] = true
+		if strings.HasPrefix(k.Entry, "runtime.") && k.Group < 0 {
+			fail("goroutine %d is the runtime's own: %s", k.Goroutine, k.Entry)
+		}
 		if k.Group >= len(f.Groups) || k.Group >= 0 && k.Role != f.Groups[k.Group].Role || k.Group < 0 && k.Role != "" {
 			fail("goroutine %d has the role %q in group %d", k.Goroutine, k.Role, k.Group)
 		}

@@ -124,6 +124,11 @@ func (t *track) know(g *traceload.Goroutine) {
 	}
 }
 
+// identify takes what a goroutine was started with, and so whose it is.
+func (t *track) identify(p *traceload.Program, g *traceload.Goroutine) {
+	t.entry, t.system = p.EntryID(g), system(p, g)
+}
+
 func (st *stage) seat(t *track, g *traceload.Goroutine) {
 	if t.slot >= 0 {
 		return
@@ -147,7 +152,7 @@ func (st *stage) play(p *traceload.Program, ev *traceload.Event) {
 	g := ev.G
 	for i := len(st.seats[g.Slot]) - 1; i >= 0; i-- { // backwards: some leave
 		t := st.seats[g.Slot][i]
-		t.entry = p.EntryID(g)
+		t.identify(p, g)
 		if ev.Kind == traceload.KindStatus {
 			continue // nothing has changed
 		}
@@ -160,7 +165,7 @@ func (st *stage) play(p *traceload.Program, ev *traceload.Event) {
 			t.scene.record(t, ev)
 		}
 		if ev.Kind == traceload.KindUnblock || ev.Kind == traceload.KindCreate {
-			st.wake(t, ev)
+			st.wake(p, t, ev)
 		}
 		if ev.Kind == traceload.KindEnd {
 			st.unseat(t)
@@ -172,10 +177,10 @@ func (st *stage) play(p *traceload.Program, ev *traceload.Event) {
 }
 
 // wake records who woke or created the goroutine of t, and has that one play as well.
-func (st *stage) wake(t *track, ev *traceload.Event) {
+func (st *stage) wake(p *traceload.Program, t *track, ev *traceload.Event) {
 	s := t.scene
 	w := wake{t: ev.Time, of: t.id, by: traceload.NoGoroutine, what: whatWoke(ev), ended: ev.Lived}
-	if by := ev.By; by != nil && !by.System && by != ev.G {
+	if by := ev.By; by != nil && !system(p, by) && by != ev.G {
 		w.by = by.ID
 		if ev.Time >= s.stretch.from && ev.Time <= s.stretch.to && s.mayJoin(by.ID) {
 			st.join(s, part{id: by.ID, group: -1}, by)
@@ -215,7 +220,7 @@ func (st *stage) begin(p *traceload.Program, ev *traceload.Event, s *scene) {
 			continue
 		}
 		t.know(g)
-		t.entry = p.EntryID(g)
+		t.identify(p, g)
 		st.seat(t, g)
 		if g == ev.G && ev.Kind != traceload.KindStatus { // what it did until now, which begin came too late for
 			t.add(newSpan(ev.Time-traceload.Time(ev.Lived), ev.Time, doingOf(ev.From, ev.Reason, g.Stack)))
@@ -223,7 +228,7 @@ func (st *stage) begin(p *traceload.Program, ev *traceload.Event, s *scene) {
 	}
 	if s.stretch.runners {
 		for g := range p.Live {
-			if g.State == traceload.StateRunning && !g.System && s.mayJoin(g.ID) {
+			if g.State == traceload.StateRunning && !system(p, g) && s.mayJoin(g.ID) {
 				st.join(s, part{id: g.ID, group: -1}, g)
 			}
 		}

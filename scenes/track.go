@@ -49,6 +49,8 @@ type track struct {
 	scene *scene
 	slot  int32 // where it is seated; -1 if it is not
 	entry traceload.FrameID
+	// system tells that it is the runtime's own, which may be seen only later.
+	system bool
 
 	born, ended           traceload.Time
 	bornKnown, endedKnown bool

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 
@@ -20,6 +21,7 @@ func (t *tool) draw(ctx context.Context, report *detectors.Report, parts detecto
 	if parts == detectors.NoParts {
 		return nil
 	}
+	runtime.GC() // what the first reading took is garbage by now, and need not be there beside the second
 	for i := range report.Traces {
 		trace := &report.Traces[i]
 		err := t.drawOne(ctx, report, i, parts, s)
