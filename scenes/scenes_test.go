@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -280,5 +281,42 @@ func checkLosses(t *testing.T, tr *detectors.Trace) {
 		if left != 0 && what != "running " {
 			t.Errorf("%s: %v are not accounted for", what, left)
 		}
+	}
+}
+
+// Damage to a trace may make its pictures wrong, but breaks nothing.
+func TestDamaged(t *testing.T) {
+	source := filepath.Join(fixtures, "deadlock-lock-order", "defect", "go1.26.trace.zst")
+	whole, err := io.ReadAll(open(t, source))
+	if err != nil {
+		t.Fatal(err)
+	}
+	report := drawn(t, source)
+	random := rand.New(rand.NewPCG(1, 2))
+	path, read := filepath.Join(t.TempDir(), "trace"), 0
+	for range 100 {
+		damaged := slices.Clone(whole)
+		for range 1 + random.IntN(4) {
+			damaged[16+random.IntN(len(damaged)-16)] ^= byte(1 + random.IntN(255))
+		}
+		if err := os.WriteFile(path, damaged, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		_, info, err := traceload.Walk(open(t, path), func(*traceload.Program, *traceload.Event) {}, nil)
+		if err != nil {
+			continue // nothing can be read
+		}
+		read++
+		r := report.Only(detectors.NoParts)
+		r.Traces[0].Duration, r.Traces[0].Events = info.Duration, info.Events
+		if err := scenes.Draw(r, 0, detectors.AllParts, func() (*traceload.Input, error) { return open(t, path), nil }, nil); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := scenes.At(open(t, path), info.Duration/2, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if read < 10 {
+		t.Errorf("only %d of the damaged traces could be read", read)
 	}
 }
