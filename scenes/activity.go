@@ -38,7 +38,7 @@ func newActivity(length time.Duration) *activity {
 }
 
 // add adds a stay in a state.
-func (a *activity) add(st stay) {
+func (a *activity) add(st *stay) {
 	from, to := st.from, st.to
 	if from >= to {
 		return

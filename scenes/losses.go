@@ -2,7 +2,6 @@ package scenes
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 	"time"
 
@@ -16,43 +15,43 @@ const maxLosses = 2000
 
 // losses adds up the time that goroutines did not run.
 type losses struct {
-	table map[loss]*lost
+	byStack [][]loss // by StackID: what was lost there
 }
 
+// loss is the time lost in one state, for one reason, at one stack.
 type loss struct {
 	doing
 	where traceload.StackID
-}
-
-type lost struct {
 	time  time.Duration
 	count int
 }
 
-func newLosses() *losses { return &losses{table: map[loss]*lost{}} }
+func newLosses() *losses { return &losses{} }
 
-func (l *losses) add(st stay) {
+func (l *losses) add(st *stay) {
 	if st.state != traceload.StateWaiting && st.state != traceload.StateRunnable && st.state != traceload.StateSyscall {
 		return
 	}
-	key := loss{doing: st.doing, where: st.where}
-	e := l.table[key]
-	if e == nil {
-		e = &lost{}
-		l.table[key] = e
+	list := slotted(&l.byStack, st.where)
+	for i := range *list {
+		if e := &(*list)[i]; e.doing == st.doing {
+			e.time += st.to.Sub(st.from)
+			e.count++
+			return
+		}
 	}
-	e.time += st.to.Sub(st.from)
-	e.count++
+	*list = append(*list, loss{st.doing, st.where, st.to.Sub(st.from), 1})
 }
 
 func (l *losses) result(p *traceload.Program) []detectors.Lost {
-	keys := slices.SortedFunc(maps.Keys(l.table), func(a, b loss) int {
-		return cmp.Or(cmp.Compare(l.table[b].time, l.table[a].time), cmp.Compare(a.where, b.where), cmp.Compare(a.state, b.state), cmp.Compare(a.reason, b.reason))
+	all := slices.Concat(l.byStack...)
+	slices.SortFunc(all, func(a, b loss) int {
+		return cmp.Or(cmp.Compare(b.time, a.time), cmp.Compare(a.where, b.where), cmp.Compare(a.state, b.state), cmp.Compare(a.reason, b.reason))
 	})
 	rest := map[doing]int{} // index in out of what has no place of its own
 	out := []detectors.Lost{}
-	for i, k := range keys {
-		e := detectors.Lost{State: k.state.String(), Reason: p.String(k.reason), Stack: []detectors.Frame{}, Time: l.table[k].time, Count: l.table[k].count}
+	for i, k := range all {
+		e := detectors.Lost{State: k.state.String(), Reason: p.String(k.reason), Stack: []detectors.Frame{}, Time: k.time, Count: k.count}
 		if i >= maxLosses {
 			if j, ok := rest[k.doing]; ok {
 				out[j].Time += e.Time

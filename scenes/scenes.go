@@ -96,11 +96,12 @@ func (d *drawing) observe(p *traceload.Program, ev *traceload.Event) {
 	}
 }
 
-// slotted returns the entry of a table by slot, which grows as needed.
-func slotted[T any](table *[]T, slot int32) *T {
-	for int(slot) >= len(*table) {
+// slotted returns the entry of a table by slot or another small number, which
+// grows as needed. The entry moves when it does.
+func slotted[T any, I ~int32 | ~uint32](table *[]T, i I) *T {
+	for int(i) >= len(*table) {
 		var zero T
 		*table = append(*table, zero)
 	}
-	return &(*table)[slot]
+	return &(*table)[i]
 }

@@ -29,7 +29,7 @@ func (s *stays) observe(p *traceload.Program, ev *traceload.Event) {
 	}
 	g := ev.G
 	if ev.Kind != traceload.KindStatus && ev.Kind != traceload.KindCreate {
-		s.take(p, g, stay{doing: doingOf(ev.From, ev.Reason, 0), where: s.where(g), from: ev.Time - traceload.Time(ev.Lived), to: ev.Time})
+		s.take(p, g, &stay{doing: doingOf(ev.From, ev.Reason, 0), where: s.where(g), from: ev.Time - traceload.Time(ev.Lived), to: ev.Time})
 	}
 	stopped := slotted(&s.stopped, g.Slot)
 	*stopped = 0
@@ -46,9 +46,9 @@ func (s *stays) where(g *traceload.Goroutine) traceload.StackID {
 	return cmp.Or(*slotted(&s.stopped, g.Slot), g.Stack, g.Entry)
 }
 
-func (s *stays) take(p *traceload.Program, g *traceload.Goroutine, st stay) {
+func (s *stays) take(p *traceload.Program, g *traceload.Goroutine, st *stay) {
 	if g.Entry == 0 {
-		s.held[g.ID] = append(s.held[g.ID], st)
+		s.held[g.ID] = append(s.held[g.ID], *st)
 		return
 	}
 	own := system(p, g)
@@ -65,13 +65,13 @@ func (s *stays) take(p *traceload.Program, g *traceload.Goroutine, st stay) {
 
 // release adds what was held back of a goroutine.
 func (s *stays) release(id traceload.GoID) {
-	for _, st := range s.held[id] {
-		s.add(st)
+	for i := range s.held[id] {
+		s.add(&s.held[id][i])
 	}
 	delete(s.held, id)
 }
 
-func (s *stays) add(st stay) {
+func (s *stays) add(st *stay) {
 	if s.activity != nil {
 		s.activity.add(st)
 	}
@@ -83,7 +83,7 @@ func (s *stays) add(st stay) {
 // finish takes what goroutines still do at the end of the trace.
 func (s *stays) finish(p *traceload.Program) {
 	for g := range p.Live {
-		s.take(p, g, stay{doing: doingOf(g.State, g.Reason, 0), where: s.where(g), from: g.Since, to: p.Now})
+		s.take(p, g, &stay{doing: doingOf(g.State, g.Reason, 0), where: s.where(g), from: g.Since, to: p.Now})
 	}
 	for g := range p.Live {
 		s.release(g.ID)
