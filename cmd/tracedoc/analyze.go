@@ -39,7 +39,9 @@ func (t *tool) analyzeCommand() *cobra.Command {
 A TRACE is a file, a pattern of file names, a folder (then all traces in it
 and below), "-" for standard input, or an http(s) URL that serves a trace.
 Plain, gzip and zstd are told apart by content. The same problem in several
-traces is one finding.
+traces is one finding. A report that was written with --format json does for
+its traces: so it can be filtered, joined with others, or written in another
+format, with pictures if it was written with --scenes.
 
 Several reports can be written in one run, each --format to the --output beside
 it: all of them are written, or none.
@@ -140,14 +142,23 @@ func (t *tool) judge(ctx context.Context, traces []string, f *analyzeFlags, p *p
 		f.copies = &copies{}
 		defer f.copies.remove()
 	}
+	saved, traces, err := savedReports(traces)
+	if err != nil {
+		return failed(err)
+	}
 	results, unreadable, err := t.readAll(ctx, traces, &f.settings)
 	if err != nil {
 		return failed(err)
 	}
-	if len(results) == 0 {
+	if len(results)+len(saved) == 0 {
 		return &exitError{code: exitUsage} // everything is said
 	}
 	report := detectors.Collect(results, readBuild().version)
+	if len(saved) > 0 {
+		report = detectors.JoinReports(append([]*detectors.Report{report}, saved...))
+		t.warnOfPictures(saved, parts)
+		report.Tool = detectors.Tool{Name: report.Tool.Name, Version: readBuild().version}
+	}
 	var extra []file
 	if f.writeBaseline != "" {
 		data, err := f.newBaseline(report, p.policy)
@@ -159,7 +170,7 @@ func (t *tool) judge(ctx context.Context, traces []string, f *analyzeFlags, p *p
 	for _, warning := range p.policy.Apply(report, f.options(), time.Now()) {
 		fmt.Fprintf(t.stderr, "tracedoc: warning: %s\n", render.Printable(warning))
 	}
-	if err := t.draw(ctx, report, parts, &f.settings); err != nil {
+	if err := t.draw(ctx, report, len(results), parts, &f.settings); err != nil {
 		return failed(err)
 	}
 	if f.redact {
@@ -175,6 +186,17 @@ func (t *tool) judge(ctx context.Context, traces []string, f *analyzeFlags, p *p
 		return &exitError{code: code}
 	}
 	return nil
+}
+
+// warnOfPictures tells of saved reports that have nothing to draw where formats would.
+func (t *tool) warnOfPictures(saved []*detectors.Report, parts detectors.Parts) {
+	for _, r := range saved {
+		for i := range r.Traces {
+			if parts != detectors.NoParts && r.Traces[i].Activity == nil {
+				fmt.Fprintf(t.stderr, "tracedoc: warning: the saved report on %s was written without --scenes: it has no pictures\n", render.Printable(r.Traces[i].Source))
+			}
+		}
+	}
 }
 
 // checkTraces tells what is wrong with the arguments, before anything is read.

@@ -125,18 +125,9 @@ func (t *tool) side(ctx context.Context, arg string, s *settings) (*detectors.Re
 	if err != nil {
 		return nil, err
 	}
-	var reports []*detectors.Report
-	var traces []string
-	for _, name := range names {
-		report, err := reportIn(name)
-		if err != nil {
-			return nil, err
-		}
-		if report != nil {
-			reports = append(reports, report)
-		} else {
-			traces = append(traces, name)
-		}
+	reports, traces, err := savedReports(names)
+	if err != nil {
+		return nil, err
 	}
 	results, unreadable, err := t.readAll(ctx, traces, s)
 	if err != nil {
@@ -151,6 +142,22 @@ func (t *tool) side(ctx context.Context, arg string, s *settings) (*detectors.Re
 	joined := detectors.JoinReports(reports)
 	joined.Tool = detectors.Tool{Name: "tracedoc", Version: cmp.Or(joined.Tool.Version, readBuild().version)}
 	return joined, nil
+}
+
+// savedReports reads the files that hold reports; the others are traces.
+func savedReports(names []string) (reports []*detectors.Report, traces []string, err error) {
+	for _, name := range names {
+		report, err := reportIn(name)
+		if err != nil {
+			return nil, nil, err
+		}
+		if report != nil {
+			reports = append(reports, report)
+		} else {
+			traces = append(traces, name)
+		}
+	}
+	return reports, traces, nil
 }
 
 // reportIn reads a file that holds a report; nil if it holds something else.

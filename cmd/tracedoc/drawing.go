@@ -16,13 +16,14 @@ import (
 )
 
 // draw looks up the parts of the report that outputs draw, in a second reading
-// of the traces.
-func (t *tool) draw(ctx context.Context, report *detectors.Report, parts detectors.Parts, s *settings) error {
+// of its first traces, so many as were read. Those behind them are of saved
+// reports, which have such parts or not.
+func (t *tool) draw(ctx context.Context, report *detectors.Report, read int, parts detectors.Parts, s *settings) error {
 	if parts == detectors.NoParts {
 		return nil
 	}
 	runtime.GC() // what the first reading took is garbage by now, and need not be there beside the second
-	for i := range report.Traces {
+	for i := range read {
 		trace := &report.Traces[i]
 		err := t.drawOne(ctx, report, i, parts, s)
 		switch {
