@@ -30,7 +30,7 @@ func TestPictures(t *testing.T) {
 		{"report-deadlock-dark", "deadlock-lock-order-three", "dark", 1040, "article", "article figure:last-of-type"},
 		{"report-narrow", "deadlock-lock-order-three", "light", 400, "article", "article figure:last-of-type"},
 		{"report-handoff", "chatty-handoff-ping-pong", "light", 1040, "article figure", "article figure"},
-		{"report-growth", "goroutine-growth-unbounded", "light", 1040, "article figure", "article figure"},
+		{"report-growth", "goroutine-growth-unbounded", "light", 1040, "article figure", "article figure:last-of-type"},
 	} {
 		report := filepath.Join(dir, p.name+".html")
 		if err := analyze(bin, "fixtures/"+p.fixture+"/defect/go1.26.trace.zst", report); err != nil {

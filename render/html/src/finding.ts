@@ -77,9 +77,14 @@ class SceneFigure {
 		canvas.setAttribute('aria-label', name);
 		this.el = figure({
 			name, content: canvas, target: canvas, area: this.timeline.area, win: this.timeline.win, legend: [...present],
-			legendExtra: scene.wakes.length > 0 ? '→ woke (from a dot: a timer, the network, or somebody not shown)' : undefined,
+			legendExtra: scene.wakes.length > 0 ? '→ woke (from a dot: a timer, the network, or somebody not shown)' + (scene.wakes.some(w => w.what === 'created') ? '; dashed: started' : '') : undefined,
 			readout: out, note: leftOut(scene), select: (rows, spans) => this.timeline.step(rows, spans),
 		});
+	}
+
+	/** shows tells whether a moment is within the picture. */
+	shows(t: number): boolean {
+		return t >= this.timeline.win.first && t <= this.timeline.win.last;
 	}
 
 	show(f: Finding, i: number): void {
@@ -121,7 +126,7 @@ function steps(f: Finding, scene: SceneFigure | null): HTMLElement | null {
 	const list = h('ol.steps');
 	list.style.setProperty('--at', Math.max(...f.steps.map(s => s.at.length)) + 2 + 'ch');
 	f.steps.forEach((s, i) => {
-		const time = scene ? button(s.at, 'Show this moment in the picture', () => scene.show(f, i)) : h('span', s.at);
+		const time = scene?.shows(s.t) ? button(s.at, 'Show this moment in the picture', () => scene.show(f, i)) : h('span', s.at);
 		list.append(h('li', time, h('span.who', s.g > 0 ? 'G' + s.g : ''), h('span', s.event ? h('em', s.event) : null, ' ', s.text)));
 	});
 	return h('section', h('h3', 'Step by step'), list);
