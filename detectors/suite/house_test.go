@@ -37,6 +37,8 @@ func TestImportsPointDown(t *testing.T) {
 		{`^detectors/internal/`, `^` + module + `(cmd|render|fixtures)`},
 		{`^detectors/[a-z]+$`, `^` + module + `(cmd|render|source|fixtures)`},
 		{`^render$`, `^` + module + `(cmd|source|traceload|fixtures|detectors/)`},
+		{`^flight(/|$)`, `^` + module + `(cmd|config|gate|source|redact|tracetest|fixtures)`},
+		{`^(traceload|detectors|scenes|render|source|gate|config|cmd|tracetest|redact)`, `^` + module + `flight`},
 		{`^(traceload|detectors|scenes|render|source|gate|config)`, `cobra|pflag`},
 		{`^(traceload|detectors|scenes|source|cmd|gate|config)`, `tablewriter`},
 	}
