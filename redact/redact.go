@@ -41,6 +41,17 @@ func Report(r *detectors.Report, private []string) *detectors.Report { return re
 // Diff does so for a comparison.
 func Diff(d *gate.Diff, private []string) *gate.Diff { return redacted(d, private) }
 
+// Moment does so for a moment of a trace and a report on it, which may be nil: both
+// have the same placeholders.
+func Moment(m *detectors.Moment, r *detectors.Report) (*detectors.Moment, *detectors.Report) {
+	type both struct {
+		Moment *detectors.Moment
+		Report *detectors.Report
+	}
+	hidden := redacted(&both{m, r}, nil)
+	return hidden.Moment, hidden.Report
+}
+
 func redacted[T any](v *T, private []string) *T {
 	n := newNames()
 	for _, text := range private {
@@ -67,6 +78,8 @@ func (n *names) learn(v reflect.Value) {
 		for _, name := range x.Names {
 			n.phrase(name, func() string { return n.ident(name, "name") })
 		}
+	case detectors.Moment:
+		n.phrase(x.Source, func() string { return n.ident(x.Source, "trace") })
 	case detectors.Finding:
 		for _, test := range x.Tests {
 			n.phrase(test, func() string { return n.test(test) })

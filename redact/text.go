@@ -199,7 +199,7 @@ func (n *names) component(word string, first bool) string {
 // number is a number, a time or a size, with or without its unit, a range of
 // them, a version of Go, or the id of a goroutine. address only looks like one.
 var (
-	number  = regexp.MustCompile(`^([GPM]\d+|go1\.\d+|GO(GC|MEMLIMIT|MAXPROCS)=\w+|[\d.,]+(ns|µs|μs|us|ms|s|m|h|B|kB|MB|GB|KiB|MiB|GiB|k|x|th)?([-/:\d.,]*(ns|µs|μs|us|ms|s|m|h)?)*)$`)
+	number  = regexp.MustCompile(`^([GPM]\d+|go1\.\d+|GO(GC|MEMLIMIT|MAXPROCS)=\w+|[\d.,]+(ns|µs|μs|us|ms|s|m|h|B|kB|MB|GB|KiB|MiB|GiB|k|x|th|st|nd|rd)?([-/:\d.,]*(ns|µs|μs|us|ms|s|m|h)?)*)$`)
 	address = regexp.MustCompile(`\d\.\d+\.\d|:.*:`)
 )
 

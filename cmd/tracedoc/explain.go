@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tracedoc/tracedoc/detectors"
+	"github.com/tracedoc/tracedoc/redact"
 	"github.com/tracedoc/tracedoc/render"
 	"github.com/tracedoc/tracedoc/scenes"
 	"github.com/tracedoc/tracedoc/traceload"
@@ -20,6 +21,7 @@ import (
 
 func (t *tool) explainCommand() *cobra.Command {
 	var in, at string
+	var hide bool
 	cmd := &cobra.Command{
 		Use:   "explain DETECTOR | --in REPORT FINDING | --at TIME TRACE",
 		Short: "All about a detector, a finding of a report, or a moment of a trace",
@@ -54,15 +56,16 @@ left out if the report is of one only.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case cmd.Flags().Changed("at"):
-				return t.explainMoment(cmd.Context(), at, in, args)
+				return t.explainMoment(cmd.Context(), at, in, args, hide)
 			case cmd.Flags().Changed("in"):
-				return t.explainFinding(in, args)
+				return t.explainFinding(in, args, hide)
 			}
 			return t.explainDetector(args)
 		},
 	}
 	cmd.Flags().StringVar(&in, "in", "", "explain a finding of this `REPORT` in JSON")
 	cmd.Flags().StringVar(&at, "at", "", "explain this `TIME` of a trace")
+	cmd.Flags().BoolVar(&hide, "redact", false, redactUsage)
 	return cmd
 }
 
@@ -79,7 +82,7 @@ func (t *tool) explainDetector(args []string) error {
 }
 
 // explainFinding tells all that a report knows about one of its findings.
-func (t *tool) explainFinding(in string, args []string) error {
+func (t *tool) explainFinding(in string, args []string, hide bool) error {
 	name, err := only("a finding", args, "its rank or its fingerprint")
 	if err != nil {
 		return err
@@ -91,6 +94,9 @@ func (t *tool) explainFinding(in string, args []string) error {
 	i, err := findingIn(r, name)
 	if err != nil {
 		return failed(fmt.Errorf("%s: %w", in, err))
+	}
+	if hide {
+		r = redact.Report(r, nil)
 	}
 	return failedIf(render.Dossier(t.stdout, r, i, t.screen()))
 }
@@ -131,7 +137,7 @@ func findingIn(r *detectors.Report, name string) (int, error) {
 const shortestFingerprint = 6
 
 // explainMoment tells what every goroutine did at a time of a trace.
-func (t *tool) explainMoment(ctx context.Context, at, in string, args []string) error {
+func (t *tool) explainMoment(ctx context.Context, at, in string, args []string, hide bool) error {
 	when, err := timeOfTrace(at)
 	if err != nil {
 		return err
@@ -169,6 +175,9 @@ func (t *tool) explainMoment(ctx context.Context, at, in string, args []string) 
 			fmt.Fprintf(t.stderr, "tracedoc: warning: %s is not about %s; its findings are left aside\n", render.Printable(in), render.Printable(source))
 		}
 		r = nil
+	}
+	if hide {
+		m, r = redact.Moment(m, r)
 	}
 	return failedIf(render.Moment(t.stdout, m, r, max(index, 0), t.screen()))
 }

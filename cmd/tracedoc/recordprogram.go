@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -52,7 +54,8 @@ func (t *tool) recordProgram(ctx context.Context, args []string, f *recordFlags,
 		}
 	})
 	defer hint.Stop()
-	err = c.wait(until, func(ctx context.Context) { t.lastSnapshot(ctx, c, abs) })
+	asked := false
+	err = c.wait(until, func(ctx context.Context) { asked = t.lastSnapshot(ctx, c, abs) })
 	var rec recording
 	switch {
 	case until.Err() != nil: // it ended because we wanted it to
@@ -70,6 +73,10 @@ func (t *tool) recordProgram(ctx context.Context, args []string, f *recordFlags,
 			return rec, fmt.Errorf("%s took no snapshot: it ended before its flight recorder was asked for one, and without closing it", args[0])
 		}
 		return rec, fmt.Errorf("%s recorded nothing: %s", args[0], howToFly)
+	}
+	if asked {
+		// What it wrote when it ended shows the same again, and besides how it was ended by us.
+		rec.traces = slices.DeleteFunc(rec.traces, func(name string) bool { return strings.HasSuffix(name, exitSnapshot) })
 	}
 	t.note("the traces of %s are in %s", args[0], dir)
 	return rec, nil
@@ -89,8 +96,11 @@ func started(dir string) (pids []int) {
 	return pids
 }
 
-// lastSnapshot asks the program for a snapshot before it ends, and waits for it.
-func (t *tool) lastSnapshot(ctx context.Context, c *child, dir string) {
+// exitSnapshot is how the names of snapshots end that are taken when the recorder is closed.
+const exitSnapshot = "-exit.trace"
+
+// lastSnapshot asks the program for a snapshot before it ends, and tells whether it came.
+func (t *tool) lastSnapshot(ctx context.Context, c *child, dir string) bool {
 	before := snapshots(dir)
 	asked := 0
 	for _, pid := range started(dir) {
@@ -99,7 +109,7 @@ func (t *tool) lastSnapshot(ctx context.Context, c *child, dir string) {
 		}
 	}
 	if asked == 0 {
-		return
+		return false
 	}
 	patience := time.NewTimer(flightWrites)
 	defer patience.Stop()
@@ -108,13 +118,14 @@ func (t *tool) lastSnapshot(ctx context.Context, c *child, dir string) {
 		case <-time.After(flightLook):
 		case <-patience.C:
 			t.note("warning: no snapshot came within %v", flightWrites)
-			return
+			return false
 		case <-c.done:
-			return
+			return false
 		case <-ctx.Done():
-			return
+			return false
 		}
 	}
+	return true
 }
 
 // snapshots counts the snapshots that are there; each appears when it is whole.
