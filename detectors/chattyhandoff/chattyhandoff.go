@@ -75,8 +75,8 @@ type party struct {
 
 // dealings are those of a goroutine that gives or takes.
 type dealings struct {
-	seats [4]seat
-	next  uint8
+	seats []seat // the last ones, up to maxSeats
+	next  int    // place of the next
 
 	// The wake-up in a burst whose run is not over yet: where, when. The run that
 	// it led to is known when it ends.
@@ -89,6 +89,9 @@ type dealings struct {
 	gaveTo  traceload.GoID
 	gave    bool // the last transfer was a gift
 }
+
+// maxSeats is how many links a goroutine is followed at.
+const maxSeats = 4
 
 // seat is a goroutine's place at a link.
 type seat struct {
@@ -153,7 +156,7 @@ func (o *observer) dealingsOf(y *party) *dealings {
 	if y.dealings == nil {
 		if n := len(o.free); n > 0 {
 			y.dealings, o.free = o.free[n-1], o.free[:n-1]
-			*y.dealings = dealings{}
+			*y.dealings = dealings{seats: y.dealings.seats[:0]}
 		} else {
 			y.dealings = new(dealings)
 		}
@@ -249,8 +252,11 @@ func (d *dealings) seat(l *link) (*seat, bool) {
 			return &d.seats[i], true
 		}
 	}
+	if len(d.seats) < maxSeats {
+		d.seats = append(d.seats, seat{})
+	}
 	s := &d.seats[d.next]
-	d.next = (d.next + 1) % uint8(len(d.seats))
+	d.next = (d.next + 1) % maxSeats
 	return s, false
 }
 

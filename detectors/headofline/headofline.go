@@ -44,7 +44,8 @@ const (
 type observer struct {
 	pass    *detectors.Pass
 	slots   dense.Slots[party]
-	free    []*record
+	takers  []*taker           // of goroutines that have ended, to be used again
+	givers  []*giver           // likewise
 	lines   dense.Pairs[*line] // by lineKey
 	numbers jobs.Table
 	jobs    []*job // by number
@@ -105,14 +106,28 @@ type wait struct {
 
 // party is one goroutine's part in it.
 type party struct {
-	job    *job
-	record *record // nil as long as there is nothing to remember
+	job   *job
+	taker *taker // nil as long as it has not waited for a result
+	giver *giver // nil as long as it has not stood ready
 }
 
-// record is what is remembered of a goroutine that takes or gives results.
-type record struct {
-	waits   [remembered]wait // as a taker
-	next    uint8
+// taker is what is remembered of a goroutine that takes results.
+type taker struct {
+	waits []wait // the last ones, up to remembered
+	next  int    // place of the next
+}
+
+func (t *taker) remember(w wait) {
+	if len(t.waits) < remembered {
+		t.waits = append(t.waits, w)
+	} else {
+		t.waits[t.next] = w
+	}
+	t.next = (t.next + 1) % remembered
+}
+
+// giver is what is remembered of a goroutine that gives results.
+type giver struct {
 	ready   wait          // the wait that it last stood ready behind
 	pending time.Duration // that it stood so, and has lost if it goes on
 	stack   traceload.StackID
@@ -134,8 +149,8 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 	}
 	switch ev.Kind {
 	case traceload.KindBlock:
-		if r := y.record; r != nil && r.pending > 0 && gives(ev.Wait) && p.SiteID(ev.Stack) == r.ready.line.key.give {
-			r.ready.line.lose(g, r, r.pending, &r.ready) // it has made another result
+		if r := y.giver; r != nil && r.pending > 0 && gives(ev.Wait) && p.SiteID(ev.Stack) == r.ready.line.key.give {
+			r.ready.line.lose(g, r.stack, r.reason, r.pending, &r.ready) // it has made another result
 			r.pending = 0
 		}
 	case traceload.KindUnblock:
@@ -150,24 +165,40 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 			j.ended[j.n%endedKept] = interval{g.Born, p.Now}
 			j.n++
 		}
-		if y.record != nil {
-			o.free = append(o.free, y.record)
+		if y.taker != nil {
+			o.takers = append(o.takers, y.taker)
+		}
+		if y.giver != nil {
+			o.givers = append(o.givers, y.giver)
 		}
 		*y = party{}
 	}
 }
 
-// recordOf returns what is remembered of y, from now on if nothing was.
-func (o *observer) recordOf(y *party) *record {
-	if y.record == nil {
-		if n := len(o.free); n > 0 {
-			y.record, o.free = o.free[n-1], o.free[:n-1]
-			*y.record = record{}
+// takerOf returns what is remembered of y's waits, from now on if nothing was.
+func (o *observer) takerOf(y *party) *taker {
+	if y.taker == nil {
+		if n := len(o.takers); n > 0 {
+			y.taker, o.takers = o.takers[n-1], o.takers[:n-1]
+			*y.taker = taker{waits: y.taker.waits[:0]}
 		} else {
-			y.record = new(record)
+			y.taker = new(taker)
 		}
 	}
-	return y.record
+	return y.taker
+}
+
+// giverOf returns what is remembered of y's standing ready, from now on if nothing was.
+func (o *observer) giverOf(y *party) *giver {
+	if y.giver == nil {
+		if n := len(o.givers); n > 0 {
+			y.giver, o.givers = o.givers[n-1], o.givers[:n-1]
+			*y.giver = giver{}
+		} else {
+			y.giver = new(giver)
+		}
+	}
+	return y.giver
 }
 
 // gives tells whether a goroutine that waits so may be about to give something.
@@ -192,23 +223,37 @@ func (o *observer) woken(p *traceload.Program, ev *traceload.Event, y, by *party
 	began := p.Now - traceload.Time(ev.Lived)
 	if ev.Wait == traceload.WaitChanReceive || ev.Wait == traceload.WaitSelect && o.sends.Of(p, ev.ByStack, sends) {
 		// by gives, g takes.
-		if r := y.record; r != nil && r.pending > 0 { // it would have waited for work anyway
+		if r := y.giver; r != nil && r.pending > 0 { // it would have waited for work anyway
 			r.pending = max(0, r.pending-ev.Lived)
 		}
 		mine.feeder = theirs
-		o.idle(ev, by.record, began)
+		o.idle(ev, by.giver, began)
 		o.took(p, ev, y, began, theirs)
 		return
 	}
-	if !gives(ev.Wait) || by.record == nil {
+	if !gives(ev.Wait) {
 		return
 	}
-	taker := by.record
-	// g gives, by takes. Which of by's waits did g stand ready behind?
+	// g gives, by takes.
+	if by.taker != nil && ev.FromKnown {
+		o.stoodReady(p, ev, y, by, mine)
+	}
+	// One that has stood ready lets its creator go on: it held one of a bounded number of places.
+	if r := by.giver; r != nil && r.pending > 0 && ev.By.Creator == ev.G.ID {
+		if d := r.ready.overlap(began, p.Now); d >= waitFrom {
+			y.lose(ev, d, &r.ready)
+			r.pending = 0
+		}
+	}
+}
+
+// stoodReady finds the waits of by's that g stood ready behind, or lost time behind.
+func (o *observer) stoodReady(p *traceload.Program, ev *traceload.Event, y, by *party, mine *job) {
+	began := p.Now - traceload.Time(ev.Lived)
 	give := p.SiteID(ev.Stack)
-	for i := range taker.waits {
-		w := &taker.waits[i]
-		if w.line == nil || w.slow == ev.G.ID || !ev.FromKnown {
+	for i := range by.taker.waits {
+		w := &by.taker.waits[i]
+		if w.slow == ev.G.ID {
 			continue
 		}
 		d := w.overlap(began, p.Now)
@@ -219,27 +264,24 @@ func (o *observer) woken(p *traceload.Program, ev *traceload.Event, y, by *party
 		case w.line.key.give == give && w.job == mine:
 			w.line.proved++
 			w.line.giveStack = ev.Stack
-			r := o.recordOf(y)
+			r := o.giverOf(y)
 			r.ready, r.pending, r.stack, r.reason = *w, r.pending+d, ev.Stack, ev.Reason
 		case w.by == ev.G.ID || w.job.feeder == mine:
 			since := overtaken(w)
 			if d := w.overlap(max(began, since), p.Now); since > 0 && d > 0 {
 				w.line.overtaken++
-				r := o.recordOf(y)
-				r.stack, r.reason = ev.Stack, ev.Reason
-				w.line.lose(ev.G, r, d, w)
+				y.lose(ev, d, w)
 			}
 		}
 	}
-	// One that has stood ready lets its creator go on: it held one of a bounded number of places.
-	if taker.pending > 0 && ev.By.Creator == ev.G.ID {
-		if d := taker.ready.overlap(began, p.Now); d >= waitFrom {
-			r := o.recordOf(y)
-			r.stack, r.reason = ev.Stack, ev.Reason
-			taker.ready.line.lose(ev.G, r, d, &taker.ready)
-			taker.pending = 0
-		}
+}
+
+// lose books time that y has lost behind w, in the wait that ends with ev.
+func (y *party) lose(ev *traceload.Event, d time.Duration, w *wait) {
+	if y.giver != nil {
+		y.giver.stack, y.giver.reason = ev.Stack, ev.Reason
 	}
+	w.line.lose(ev.G, ev.Stack, ev.Reason, d, w)
 }
 
 // overtaken says since when a result was ready that had been begun later than
@@ -256,7 +298,7 @@ func overtaken(w *wait) (since traceload.Time) {
 
 // idle notes that a worker had nothing to do because its feeder waited for
 // the taker: that is what proves that others could have gone on.
-func (o *observer) idle(ev *traceload.Event, by *record, began traceload.Time) {
+func (o *observer) idle(ev *traceload.Event, by *giver, began traceload.Time) {
 	if by == nil {
 		return
 	}
@@ -293,19 +335,17 @@ func (o *observer) took(p *traceload.Program, ev *traceload.Event, y *party, beg
 	l.waited += ev.Lived
 	l.takeStack, l.takerEntry, l.taker = ev.Stack, ev.G.Entry, ev.G.ID
 	l.testing = l.testing || p.Stack(ev.Stack).Testing
-	r := o.recordOf(y)
-	r.waits[r.next] = w
-	r.next = (r.next + 1) % remembered
+	o.takerOf(y).remember(w)
 }
 
 // lose books time that g has lost behind w.
-func (l *line) lose(g *traceload.Goroutine, r *record, d time.Duration, w *wait) {
+func (l *line) lose(g *traceload.Goroutine, stack traceload.StackID, reason traceload.StringID, d time.Duration, w *wait) {
 	l.lost += d
 	l.hits++
 	if w.to.Sub(w.from) > l.longest.to.Sub(l.longest.from) {
 		l.longest, l.slow = w.interval, w.slow
 	}
-	l.waitStack, l.reason, l.entry, l.created = r.stack, r.reason, g.Entry, g.CreatedAt
+	l.waitStack, l.reason, l.entry, l.created = stack, reason, g.Entry, g.CreatedAt
 	for _, id := range l.ids[:min(l.victims, len(l.ids))] {
 		if id == g.ID {
 			return
