@@ -10,7 +10,8 @@
 // Each reading is a process of its own, so that its peak memory can be told.
 // They take turns on the same file, and the table shows medians: two runs of one
 // minute are comparable, those of two days may not be. Figures with a × are
-// ratios to the bare loop.
+// ratios to the bare loop. -procs says how many processors each has; --jobs 1 is
+// tracedoc with one.
 //
 // Run it from anywhere in the module.
 package main
@@ -30,6 +31,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"text/tabwriter"
@@ -145,9 +147,15 @@ func prepare(ctx context.Context, temp string, stderr io.Writer) ([]contender, e
 		fmt.Fprintf(stderr, "left out: tracedoc analyze: %v\n", err)
 	} else {
 		report := filepath.Join(temp, "report.json")
-		contenders = append(contenders, contender{name: "tracedoc analyze", command: func(file string) []string {
-			return []string{tool, "analyze", "-f", "json", "-o", report, file}
-		}})
+		for _, jobs := range []int{1, 0} {
+			name := "tracedoc analyze"
+			if jobs > 0 {
+				name += fmt.Sprintf(" --jobs %d", jobs)
+			}
+			contenders = append(contenders, contender{name: name, command: func(file string) []string {
+				return []string{tool, "analyze", "-f", "json", "-o", report, "--jobs", strconv.Itoa(jobs), file}
+			}})
+		}
 	}
 	// The tool itself, not the go command that starts it.
 	if gotrace, err := output(ctx, "go", "tool", "-n", "trace"); err != nil {
