@@ -2,7 +2,6 @@ package redact
 
 import (
 	"flag"
-	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -221,6 +220,6 @@ func same(t *testing.T, file string, words []string) {
 	}
 	stale = slices.Sorted(keys(have))
 	if len(missing)+len(stale) > 0 {
-		t.Error(fmt.Sprintf("%s lacks %.200q and has %.200q, which nobody says; run: go test ./redact -update", file, missing, stale))
+		t.Errorf("%s lacks %.200q and has %.200q, which nobody says; run: go test ./redact -update", file, missing, stale)
 	}
 }

@@ -350,7 +350,7 @@ func handler(files map[string][]byte) http.Handler {
 		"/short": func(w http.ResponseWriter, _ *http.Request) {
 			http.Error(w, "profile duration exceeds server's WriteTimeout", 400)
 		},
-		"/locked":     func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "who are you?", 401) },
+		"/locked":     func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "who are you?", http.StatusUnauthorized) },
 		"/hanging-at": func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
 		"/broken": func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = w.Write(files["cut.trace"])
