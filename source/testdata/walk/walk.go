@@ -241,8 +241,12 @@ func wrappers() {
 	s := &Server{}
 	c := &Conn{srv: s}
 	s.conns = append(s.conns, c)
-	go s.Broadcast()
 	c.mu.Lock()
+	go s.Broadcast()
+	for s.mu.TryLock() { // until it reads
+		s.mu.Unlock()
+		time.Sleep(time.Millisecond)
+	}
 	d := &Conn{srv: s}
 	go d.Close()
 }
