@@ -28,18 +28,20 @@ var tree = sync.OnceValue(source.Default)
 // judge returns what a trace says of a test and its subtests; of all, also of
 // what belongs to no test, for "".
 func (c *options) judge(data []byte, test string) (*detectors.Report, error) {
-	return c.judgeFrom(traceload.OpenOptions{Stdin: bytes.NewReader(data)}, "-", test)
-}
-
-func (c *options) judgeFrom(opt traceload.OpenOptions, path, test string) (*detectors.Report, error) {
 	judging.Lock()
 	defer judging.Unlock()
+	return c.judgeWith(tree(), traceload.OpenOptions{Stdin: bytes.NewReader(data)}, "-", test)
+}
+
+// judgeWith is judge for a trace that lies somewhere, with the source given or with
+// none for nil.
+func (c *options) judgeWith(src detectors.Source, opt traceload.OpenOptions, path, test string) (*detectors.Report, error) {
 	in, err := traceload.Open(context.Background(), path, opt)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = in.Close() }() // it was only read from
-	res, err := detectors.Analyze(in, c.list, detectors.Config{Source: tree(), KnownWaits: c.known})
+	res, err := detectors.Analyze(in, c.list, detectors.Config{Source: src, KnownWaits: c.known})
 	if err != nil {
 		return nil, err
 	}
@@ -50,6 +52,28 @@ func (c *options) judgeFrom(opt traceload.OpenOptions, path, test string) (*dete
 		rep.Findings[i].Rank = i + 1
 	}
 	return rep, nil
+}
+
+// before judges by deadline, the end of the process: reading the source may take
+// longer than that, and then the trace alone has to do. judge is called from
+// several goroutines, with different sources. A zero deadline is none.
+func before[T any](deadline time.Time, judge func(detectors.Source) T) T {
+	thorough := make(chan T, 1)
+	go func() {
+		judging.Lock()
+		defer judging.Unlock()
+		thorough <- judge(tree())
+	}()
+	if deadline.IsZero() {
+		return <-thorough
+	}
+	quick := judge(nil)
+	select {
+	case best := <-thorough:
+		return best
+	case <-time.After(time.Until(deadline) / 2):
+		return quick
+	}
 }
 
 // belongs tells whether a finding is about the goroutines of a test, those of its

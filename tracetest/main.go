@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tracedoc/tracedoc/detectors"
 	"github.com/tracedoc/tracedoc/traceload"
 )
 
@@ -44,18 +45,19 @@ func runMain(m *testing.M, opts []Option) int {
 		fmt.Fprintf(os.Stderr, "tracetest: steps aside: cannot record a trace: %v\n", err)
 		return m.Run()
 	}
-	before := runtime.NumGoroutine()
+	idle := runtime.NumGoroutine()
 	if timeout, err := time.ParseDuration(testFlag("test.timeout")); err == nil && timeout > 0 {
+		deadline := time.Now().Add(timeout)
 		time.AfterFunc(timeout-notice(timeout), func() {
 			fmt.Fprintf(os.Stderr, "\ntracetest: the tests still run %v before -timeout ends the process\n", notice(timeout))
-			r.report()
+			r.report(deadline)
 		})
 	}
 	code := m.Run()
-	for pause, end := 5*time.Millisecond, time.Now().Add(cfg.grace); runtime.NumGoroutine() > before && time.Now().Before(end); pause *= 2 {
+	for pause, end := 5*time.Millisecond, time.Now().Add(cfg.grace); runtime.NumGoroutine() > idle && time.Now().Before(end); pause *= 2 {
 		time.Sleep(min(pause, time.Until(end)))
 	}
-	if found := r.report(); found && code == 0 {
+	if found := r.report(time.Time{}); found && code == 0 {
 		code = 1
 	}
 	return code
@@ -87,8 +89,8 @@ func (c *options) record() (*recording, error) {
 }
 
 // report ends the recording and says what was found; the first call only, and a
-// second one waits for it.
-func (r *recording) report() (found bool) {
+// second one waits for it. The deadline is when the process ends, zero if it does not.
+func (r *recording) report(deadline time.Time) (found bool) {
 	r.once.Do(func() {
 		trace.Stop()
 		path := r.file.Name()
@@ -96,11 +98,19 @@ func (r *recording) report() (found bool) {
 			fmt.Fprintf(os.Stderr, "tracetest: the trace could not be written: %v\n", err)
 			return
 		}
-		rep, err := r.judgeFrom(traceload.OpenOptions{}, path, "")
-		if err != nil {
-			fmt.Fprintf(os.Stderr, "tracetest: the tests could not be judged: %v\n", err)
+		type judgement struct {
+			rep *detectors.Report
+			err error
+		}
+		j := before(deadline, func(src detectors.Source) (j judgement) {
+			j.rep, j.err = r.judgeWith(src, traceload.OpenOptions{}, path, "")
+			return j
+		})
+		if j.err != nil {
+			fmt.Fprintf(os.Stderr, "tracetest: the tests could not be judged: %v\n", j.err)
 			return
 		}
+		rep := j.rep
 		unsaid(rep)
 		if found = len(rep.Findings) > 0; found {
 			fmt.Fprintf(os.Stderr, "tracetest: %s", message(rep, keptAt(path)))

@@ -48,8 +48,8 @@ func TestCases(t *testing.T) {
 		{name: "others", test: "TestCaseOthers", want: []string{"--- PASS: TestCaseOthers/clean"}},
 		{name: "slow-end", test: "TestCaseSlowEnd"},
 		{name: "http", test: "TestCaseHTTP"},
-		{name: "hang", test: "TestCaseHang", args: []string{"-test.timeout=4s"}, fail: true, want: []string{
-			"TestCaseHang still runs", "deadlock/lock-order", lockLine, "panic: test timed out after 4s", "tracedoc analyze "}},
+		{name: "hang", test: "TestCaseHang", args: []string{"-test.timeout=8s"}, fail: true, want: []string{
+			"TestCaseHang still runs", "deadlock/lock-order", lockLine, "panic: test timed out after 8s", "tracedoc analyze "}},
 		{name: "skipped", test: "TestCaseSkipped"},
 		{name: "wrong-option", test: "TestCaseWrongOption", fail: true, want: []string{`unknown detector or family "goroutine-leek"`}},
 		{name: "twice", test: "TestCaseTwice", fail: true, want: []string{"a finding in this test's trace"}},
@@ -58,7 +58,7 @@ func TestCases(t *testing.T) {
 		{name: "main-leak", test: "TestCaseLeak", fail: true, want: []string{"--- FAIL: TestCaseLeak", leakLine}},
 		{name: "main-mended", test: "TestCaseMended"},
 		{name: "main-others", test: "TestCaseOthers", fail: true, want: []string{"--- PASS: TestCaseOthers/clean", "goroutine-leak/chan-send", leakLine}},
-		{name: "main-hang", test: "TestCaseHang", args: []string{"-test.timeout=4s"}, fail: true, want: []string{"deadlock/lock-order", lockLine, "panic: test timed out after 4s"}},
+		{name: "main-hang", test: "TestCaseHang", args: []string{"-test.timeout=8s"}, fail: true, want: []string{"deadlock/lock-order", lockLine, "panic: test timed out after 8s"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name+strings.Join(tt.args, ""), func(t *testing.T) {

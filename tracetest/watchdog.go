@@ -1,6 +1,7 @@
 package tracetest
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"slices"
@@ -8,12 +9,13 @@ import (
 	"time"
 
 	"github.com/tracedoc/tracedoc/detectors"
+	"github.com/tracedoc/tracedoc/traceload"
 )
 
 // How long before -timeout ends the process the tests that still run are judged:
 // a tenth of what is left when the first of them begins, within these bounds.
 const (
-	leastNotice = time.Second
+	leastNotice = 3 * time.Second
 	mostNotice  = 10 * time.Second
 )
 
@@ -32,23 +34,28 @@ func watchChecks(deadline time.Time) {
 		left := time.Until(deadline)
 		time.AfterFunc(left-notice(left), func() {
 			if list := running.all(); len(list) > 0 {
-				fmt.Fprint(os.Stderr, lastWords(list, time.Until(deadline)))
+				fmt.Fprint(os.Stderr, lastWords(list, deadline))
 			}
 		})
 	})
 }
 
 // lastWords judges tests that hang.
-func lastWords(list []*check, left time.Duration) string {
+func lastWords(list []*check, deadline time.Time) string {
 	data, err := shared.snapshot()
 	if err != nil {
 		return fmt.Sprintf("tracetest: tests still run and could not be judged: %v\n", err)
 	}
 	where := keep(keepFolder(list), "hung-"+list[0].name, data)
+	text := before(deadline, func(src detectors.Source) string { return judgeHung(list, data, src, deadline) })
+	return text + "\n" + where + "\n"
+}
+
+func judgeHung(list []*check, data []byte, src detectors.Source, deadline time.Time) string {
 	text := ""
 	for _, c := range list {
-		head := fmt.Sprintf("\ntracetest: %s still runs %v before -timeout ends the process; ", c.name, left.Round(100*time.Millisecond))
-		rep, err := c.judge(data, c.name)
+		head := fmt.Sprintf("\ntracetest: %s still runs %v before -timeout ends the process; ", c.name, time.Until(deadline).Round(100*time.Millisecond))
+		rep, err := c.judgeWith(src, traceload.OpenOptions{Stdin: bytes.NewReader(data)}, "-", c.name)
 		switch {
 		case err != nil:
 			text += head + fmt.Sprintf("it could not be judged: %v\n", err)
@@ -58,7 +65,7 @@ func lastWords(list []*check, left time.Duration) string {
 			text += head + message(rep, "")
 		}
 	}
-	return text + "\n" + where + "\n"
+	return text
 }
 
 // keepFolder returns the folder that one of the tests wants traces in.
