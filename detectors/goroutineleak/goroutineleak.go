@@ -56,9 +56,10 @@ func (o *observer) Finish(p *traceload.Program) {
 		if gr.Site.Frame == 0 {
 			unseen += len(gr.Stuck)
 		}
-		cause, isLeak := o.cause(p, gr)
-		if gr.Confidence >= reportable && isLeak {
-			o.pass.Report(o.finding(p, gr, cause))
+		if gr.Confidence >= reportable { // only then is the source worth reading
+			if cause, isLeak := o.cause(p, gr); isLeak {
+				o.pass.Report(o.finding(p, gr, cause))
+			}
 		}
 		if gr.Confidence < 0.5 {
 			o.leaveInPeace(p, gr)

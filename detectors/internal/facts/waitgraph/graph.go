@@ -303,7 +303,7 @@ func (s *snapshot) awaits(n *Node) []awaited {
 		}
 		add(h.Awaits.Path.String(), how)
 	}
-	for _, op := range st.op {
+	for _, op := range s.t.ops(s.p, &n.G) {
 		for _, c := range op.Channels {
 			how := source.EndsReceive
 			if c.Send {

@@ -147,6 +147,7 @@ func (s *snapshot) knot(cycle []*Node) *Knot {
 	proof := BySource
 	single, kinds := true, map[string]bool{}
 	for i, n := range cycle {
+		n.What = s.what(n)
 		k.Locks = append(k.Locks, n.For)
 		holder := cycle[(i+1)%len(cycle)]
 		if n.For == nil {

@@ -14,7 +14,8 @@ import (
 // study is what a stack says about locks, worked out once per stack.
 type study struct {
 	holding *source.Holding // nil without source
-	op      []source.ChanOp // at the line where it waits
+	asked   bool
+	ops     []source.ChanOp // see Tracker.ops
 }
 
 type studyKey struct{ stack, created traceload.StackID }
@@ -32,10 +33,18 @@ func (t *Tracker) study(p *traceload.Program, g *traceload.Goroutine) *study {
 		return s
 	}
 	s.holding = src.Walk(detectors.SourceFrames(p, g.Stack), detectors.SourceFrames(p, g.CreatedAt))
-	if f := p.Site(g.Stack); f != nil {
-		s.op, _ = src.ChanOps(f.File, f.Line)
-	}
 	return s
+}
+
+// ops returns the operations on channels at the line where g waits. Most waits
+// are in packages of which nothing else is asked, so it looks when it has to.
+func (t *Tracker) ops(p *traceload.Program, g *traceload.Goroutine) []source.ChanOp {
+	s := t.study(p, g)
+	if f := p.Site(g.Stack); f != nil && !s.asked && t.pass.Source() != nil {
+		s.ops, _ = t.pass.Source().ChanOps(f.File, f.Line)
+	}
+	s.asked = true
+	return s.ops
 }
 
 // snapshot is the graph at one moment.
@@ -111,7 +120,6 @@ func (t *Tracker) look(p *traceload.Program, ev *traceload.Event) *snapshot {
 func (s *snapshot) wants(n *Node) {
 	st := s.t.study(s.p, &n.G)
 	if !n.Wait.IsLock() {
-		n.What = what(n, st)
 		return
 	}
 	n.Read = n.Wait == traceload.WaitRWMutexR
@@ -275,10 +283,14 @@ func (s *snapshot) again(n *Node) (detectors.Frame, bool) {
 	return detectors.Frame{}, false
 }
 
-// what says what n waits for, if it is no lock.
-func what(n *Node, st *study) string {
+// what says what n waits for; "" if it is a lock.
+func (s *snapshot) what(n *Node) string {
+	if n.Wait.IsLock() {
+		return ""
+	}
+	st := s.t.study(s.p, &n.G)
 	var names []string
-	for _, op := range st.op {
+	for _, op := range s.t.ops(s.p, &n.G) {
 		for _, c := range op.Channels {
 			names = append(names, c.Expr)
 		}

@@ -176,7 +176,7 @@ type Node struct {
 	Site  detectors.Frame // the user's line where it waits
 	For   *Lock           // the lock that it waits for; nil if it waits for something else
 	Read  bool            // it waits in RLock
-	What  string          // what else it waits for, in words: "to send on r.events"
+	What  string          // in a Cycle: what else it waits for, in words: "waits to send (r.events)"
 	Holds []Hold
 
 	class locks.ID // of the lock that it waits for
