@@ -21,15 +21,21 @@ const (
 	inTest              //
 )
 
-// is tells whether a stack is one of these.
+// is tells whether a stack is one of these, or any of several.
 func (a about) is(what about) bool { return a&what != 0 }
 
 func (o *observer) about(p *traceload.Program, id traceload.StackID) about {
-	a := o.stacks.At(id)
-	if *a == 0 {
-		*a = looked | look(p, p.Stack(id))
+	if int(id) >= len(o.stacks) || o.stacks[id] == 0 {
+		o.find(p, id)
 	}
-	return *a
+	return o.stacks[id]
+}
+
+func (o *observer) find(p *traceload.Program, id traceload.StackID) {
+	if n := int(id) + 1 - len(o.stacks); n > 0 {
+		o.stacks = append(o.stacks, make([]about, n)...)
+	}
+	o.stacks[id] = looked | look(p, p.Stack(id))
 }
 
 func look(p *traceload.Program, st *traceload.Stack) (a about) {

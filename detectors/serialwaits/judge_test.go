@@ -178,7 +178,7 @@ func TestCount(t *testing.T) {
 		for range n {
 			u.count(c, ms)
 		}
-		o.count(&traceload.Program{}, &visitor{}, u)
+		o.count(&traceload.Program{}, 0, &visitor{}, u)
 		if len(o.again) != want {
 			t.Errorf("%d equal calls: %d loops, want %d", n, len(o.again), want)
 		}

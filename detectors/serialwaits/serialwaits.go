@@ -40,10 +40,11 @@ const together = time.Millisecond
 // observer follows each goroutine from call to call.
 type observer struct {
 	pass    *detectors.Pass
-	calls   dense.Pairs[*call] // by exchange; nil for what is no call
-	byPlace map[uint64][]*call // by hash of the place
-	stacks  dense.ByID[traceload.StackID, about]
-	slots   dense.Slots[visitor]                   // by Goroutine.Slot
+	calls   dense.Pairs[*call]                     // by exchange; nil for what is no call
+	byPlace map[uint64][]*call                     // by hash of the place
+	stacks  []about                                // by StackID; 0: not looked at yet
+	slots   dense.Slots[visitor]                   // by Goroutine.Slot; zero between two goroutines
+	marks   dense.Slots[marks]                     // likewise; grows only where the program marks its work
 	latest  dense.ByID[traceload.StackID, sibling] // by go statement
 
 	rows  map[rowKey]*row
@@ -55,10 +56,10 @@ type observer struct {
 
 // sibling is the last goroutine that was started at a line.
 type sibling struct {
-	slot    int32
 	id      traceload.GoID
 	creator traceload.GoID
 	born    traceload.Time
+	crowd   bool // it followed another one
 }
 
 // ask is what a goroutine did last that may be a question.
@@ -71,72 +72,91 @@ type ask struct {
 
 // visitor is what is known of one goroutine that is alive.
 type visitor struct {
-	id      traceload.GoID
-	ask     ask
-	began   traceload.Time     // when its present unit began
-	unit    *unit              // its calls; nil as long as there are none
-	task    int64              // the open one that named the unit; 0 if none
-	named   traceload.StringID // what the unit is called
-	regions int32              // open ones
-	since   bound              // what began the unit
-	waited  bool               // it has waited for something outside, at any time
-	crowd   bool               // it is one of a fan-out
-	skip    bool               // main's, the runtime's, a test's own
+	ask    ask
+	began  traceload.Time     // when its present unit began
+	unit   *unit              // its calls; nil as long as there are none
+	named  traceload.StringID // what the unit is called
+	since  bound              // what began the unit
+	waited bool               // it has waited for something outside, at any time
+	crowd  bool               // it is one of a fan-out
+	skip   bool               // main's, the runtime's, a test's own
+}
+
+// marks are the tasks and regions that one goroutine has open.
+type marks struct {
+	task    int64 // the one that named the unit; 0 if none
+	regions int32
 }
 
 // Observe implements detectors.Observer.
 func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 	g := ev.G
-	if g == nil || g.System {
+	if g == nil {
 		return
 	}
-	v := o.slots.At(g.Slot)
-	switch ev.Kind {
-	case traceload.KindStatus:
-		if v.id != g.ID {
-			*v = visitor{id: g.ID, skip: o.isMain(p, g)}
+	if g.System {
+		if ev.Kind == traceload.KindEnd { // it may have been taken for one of the program's
+			*o.slots.At(g.Slot) = visitor{}
 		}
-		v.skip = v.skip || o.isMain(p, g)
-	case traceload.KindCreate:
-		o.birth(p, ev, v)
+		return
+	}
+	switch ev.Kind {
+	case traceload.KindBlock:
+		if o.about(p, ev.Stack).is(isServing) {
+			o.close(p, g, o.slots.At(g.Slot), fromServer)
+		}
 	case traceload.KindUnblock:
-		o.wake(p, ev, v)
+		o.wake(p, ev)
 	case traceload.KindSyscallBegin:
 		switch a := o.about(p, ev.Stack); {
 		case a.is(doesSend):
-			v.ask = ask{at: ev.Stack, on: p.Now, whom: traceload.NoGoroutine}
+			o.slots.At(g.Slot).ask = ask{at: ev.Stack, on: p.Now, whom: traceload.NoGoroutine}
 		case a.is(isServing):
-			o.close(p, v, fromServer) // reads the next request
+			o.close(p, g, o.slots.At(g.Slot), fromServer) // reads the next request
 		}
-	case traceload.KindBlock:
-		if o.about(p, ev.Stack).is(isServing) {
-			o.close(p, v, fromServer)
+	case traceload.KindCreate:
+		o.birth(p, ev)
+	case traceload.KindStatus:
+		v := o.slots.At(g.Slot)
+		v.skip = v.skip || o.isMain(p, g)
+	case traceload.KindEnd:
+		v := o.slots.At(g.Slot)
+		o.close(p, g, v, fromBirth)
+		*v = visitor{}
+		if m := o.marks.Of(g); m != nil {
+			*m = marks{}
 		}
+	default:
+		o.mark(p, ev)
+	}
+}
+
+// mark takes the beginning or end of a task or region.
+func (o *observer) mark(p *traceload.Program, ev *traceload.Event) {
+	v, m := o.slots.At(ev.G.Slot), o.marks.At(ev.G.Slot)
+	switch ev.Kind {
 	case traceload.KindRegionBegin:
-		v.regions++
-		if v.regions == 1 && v.named == 0 {
+		m.regions++
+		if m.regions == 1 && v.named == 0 {
 			v.name(p, ev.Text)
 		}
 	case traceload.KindRegionEnd:
-		if v.regions--; v.regions <= 0 {
-			v.regions = 0
-			if v.task == 0 {
-				o.unname(p, v)
+		if m.regions--; m.regions <= 0 {
+			m.regions = 0
+			if m.task == 0 {
+				o.unname(p, ev.G, v)
 			}
 		}
 	case traceload.KindTaskBegin:
-		if v.task == 0 && v.named == 0 {
-			v.task = ev.Value
+		if m.task == 0 && v.named == 0 {
+			m.task = ev.Value
 			v.name(p, ev.Text)
 		}
 	case traceload.KindTaskEnd:
-		if v.task != 0 && v.task == ev.Value {
-			v.task = 0
-			o.unname(p, v)
+		if m.task != 0 && m.task == ev.Value {
+			m.task = 0
+			o.unname(p, ev.G, v)
 		}
-	case traceload.KindEnd:
-		o.close(p, v, fromBirth)
-		*v = visitor{}
 	}
 }
 
@@ -147,13 +167,14 @@ func (o *observer) isMain(p *traceload.Program, g *traceload.Goroutine) bool {
 	return e != nil && (e.Func == "runtime.main" || e.Func == "main.main" || e.Func == "testing.tRunner")
 }
 
-func (o *observer) birth(p *traceload.Program, ev *traceload.Event, v *visitor) {
+func (o *observer) birth(p *traceload.Program, ev *traceload.Event) {
 	g := ev.G
-	*v = visitor{id: g.ID, skip: o.isMain(p, g), since: fromBirth, began: p.Now}
+	v := o.slots.At(g.Slot)
+	v.skip, v.since, v.began = o.isMain(p, g), fromBirth, p.Now
 	if ev.By == nil {
 		return
 	}
-	if by := o.visitor(ev.By); by != nil {
+	if by := o.slots.Of(ev.By); by != nil {
 		by.ask = ask{at: ev.ByStack, on: p.Now, whom: g.ID, child: true}
 	}
 	if st := p.Stack(ev.ByStack); st.Owner < 0 || st.Owner != st.Site {
@@ -162,56 +183,51 @@ func (o *observer) birth(p *traceload.Program, ev *traceload.Event, v *visitor) 
 	s := o.latest.At(ev.ByStack)
 	if s.creator == ev.By.ID && s.id != 0 && p.Now.Sub(s.born) <= together {
 		v.crowd = true
-		if w := o.slots.At(s.slot); w.id == s.id {
-			w.crowd = true
+		if w := p.Goroutine(s.id); w != nil && !s.crowd {
+			o.slots.At(w.Slot).crowd = true
 		}
 	}
-	*s = sibling{slot: g.Slot, id: g.ID, creator: ev.By.ID, born: p.Now}
-}
-
-func (o *observer) visitor(g *traceload.Goroutine) *visitor {
-	return o.slots.Of(g)
+	*s = sibling{id: g.ID, creator: ev.By.ID, born: p.Now, crowd: v.crowd}
 }
 
 // wake takes the end of a wait: of a call, of rest, or of neither.
-func (o *observer) wake(p *traceload.Program, ev *traceload.Event, v *visitor) {
-	asked := v.ask
-	v.ask = ask{}
-	by := o.visitor(ev.By)
+func (o *observer) wake(p *traceload.Program, ev *traceload.Event) {
+	by := o.slots.Of(ev.By)
 	if by != nil && ev.Waker == traceload.WakerGoroutine {
-		switch a := o.about(p, ev.ByStack); {
-		case a.is(doesReceive) && a.is(isUsers):
-			o.close(p, by, fromRest) // it has taken a job
-		default:
+		if o.about(p, ev.ByStack)&(doesReceive|isUsers) == doesReceive|isUsers {
+			o.close(p, ev.By, by, fromRest) // it has taken a job
+		} else {
 			by.ask = ask{at: ev.ByStack, on: p.Now, whom: ev.G.ID}
 		}
 	}
+	v := o.slots.At(ev.G.Slot)
 	switch ev.Wait {
 	case traceload.WaitSleep, traceload.WaitNetwork:
 		v.waited = true
 	case traceload.WaitChanReceive, traceload.WaitSelect, traceload.WaitCond:
 	default: // locks, WaitGroups, sends: neither a call nor rest
-		v.ask = asked
 		return
 	}
+	asked := v.ask
+	v.ask.at = 0
 	a := o.about(p, ev.Stack)
 	if ev.Wait == traceload.WaitSleep && a.is(inSQL) && !a.is(inTest) {
 		asked = ask{at: ev.Stack, on: p.Now - traceload.Time(ev.Lived), whom: traceload.NoGoroutine} // a driver's way of waiting
 	} else if ev.Waker != traceload.WakerGoroutine && ev.Waker != traceload.WakerNetwork {
 		if a.is(isUsers) || ev.Wait == traceload.WaitSleep {
-			o.close(p, v, fromRest) // a pause, or a time-out
+			o.close(p, ev.G, v, fromRest) // a pause, or a time-out
 		}
 		return
 	}
-	if a.is(inTransaction) || a.is(inTest) || v.skip && v.named == 0 {
+	if a.is(inTransaction|inTest) || v.skip && v.named == 0 {
 		return
 	}
 	c := o.call(p, exchange{asked.at, ev.Stack}, ev.Wait)
 	switch {
 	case c == nil && a.is(isUsers):
-		o.close(p, v, fromRest) // it has been given a job
+		o.close(p, ev.G, v, fromRest) // it has been given a job
 	case c == nil && ev.Wait == traceload.WaitNetwork && !v.goesOn(p, ev.Stack):
-		o.close(p, v, fromServer) // it has read a request from a connection of its own
+		o.close(p, ev.G, v, fromServer) // it has read a request from a connection of its own
 	case c == nil: // the rest of an answer, or the standard library's affair
 	case by != nil && asked.whom == ev.By.ID && !a.is(isUsers):
 		v.ask = asked // net/http's goroutine that writes has taken it; the answer comes from another one

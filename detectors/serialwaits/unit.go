@@ -114,16 +114,16 @@ const atATime = 8
 // saves is by how much less a tally would take side by side.
 func (t *tally) saves() time.Duration { return t.sum - max(t.longest, t.sum/atATime) }
 
-// close ends the unit of v's goroutine, counts it if it was seen whole, and begins
+// close ends the unit of g, whose visitor is v, counts it if it was seen whole, and begins
 // the next.
-func (o *observer) close(p *traceload.Program, v *visitor, at bound) {
+func (o *observer) close(p *traceload.Program, g *traceload.Goroutine, v *visitor, at bound) {
 	if v.named != 0 && at != fromName {
 		return // the task or region goes on
 	}
 	if u := v.unit; u != nil {
 		shared := v.crowd && (v.since == fromBirth || at == fromBirth)
 		if v.named != 0 || v.since > fromRest && at > fromRest && !shared {
-			o.count(p, v, u)
+			o.count(p, g.ID, v, u)
 		}
 		*u = unit{}
 		o.free = append(o.free, u)
@@ -150,12 +150,12 @@ func (v *visitor) name(p *traceload.Program, name traceload.StringID) {
 }
 
 // unname ends such a unit. One of a single call only names that call, and the work goes on.
-func (o *observer) unname(p *traceload.Program, v *visitor) {
+func (o *observer) unname(p *traceload.Program, g *traceload.Goroutine, v *visitor) {
 	if v.named == 0 {
 		return
 	}
 	if v.unit != nil && v.unit.n > 1 {
-		o.close(p, v, fromName)
+		o.close(p, g, v, fromName)
 	}
 	v.named = 0
 	if v.since == fromName {
@@ -196,7 +196,7 @@ type stats struct {
 	goroutines   int
 }
 
-func (s *stats) add(v *visitor, sum, saved time.Duration, now traceload.Time) {
+func (s *stats) add(id traceload.GoID, v *visitor, sum, saved time.Duration, now traceload.Time) {
 	s.units++
 	if v.named != 0 {
 		s.named++
@@ -205,16 +205,16 @@ func (s *stats) add(v *visitor, sum, saved time.Duration, now traceload.Time) {
 	s.sum += sum
 	s.saved += saved
 	s.length += now.Sub(v.began)
-	if s.by != v.id {
-		s.by = v.id
-		s.ids[s.goroutines%len(s.ids)] = v.id
+	if s.by != id {
+		s.by = id
+		s.ids[s.goroutines%len(s.ids)] = id
 		s.goroutines++
 	}
 	s.began, s.ended = v.began, now
 }
 
 // count books a unit that was seen whole.
-func (o *observer) count(p *traceload.Program, v *visitor, u *unit) {
+func (o *observer) count(p *traceload.Program, id traceload.GoID, v *visitor, u *unit) {
 	looped := false
 	for i := range u.same[:u.kinds] {
 		t := &u.same[i]
@@ -230,7 +230,7 @@ func (o *observer) count(p *traceload.Program, v *visitor, u *unit) {
 		}
 		l.calls += t.n
 		l.most = max(l.most, t.n)
-		l.add(v, t.sum, t.saves(), p.Now)
+		l.add(id, v, t.sum, t.saves(), p.Now)
 	}
 	u.settle()
 	if looped || u.best.n < 2 {
@@ -251,5 +251,5 @@ func (o *observer) count(p *traceload.Program, v *visitor, u *unit) {
 		r.sums[i] += t.sum
 		sum += t.sum
 	}
-	r.add(v, sum, u.best.saves(), p.Now)
+	r.add(id, v, sum, u.best.saves(), p.Now)
 }
