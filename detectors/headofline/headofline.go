@@ -42,14 +42,15 @@ const (
 )
 
 type observer struct {
-	pass    *detectors.Pass
-	slots   dense.Slots[party]
-	takers  []*taker           // of goroutines that have ended, to be used again
-	givers  []*giver           // likewise
-	lines   dense.Pairs[*line] // by lineKey
-	numbers jobs.Table
-	jobs    []*job // by number
-	sends   dense.Answers
+	pass     *detectors.Pass
+	slots    dense.Slots[party] // zero between two goroutines; there are none before one was told of
+	takers   dense.Pool[taker]
+	givers   dense.Pool[giver]
+	lines    dense.Pairs[*line] // by lineKey
+	numbers  jobs.Table
+	jobs     []*job                             // by number
+	standing dense.ByID[traceload.FrameID, int] // by line, the goroutines that wait there and may be about to give
+	sends    dense.Answers
 }
 
 // job is what the goroutines of one job have in common.
@@ -106,25 +107,15 @@ type wait struct {
 
 // party is one goroutine's part in it.
 type party struct {
-	job   *job
-	taker *taker // nil as long as it has not waited for a result
-	giver *giver // nil as long as it has not stood ready
+	job   jobs.ID // plus one; 0 as long as it was not asked for
+	taker uint32  // its place in takers; 0 as long as none of its waits is worth remembering
+	giver uint32  // its place in givers; 0 as long as it has not stood ready
+	takes uint32  // its waits for a result
 }
 
-// taker is what is remembered of a goroutine that takes results.
-type taker struct {
-	waits []wait // the last ones, up to remembered
-	next  int    // place of the next
-}
-
-func (t *taker) remember(w wait) {
-	if len(t.waits) < remembered {
-		t.waits = append(t.waits, w)
-	} else {
-		t.waits[t.next] = w
-	}
-	t.next = (t.next + 1) % remembered
-}
+// taker is the last waits of a goroutine that takes results: the n-th at n
+// modulo remembered, or nothing there if it is not worth it.
+type taker [remembered]wait
 
 // giver is what is remembered of a goroutine that gives results.
 type giver struct {
@@ -136,69 +127,66 @@ type giver struct {
 
 // Observe implements detectors.Observer.
 func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
-	g := ev.G
-	if ev.Kind == traceload.KindStatus || ev.Kind == traceload.KindCreate {
-		if y := o.slots.At(g.Slot); ev.Kind == traceload.KindCreate || ev.From != traceload.StateUnknown || y.job == nil {
-			*y = party{}
-		}
-		return
-	}
-	y := o.slots.Of(g)
-	if y == nil || g.System {
-		return
-	}
 	switch ev.Kind {
 	case traceload.KindBlock:
-		if r := y.giver; r != nil && r.pending > 0 && gives(ev.Wait) && p.SiteID(ev.Stack) == r.ready.line.key.give {
-			r.ready.line.lose(g, r.stack, r.reason, r.pending, &r.ready) // it has made another result
-			r.pending = 0
+		if gives(ev.Wait) && !ev.G.System {
+			o.stands(p, ev)
 		}
 	case traceload.KindUnblock:
-		if ev.Waker == traceload.WakerGoroutine && !ev.Wait.IsLock() {
-			if by := o.slots.Of(ev.By); by != nil {
-				o.woken(p, ev, y, by)
-			}
+		if ev.G.System {
+			return
+		}
+		if gives(ev.Wait) && ev.FromKnown {
+			*o.standing.At(p.SiteID(ev.Stack))--
+		}
+		if ev.Waker != traceload.WakerGoroutine {
+			return
+		}
+		switch {
+		case ev.Wait == traceload.WaitChanReceive, ev.Wait == traceload.WaitSelect && o.sends.Of(p, ev.ByStack, sends):
+			o.taken(p, ev)
+		case gives(ev.Wait):
+			o.given(p, ev)
+		case !ev.Wait.IsLock():
+			o.met(p, ev)
+		}
+	case traceload.KindCreate:
+		o.slots.At(ev.G.Slot)
+	case traceload.KindStatus:
+		o.slots.At(ev.G.Slot)
+		if g := ev.G; g.SinceKnown && g.State == traceload.StateWaiting && gives(g.Wait) { // only now it is known where
+			*o.standing.At(p.SiteID(g.Stack))++
 		}
 	case traceload.KindEnd:
-		if g.BornKnown {
-			j := o.jobOf(p, g, y)
-			j.ended[j.n%endedKept] = interval{g.Born, p.Now}
-			j.n++
+		if y := o.slots.Of(ev.G); y != nil {
+			o.end(p, ev.G, y)
 		}
-		if y.taker != nil {
-			o.takers = append(o.takers, y.taker)
-		}
-		if y.giver != nil {
-			o.givers = append(o.givers, y.giver)
-		}
-		*y = party{}
 	}
 }
 
-// takerOf returns what is remembered of y's waits, from now on if nothing was.
-func (o *observer) takerOf(y *party) *taker {
-	if y.taker == nil {
-		if n := len(o.takers); n > 0 {
-			y.taker, o.takers = o.takers[n-1], o.takers[:n-1]
-			*y.taker = taker{waits: y.taker.waits[:0]}
-		} else {
-			y.taker = new(taker)
-		}
+func (o *observer) end(p *traceload.Program, g *traceload.Goroutine, y *party) {
+	if g.BornKnown && !g.System {
+		j := o.jobOf(p, g, y)
+		j.ended[j.n%endedKept] = interval{g.Born, p.Now}
+		j.n++
 	}
-	return y.taker
+	o.takers.Give(y.taker)
+	o.givers.Give(y.giver)
+	*y = party{}
 }
 
-// giverOf returns what is remembered of y's standing ready, from now on if nothing was.
-func (o *observer) giverOf(y *party) *giver {
-	if y.giver == nil {
-		if n := len(o.givers); n > 0 {
-			y.giver, o.givers = o.givers[n-1], o.givers[:n-1]
-			*y.giver = giver{}
-		} else {
-			y.giver = new(giver)
-		}
+// stands notes that a goroutine waits, and may be about to give.
+func (o *observer) stands(p *traceload.Program, ev *traceload.Event) {
+	site := p.SiteID(ev.Stack)
+	*o.standing.At(site)++
+	y := o.slots.Of(ev.G)
+	if y == nil || y.giver == 0 {
+		return
 	}
-	return y.giver
+	if r := o.givers.At(y.giver); r.pending > 0 && site == r.ready.line.key.give {
+		r.ready.line.lose(ev.G, r.stack, r.reason, r.pending, &r.ready) // it has made another result
+		r.pending = 0
+	}
 }
 
 // gives tells whether a goroutine that waits so may be about to give something.
@@ -207,52 +195,76 @@ func gives(w traceload.Wait) bool {
 }
 
 func (o *observer) jobOf(p *traceload.Program, g *traceload.Goroutine, y *party) *job {
-	if y.job == nil {
-		n := int(o.numbers.Of(p, g))
-		for len(o.jobs) <= n {
+	if y.job == 0 {
+		y.job = o.numbers.Of(p, g) + 1
+		for len(o.jobs) < int(y.job) {
 			o.jobs = append(o.jobs, new(job))
 		}
-		y.job = o.jobs[n]
 	}
-	return y.job
+	return o.jobs[y.job-1]
 }
 
-// woken takes the end of a wait of g's by another goroutine.
-func (o *observer) woken(p *traceload.Program, ev *traceload.Event, y, by *party) {
-	mine, theirs := o.jobOf(p, ev.G, y), o.jobOf(p, ev.By, by)
-	began := p.Now - traceload.Time(ev.Lived)
-	if ev.Wait == traceload.WaitChanReceive || ev.Wait == traceload.WaitSelect && o.sends.Of(p, ev.ByStack, sends) {
-		// by gives, g takes.
-		if r := y.giver; r != nil && r.pending > 0 { // it would have waited for work anyway
-			r.pending = max(0, r.pending-ev.Lived)
-		}
-		mine.feeder = theirs
-		o.idle(ev, by.giver, began)
-		o.took(p, ev, y, began, theirs)
+// met takes the end of a wait of g's for anything else: what is known of their
+// jobs when two first meet is what counts.
+func (o *observer) met(p *traceload.Program, ev *traceload.Event) {
+	if y, by := o.slots.Of(ev.G), o.slots.Of(ev.By); y != nil && by != nil {
+		o.jobOf(p, ev.G, y)
+		o.jobOf(p, ev.By, by)
+	}
+}
+
+// taken takes the end of a wait of g's for something that another goroutine gave.
+func (o *observer) taken(p *traceload.Program, ev *traceload.Event) {
+	y, by := o.slots.Of(ev.G), o.slots.Of(ev.By)
+	if y == nil || by == nil {
 		return
 	}
-	if !gives(ev.Wait) {
+	if y.giver != 0 { // it would have waited for work anyway
+		r := o.givers.At(y.giver)
+		r.pending = max(0, r.pending-ev.Lived)
+	}
+	theirs := o.jobOf(p, ev.By, by)
+	o.jobOf(p, ev.G, y).feeder = theirs
+	if by.giver != 0 {
+		o.idle(p, ev, o.givers.At(by.giver))
+	}
+	if ev.Lived >= waitFrom && ev.FromKnown {
+		o.took(p, ev, y, theirs)
+	}
+}
+
+// given takes the end of a wait of g's to give something to another goroutine.
+func (o *observer) given(p *traceload.Program, ev *traceload.Event) {
+	by := o.slots.Of(ev.By)
+	if by == nil || by.taker == 0 && by.giver == 0 {
 		return
 	}
-	// g gives, by takes.
-	if by.taker != nil && ev.FromKnown {
-		o.stoodReady(p, ev, y, by, mine)
+	y := o.slots.Of(ev.G)
+	if y == nil {
+		return
+	}
+	if by.taker != 0 && ev.FromKnown {
+		o.stoodReady(p, ev, y, o.takers.At(by.taker))
+	}
+	if by.giver == 0 {
+		return
 	}
 	// One that has stood ready lets its creator go on: it held one of a bounded number of places.
-	if r := by.giver; r != nil && r.pending > 0 && ev.By.Creator == ev.G.ID {
-		if d := r.ready.overlap(began, p.Now); d >= waitFrom {
-			y.lose(ev, d, &r.ready)
+	if r := o.givers.At(by.giver); r.pending > 0 && ev.By.Creator == ev.G.ID {
+		if d := r.ready.overlap(p.Now-traceload.Time(ev.Lived), p.Now); d >= waitFrom {
+			o.lose(y, ev, d, &r.ready)
 			r.pending = 0
 		}
 	}
 }
 
-// stoodReady finds the waits of by's that g stood ready behind, or lost time behind.
-func (o *observer) stoodReady(p *traceload.Program, ev *traceload.Event, y, by *party, mine *job) {
+// stoodReady finds the waits of the taker's that g stood ready behind, or lost time behind.
+func (o *observer) stoodReady(p *traceload.Program, ev *traceload.Event, y *party, by *taker) {
 	began := p.Now - traceload.Time(ev.Lived)
 	give := p.SiteID(ev.Stack)
-	for i := range by.taker.waits {
-		w := &by.taker.waits[i]
+	mine := o.jobOf(p, ev.G, y)
+	for i := range by {
+		w := &by[i]
 		if w.slow == ev.G.ID {
 			continue
 		}
@@ -264,22 +276,26 @@ func (o *observer) stoodReady(p *traceload.Program, ev *traceload.Event, y, by *
 		case w.line.key.give == give && w.job == mine:
 			w.line.proved++
 			w.line.giveStack = ev.Stack
-			r := o.giverOf(y)
+			if y.giver == 0 {
+				y.giver = o.givers.Take()
+			}
+			r := o.givers.At(y.giver)
 			r.ready, r.pending, r.stack, r.reason = *w, r.pending+d, ev.Stack, ev.Reason
 		case w.by == ev.G.ID || w.job.feeder == mine:
 			since := overtaken(w)
 			if d := w.overlap(max(began, since), p.Now); since > 0 && d > 0 {
 				w.line.overtaken++
-				y.lose(ev, d, w)
+				o.lose(y, ev, d, w)
 			}
 		}
 	}
 }
 
 // lose books time that y has lost behind w, in the wait that ends with ev.
-func (y *party) lose(ev *traceload.Event, d time.Duration, w *wait) {
-	if y.giver != nil {
-		y.giver.stack, y.giver.reason = ev.Stack, ev.Reason
+func (o *observer) lose(y *party, ev *traceload.Event, d time.Duration, w *wait) {
+	if y.giver != 0 {
+		r := o.givers.At(y.giver)
+		r.stack, r.reason = ev.Stack, ev.Reason
 	}
 	w.line.lose(ev.G, ev.Stack, ev.Reason, d, w)
 }
@@ -298,11 +314,8 @@ func overtaken(w *wait) (since traceload.Time) {
 
 // idle notes that a worker had nothing to do because its feeder waited for
 // the taker: that is what proves that others could have gone on.
-func (o *observer) idle(ev *traceload.Event, by *giver, began traceload.Time) {
-	if by == nil {
-		return
-	}
-	if w := &by.ready; w.line != nil && by.pending == 0 && w.overlap(began, ev.Time) >= waitFrom {
+func (o *observer) idle(p *traceload.Program, ev *traceload.Event, by *giver) {
+	if w := &by.ready; by.pending == 0 && w.overlap(p.Now-traceload.Time(ev.Lived), p.Now) >= waitFrom {
 		w.line.overtaken++
 	}
 }
@@ -314,10 +327,7 @@ func sends(p *traceload.Program, stack traceload.StackID) bool {
 }
 
 // took notes the wait of a taker that one result has ended.
-func (o *observer) took(p *traceload.Program, ev *traceload.Event, y *party, began traceload.Time, giver *job) {
-	if ev.Lived < waitFrom || !ev.FromKnown {
-		return
-	}
+func (o *observer) took(p *traceload.Program, ev *traceload.Event, y *party, giver *job) {
 	key := lineKey{p.SiteID(ev.Stack), p.SiteID(ev.ByStack)}
 	if key.take == 0 || key.give == 0 {
 		return
@@ -327,7 +337,7 @@ func (o *observer) took(p *traceload.Program, ev *traceload.Event, y *party, beg
 		*at = &line{key: key}
 	}
 	l := *at
-	w := wait{interval: interval{began, p.Now}, line: l, job: giver, slow: ev.By.ID, by: ev.By.Creator}
+	w := wait{interval: interval{p.Now - traceload.Time(ev.Lived), p.Now}, line: l, job: giver, slow: ev.By.ID, by: ev.By.Creator}
 	if ev.By.BornKnown {
 		w.born = ev.By.Born
 	}
@@ -335,7 +345,24 @@ func (o *observer) took(p *traceload.Program, ev *traceload.Event, y *party, beg
 	l.waited += ev.Lived
 	l.takeStack, l.takerEntry, l.taker = ev.Stack, ev.G.Entry, ev.G.ID
 	l.testing = l.testing || p.Stack(ev.Stack).Testing
-	o.takerOf(y).remember(w)
+	o.remember(y, &w)
+}
+
+// remember keeps a wait that has just ended, if it is worth it: if somebody may
+// have stood ready meanwhile, who waits still then, or was overtaken.
+func (o *observer) remember(y *party, w *wait) {
+	worth := *o.standing.At(w.line.key.give) > 0 || overtaken(w) > 0
+	if worth && y.taker == 0 {
+		y.taker = o.takers.Take()
+	}
+	if y.taker != 0 {
+		place := &o.takers.At(y.taker)[y.takes%remembered]
+		*place = wait{}
+		if worth {
+			*place = *w
+		}
+	}
+	y.takes++
 }
 
 // lose books time that g has lost behind w.
