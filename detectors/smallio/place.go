@@ -19,13 +19,17 @@ var none = new(use)
 
 // use returns what the stack says, never nil.
 func (o *observer) use(p *traceload.Program, id traceload.StackID) *use {
-	for len(o.byStack) <= int(id) {
-		o.byStack = append(o.byStack, nil)
-	}
-	if o.byStack[id] == nil {
-		o.byStack[id] = o.lookAt(p, p.Stack(id))
+	if int(id) >= len(o.byStack) || o.byStack[id] == nil {
+		o.find(p, id)
 	}
 	return o.byStack[id]
+}
+
+func (o *observer) find(p *traceload.Program, id traceload.StackID) {
+	if n := int(id) + 1 - len(o.byStack); n > 0 {
+		o.byStack = append(o.byStack, make([]*use, n)...)
+	}
+	o.byStack[id] = o.lookAt(p, p.Stack(id))
 }
 
 func (o *observer) lookAt(p *traceload.Program, st *traceload.Stack) *use {

@@ -48,15 +48,16 @@ type observer struct {
 	list    []*place            // in order of appearance
 	byStack []*use              // by StackID; nil: not looked up yet
 	slots   dense.Slots[caller] // by Goroutine.Slot
-	free    []*rows
+	rows    dense.Pool[rows]
+	busy    int // goroutines that have rows now
 	online  int // goroutines that wait for the network now
 	peak    int // … at most
 }
 
 // caller is a goroutine that is alive.
 type caller struct {
-	rows   *rows // nil while it is at none
-	online bool  // it waits for the network
+	rows   uint32 // their place in observer.rows; 0 while it is at none
+	online bool   // it waits for the network
 }
 
 // rows is what one goroutine is at, by kind. A program may well write to a file and to a
@@ -127,51 +128,35 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 	if g.System {
 		return
 	}
-	y := o.slots.At(g.Slot)
 	switch ev.Kind {
 	case traceload.KindStatus:
-		o.wait(y, g)
+		o.wait(g)
 	case traceload.KindBlock:
-		o.wait(y, g)
+		if ev.Wait == traceload.WaitNetwork {
+			o.wait(g)
+		}
 		u := o.use(p, ev.Stack)
-		if y.rows == nil {
-			return
+		if o.busy > 0 {
+			o.block(ev, u)
 		}
-		if u.place != nil && u.place.writes && ev.Wait == traceload.WaitNetwork {
-			if r := &y.rows[u.place.kind()]; r.place != nil {
-				r.waits++ // for room
-				return
-			}
-		}
-		o.closeAll(y, g)
 	case traceload.KindUnblock:
-		if y.online {
-			y.online = false
-			o.online--
+		if ev.Wait == traceload.WaitNetwork {
+			o.goOn(g)
 		}
 	case traceload.KindSyscallBegin:
-		o.begin(p, ev, y)
+		o.begin(p, ev)
 	case traceload.KindSyscallEnd:
-		u := o.use(p, ev.Stack)
-		if u.place == nil {
-			return
-		}
-		u.place.lengths.Add(ev.Lived)
-		if y.rows == nil {
-			return
-		}
-		if r := &y.rows[u.place.kind()]; r.inCall {
-			r.inCall = false
-			r.spent += min(ev.Lived, callAtMost)
-			r.last = p.Now
-		}
+		o.end(p, ev)
 	case traceload.KindEnd:
-		o.closeAll(y, g)
+		if o.busy > 0 {
+			o.closeAll(o.slots.At(g.Slot), g)
+		}
 	}
 }
 
 // wait counts g if it waits for the network.
-func (o *observer) wait(y *caller, g *traceload.Goroutine) {
+func (o *observer) wait(g *traceload.Goroutine) {
+	y := o.slots.At(g.Slot)
 	if g.State == traceload.StateWaiting && g.Wait == traceload.WaitNetwork && !y.online {
 		y.online = true
 		o.online++
@@ -179,22 +164,48 @@ func (o *observer) wait(y *caller, g *traceload.Goroutine) {
 	}
 }
 
-func (o *observer) begin(p *traceload.Program, ev *traceload.Event, y *caller) {
+// goOn is the end of such a wait.
+func (o *observer) goOn(g *traceload.Goroutine) {
+	if y := o.slots.At(g.Slot); y.online {
+		y.online = false
+		o.online--
+	}
+}
+
+// block ends the rows of a goroutine that waits, unless it waits for room to write.
+func (o *observer) block(ev *traceload.Event, u *use) {
+	y := o.slots.At(ev.G.Slot)
+	if y.rows == 0 {
+		return
+	}
+	if u.place != nil && u.place.writes && ev.Wait == traceload.WaitNetwork {
+		if r := &o.rows.At(y.rows)[u.place.kind()]; r.place != nil {
+			r.waits++ // for room
+			return
+		}
+	}
+	o.closeAll(y, ev.G)
+}
+
+func (o *observer) begin(p *traceload.Program, ev *traceload.Event) {
+	y := o.slots.At(ev.G.Slot)
 	u := o.use(p, ev.Stack)
 	if u.place == nil {
 		o.closeAll(y, ev.G)
 		return
 	}
-	if y.rows == nil {
-		y.rows = o.newRows()
+	if y.rows == 0 {
+		y.rows = o.rows.Take()
+		o.busy++
 	}
+	rows := o.rows.At(y.rows)
 	if u.place.writes {
-		o.close(&y.rows[reads], ev.G)
+		o.close(&rows[reads], ev.G)
 	} else {
-		o.close(&y.rows[fileWrites], ev.G)
-		o.close(&y.rows[netWrites], ev.G)
+		o.close(&rows[fileWrites], ev.G)
+		o.close(&rows[netWrites], ev.G)
 	}
-	r := &y.rows[u.place.kind()]
+	r := &rows[u.place.kind()]
 	if r.place != nil && (r.place.network != u.place.network || p.Now.Sub(r.last) > restless) {
 		o.close(r, ev.G)
 	}
@@ -215,25 +226,34 @@ func (o *observer) begin(p *traceload.Program, ev *traceload.Event, y *caller) {
 	}
 }
 
-// newRows returns rows none of which has begun.
-func (o *observer) newRows() *rows {
-	if n := len(o.free); n > 0 {
-		y := o.free[n-1]
-		o.free = o.free[:n-1]
-		return y
+func (o *observer) end(p *traceload.Program, ev *traceload.Event) {
+	u := o.use(p, ev.Stack)
+	if u.place == nil {
+		return
 	}
-	return new(rows)
+	u.place.lengths.Add(ev.Lived)
+	y := o.slots.At(ev.G.Slot)
+	if y.rows == 0 {
+		return
+	}
+	if r := &o.rows.At(y.rows)[u.place.kind()]; r.inCall {
+		r.inCall = false
+		r.spent += min(ev.Lived, callAtMost)
+		r.last = p.Now
+	}
 }
 
 func (o *observer) closeAll(y *caller, g *traceload.Goroutine) {
-	if y.rows == nil {
+	if y.rows == 0 {
 		return
 	}
-	for i := range y.rows {
-		o.close(&y.rows[i], g)
+	rows := o.rows.At(y.rows)
+	for i := range rows {
+		o.close(&rows[i], g)
 	}
-	o.free = append(o.free, y.rows)
-	y.rows = nil
+	o.rows.Give(y.rows)
+	o.busy--
+	y.rows = 0
 }
 
 // close ends g's row, and counts it if it was one.

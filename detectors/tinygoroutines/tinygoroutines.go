@@ -21,7 +21,7 @@ var Detector = &detectors.Detector{
 	Causes:  []detectors.Cause{{Name: "spawn-per-item", Pattern: "chunk-work", Cap: detectors.Medium}},
 	Watches: traceload.KindSet(traceload.KindCreate, traceload.KindBlock, traceload.KindUnblock, traceload.KindStop, traceload.KindSyscallBegin, traceload.KindSyscallEnd, traceload.KindEnd),
 	New: func(p *detectors.Pass) detectors.Observer {
-		return &observer{pass: p, bySite: map[sites]*site{}}
+		return &observer{pass: p, bySite: map[sites]uint32{}}
 	},
 }
 
@@ -32,21 +32,20 @@ const restless = 200 * time.Microsecond
 // observer adds up the short lives.
 type observer struct {
 	pass     *detectors.Pass
-	byStacks dense.Pairs[*site] // of creation and entry
-	bySite   map[sites]*site
-	list     []*site           // in order of appearance
+	byStacks dense.Pairs[uint32] // of creation and entry: number of the site, 0 if it is of no interest
+	bySite   map[sites]uint32
+	list     []*site           // by number minus one, in order of appearance
 	slots    dense.Slots[life] // by Goroutine.Slot
 }
 
 type sites struct{ created, entry traceload.FrameID }
 
-// life is that of a goroutine whose start was seen; site is nil if it is of no interest.
+// life is that of a goroutine whose start was seen.
 type life struct {
-	site    *site
 	ran     time.Duration
-	waits   bool // now
-	waited  bool // for something that it may have been started to wait for
-	blocked bool // by a lock, or in a send
+	site    uint32 // its number; 0 if it is of no interest
+	waited  bool   // for something that it may have been started to wait for
+	blocked bool   // by a lock, or in a send
 }
 
 // site is a go statement and the function that it starts.
@@ -70,13 +69,18 @@ type site struct {
 
 // Observe implements detectors.Observer.
 func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
-	g := ev.G
-	if ev.Kind == traceload.KindCreate {
+	switch ev.Kind {
+	case traceload.KindCreate:
 		o.birth(p, ev)
 		return
+	case traceload.KindUnblock:
+		if !ofWork(ev.Wait) {
+			o.waited(ev)
+		}
+		return
 	}
-	l := o.slots.Of(g)
-	if l == nil || l.site == nil {
+	l := o.slots.Of(ev.G)
+	if l == nil || l.site == 0 {
 		return
 	}
 	if ev.From == traceload.StateRunning || ev.From == traceload.StateSyscall {
@@ -84,22 +88,25 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 	}
 	switch ev.Kind {
 	case traceload.KindBlock:
-		switch {
-		case ev.Wait == traceload.WaitRuntime:
-		case ev.Wait.IsLock() || ev.Wait == traceload.WaitChanSend:
+		if ofWork(ev.Wait) && ev.Wait != traceload.WaitRuntime {
 			l.blocked = true
-		default:
-			l.waits = true
 		}
-	case traceload.KindUnblock:
-		// Waiting for one's own child is part of a recursion.
-		if l.waits && (ev.By == nil || ev.By.Creator != g.ID) {
-			l.waited = true
-		}
-		l.waits = false
 	case traceload.KindEnd:
-		l.site.end(l)
+		o.list[l.site-1].end(l)
 		*l = life{}
+	}
+}
+
+// ofWork tells whether a wait is part of any work: for a lock, in a send, or the runtime's.
+func ofWork(w traceload.Wait) bool {
+	return w.IsLock() || w == traceload.WaitChanSend || w == traceload.WaitRuntime
+}
+
+// waited notes that a goroutine has waited for something that it may have been
+// started to wait for. Waiting for one's own child is part of a recursion.
+func (o *observer) waited(ev *traceload.Event) {
+	if l := o.slots.Of(ev.G); l != nil && (ev.By == nil || ev.By.Creator != ev.G.ID) {
+		l.waited = true
 	}
 }
 
@@ -115,33 +122,31 @@ func (o *observer) birth(p *traceload.Program, ev *traceload.Event) {
 		s = o.byStacks.At(uint32(ev.ByStack), uint32(ev.Stack))
 		*s = o.site(p, ev.ByStack, ev.Stack)
 	}
-	if *s == nil {
-		return
+	if l.site = *s; l.site != 0 {
+		o.list[l.site-1].birth(p.Now, g)
 	}
-	l.site = *s
-	(*s).birth(p.Now, g)
 }
 
-// site returns the go statement of these stacks, nil if it is not the program's
+// site returns the number of these stacks' go statement, 0 if it is not the program's
 // own: the standard library starts goroutines by its own rules, and iter.Pull's
 // are none that run by themselves.
-func (o *observer) site(p *traceload.Program, created, entered traceload.StackID) *site {
+func (o *observer) site(p *traceload.Program, created, entered traceload.StackID) uint32 {
 	st := p.Stack(created)
 	if st.Owner < 0 || st.Owner != st.Site || p.Frame(st.Frames[st.Site]).Origin != traceload.OriginUser {
-		return nil
+		return 0
 	}
 	entry := p.Stack(entered)
 	if len(entry.Frames) == 0 {
-		return nil
+		return 0
 	}
 	k := sites{st.Frames[st.Site], entry.Frames[len(entry.Frames)-1]}
-	s := o.bySite[k]
-	if s == nil {
-		s = &site{created: created, entry: entered, testing: st.Testing || testFile(p.Frame(k.created).File)}
-		o.bySite[k] = s
-		o.list = append(o.list, s)
+	n := o.bySite[k]
+	if n == 0 {
+		o.list = append(o.list, &site{created: created, entry: entered, testing: st.Testing || testFile(p.Frame(k.created).File)})
+		n = uint32(len(o.list))
+		o.bySite[k] = n
 	}
-	return s
+	return n
 }
 
 func (s *site) birth(now traceload.Time, g *traceload.Goroutine) {
