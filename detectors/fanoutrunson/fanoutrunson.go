@@ -123,17 +123,14 @@ type parent struct {
 // Observe implements detectors.Observer.
 func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 	g := ev.G
-	if ev.Kind == traceload.KindStatus || ev.Kind == traceload.KindCreate {
-		y := o.slots.At(g.Slot)
-		if y.id != g.ID {
-			*y = party{id: g.ID, of: traceload.NoGoroutine}
+	switch ev.Kind {
+	case traceload.KindUnblock:
+		if ev.Wait == traceload.WaitWaitGroup && ev.By != nil && !g.System {
+			o.join(p, ev)
 		}
-		if ev.Kind == traceload.KindCreate && ev.By != nil && !ev.By.System && !g.System {
-			if by := o.slots.Of(ev.By); by != nil {
-				y.of, y.slot = ev.By.ID, ev.By.Slot
-				o.start(p, ev, by)
-			}
-		}
+		return
+	case traceload.KindStatus, traceload.KindCreate:
+		o.appear(p, ev)
 		return
 	}
 	y := o.slots.Of(g)
@@ -151,16 +148,27 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 				y.parent.visit(site)
 			}
 		}
-	case traceload.KindUnblock:
-		if ev.Wait == traceload.WaitWaitGroup && ev.By != nil && y.parent != nil && y.parent.open {
-			o.join(p, ev, y.parent)
-		}
 	case traceload.KindEnd:
 		o.endChild(p, g, y)
 		if y.parent != nil {
 			o.free = append(o.free, y.parent)
 		}
 		*y = party{}
+	}
+}
+
+// appear takes the first that is seen of a goroutine.
+func (o *observer) appear(p *traceload.Program, ev *traceload.Event) {
+	g := ev.G
+	y := o.slots.At(g.Slot)
+	if y.id != g.ID {
+		*y = party{id: g.ID, of: traceload.NoGoroutine}
+	}
+	if ev.Kind == traceload.KindCreate && ev.By != nil && !ev.By.System && !g.System {
+		if by := o.slots.Of(ev.By); by != nil {
+			y.of, y.slot = ev.By.ID, ev.By.Slot
+			o.start(p, ev, by)
+		}
 	}
 }
 
@@ -239,7 +247,12 @@ func (o *observer) endChild(p *traceload.Program, g *traceload.Goroutine, y *par
 }
 
 // join closes a round: the last child has woken its parent.
-func (o *observer) join(p *traceload.Program, ev *traceload.Event, y *parent) {
+func (o *observer) join(p *traceload.Program, ev *traceload.Event) {
+	w := o.slots.Of(ev.G)
+	if w == nil || w.parent == nil || !w.parent.open {
+		return
+	}
+	y := w.parent
 	f := y.fan
 	y.open = false
 	by := ev.By
