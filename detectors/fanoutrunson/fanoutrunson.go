@@ -36,10 +36,12 @@ const (
 )
 
 type observer struct {
-	pass  *detectors.Pass
-	slots dense.Slots[party] // by Goroutine.Slot
-	free  []*parent          // of goroutines that have ended
-	fans  map[fanKey]*fan
+	pass    *detectors.Pass
+	slots   dense.Slots[party] // by Goroutine.Slot; zero between two goroutines
+	parents []*parent
+	free    []uint32 // numbers of parents that have ended
+	tenures uint32   // so far
+	fans    map[fanKey]*fan
 }
 
 // fanKey is the function that starts goroutines, and what their parent runs.
@@ -100,24 +102,24 @@ type kid struct {
 	last traceload.FrameID // where it waited last
 }
 
-// party is one goroutine's part, as a parent and as a child.
+// party is one goroutine's part, as a parent and as a child. Parents go by their
+// index in observer.parents plus one.
 type party struct {
-	id     traceload.GoID // 0 if the slot is free
-	parent *parent        // nil as long as it has started nobody
-	// As a child.
-	of   traceload.GoID // whose; NoGoroutine if unknown
-	slot int32          // of that one
-	last traceload.FrameID
-	cpu  time.Duration
+	cpu    time.Duration
+	last   traceload.FrameID
+	parent uint32 // what it is as a parent; 0 as long as it has started nobody
+	of     uint32 // whose child it is; 0 if unknown
+	tenure uint32 // of that one
 }
 
 // parent is what a goroutine that starts others is at.
 type parent struct {
-	fan   *fan
-	open  bool // children are at work
-	after int  // index+1 in fan.rounds of the round that is over, 0 for none
-	count int  // children started in this round
-	kids  []kid
+	tenure uint32 // tells one that ended from the next of that number; 0: ended
+	fan    *fan
+	open   bool // children are at work
+	after  int  // index+1 in fan.rounds of the round that is over, 0 for none
+	count  int  // children started in this round
+	kids   []kid
 }
 
 // Observe implements detectors.Observer.
@@ -134,7 +136,7 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 		return
 	}
 	y := o.slots.Of(g)
-	if y == nil || g.System {
+	if y == nil || g.System && ev.Kind != traceload.KindEnd {
 		return
 	}
 	if ev.From == traceload.StateRunning {
@@ -144,13 +146,16 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 	case traceload.KindBlock, traceload.KindSyscallBegin:
 		if site := p.SiteID(ev.Stack); site != 0 && ev.Wait != traceload.WaitRuntime {
 			y.last = site
-			if y.parent != nil {
-				y.parent.visit(site)
+			if y.parent != 0 {
+				o.parents[y.parent-1].visit(site)
 			}
 		}
 	case traceload.KindEnd:
-		o.endChild(p, g, y)
-		if y.parent != nil {
+		if y.of != 0 && !g.System {
+			o.endChild(p, g, y)
+		}
+		if y.parent != 0 {
+			o.parents[y.parent-1].tenure = 0
 			o.free = append(o.free, y.parent)
 		}
 		*y = party{}
@@ -161,38 +166,38 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 func (o *observer) appear(p *traceload.Program, ev *traceload.Event) {
 	g := ev.G
 	y := o.slots.At(g.Slot)
-	if y.id != g.ID {
-		*y = party{id: g.ID, of: traceload.NoGoroutine}
-	}
 	if ev.Kind == traceload.KindCreate && ev.By != nil && !ev.By.System && !g.System {
 		if by := o.slots.Of(ev.By); by != nil {
-			y.of, y.slot = ev.By.ID, ev.By.Slot
-			o.start(p, ev, by)
+			o.start(p, ev, by, y)
 		}
 	}
 }
 
 // parentOf returns y as a parent, which it is from now on.
 func (o *observer) parentOf(y *party) *parent {
-	if y.parent == nil {
-		if n := len(o.free); n > 0 {
-			y.parent, o.free = o.free[n-1], o.free[:n-1]
-			*y.parent = parent{kids: y.parent.kids[:0]}
-		} else {
-			y.parent = new(parent)
-		}
+	if y.parent != 0 {
+		return o.parents[y.parent-1]
 	}
-	return y.parent
+	if n := len(o.free); n > 0 {
+		y.parent, o.free = o.free[n-1], o.free[:n-1]
+	} else {
+		o.parents = append(o.parents, new(parent))
+		y.parent = uint32(len(o.parents))
+	}
+	o.tenures++
+	b := o.parents[y.parent-1]
+	*b = parent{tenure: o.tenures, kids: b.kids[:0]}
+	return b
 }
 
-// start notes that a parent has started a child.
-func (o *observer) start(p *traceload.Program, ev *traceload.Event, y *party) {
+// start notes that a parent, y, has started a child.
+func (o *observer) start(p *traceload.Program, ev *traceload.Event, y, child *party) {
 	site := p.SiteID(ev.ByStack)
 	if site == 0 {
 		return
 	}
-	y.id = ev.By.ID // some formats tell nothing of those that are older than the trace
 	b := o.parentOf(y)
+	child.of, child.tenure = y.parent, b.tenure
 	key := fanKey{p.Frame(p.EntryID(ev.By)).FuncID, p.Frame(site).FuncID}
 	if b.fan == nil || b.fan.key != key {
 		f := o.fans[key]
@@ -232,12 +237,11 @@ func (y *parent) visit(site traceload.FrameID) {
 
 // endChild notes the end of a child whose parent still waits for others.
 func (o *observer) endChild(p *traceload.Program, g *traceload.Goroutine, y *party) {
-	of := o.slots.At(y.slot)
-	if of.id != y.of {
-		return // the parent has ended
+	b := o.parents[y.of-1]
+	if b.tenure != y.tenure { // the parent has ended
+		return
 	}
-	b := of.parent
-	if b == nil || b.fan == nil || !b.open || p.Frame(p.SiteID(g.CreatedAt)).FuncID != b.fan.key.starts {
+	if !b.open || p.Frame(p.SiteID(g.CreatedAt)).FuncID != b.fan.key.starts {
 		return
 	}
 	b.fan.ended(y.last)
@@ -249,10 +253,10 @@ func (o *observer) endChild(p *traceload.Program, g *traceload.Goroutine, y *par
 // join closes a round: the last child has woken its parent.
 func (o *observer) join(p *traceload.Program, ev *traceload.Event) {
 	w := o.slots.Of(ev.G)
-	if w == nil || w.parent == nil || !w.parent.open {
+	if w == nil || w.parent == 0 || !o.parents[w.parent-1].open {
 		return
 	}
-	y := w.parent
+	y := o.parents[w.parent-1]
 	f := y.fan
 	y.open = false
 	by := ev.By
