@@ -53,7 +53,7 @@ func (s scene) judge(t *testing.T) []detectors.Finding {
 		o.sites = append(o.sites, at)
 		p.Now = traceload.Time(time.Hour)
 		end := func(length time.Duration, by traceload.Waker) {
-			v := &guest{site: at, began: p.Now - traceload.Time(length), known: true, owes: traceload.NoGoroutine}
+			v := &guest{owes: traceload.NoGoroutine}
 			ev := &traceload.Event{G: &traceload.Goroutine{ID: 7, Creator: traceload.NoGoroutine}, Lived: length, Waker: by}
 			o.ended(p, at, v, ev)
 		}

@@ -53,7 +53,7 @@ const (
 type observer struct {
 	pass    *detectors.Pass
 	byPlace map[place]*site
-	sites   []*site
+	sites   []*site                                             // by number minus one
 	byStack []*site                                             // by StackID; nil: not looked up yet
 	slots   dense.Slots[guest]                                  // by Goroutine.Slot
 	lives   dense.ByID[traceload.FrameID, *histogram.Histogram] // by entry; nil for none that ended
@@ -70,6 +70,7 @@ type place struct {
 
 // site is a line at which goroutines wait.
 type site struct {
+	number  uint32 // 0 for elsewhere
 	frame   traceload.FrameID
 	cause   string
 	call    string // the function of the standard library that waits, "" if the line itself does
@@ -113,13 +114,10 @@ type victim struct {
 
 // guest is what is known of one goroutine that is alive.
 type guest struct {
-	site  *site // where it waits; nil if it does not
-	last  *site
-	began traceload.Time
 	owes  traceload.GoID    // who asked it for something; NoGoroutine if nobody did, or it is done
 	rest  traceload.FrameID // where it waited to be asked
-	turns int32             // how often it has waited at site, and nowhere else since
-	known bool              // the wait began in the trace
+	site  uint32            // where it waits, or did last
+	turns uint32            // how often it has waited there, and nowhere else since
 }
 
 // Observe implements detectors.Observer.
@@ -128,40 +126,45 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 	switch ev.Kind {
 	case traceload.KindStatus, traceload.KindCreate:
 		v := o.slots.At(g.Slot)
-		if ev.Kind == traceload.KindStatus && ev.From == traceload.StateUnknown && v.site != nil {
+		if ev.Kind == traceload.KindStatus && v.at(g) {
 			return // only its stack became known
 		}
 		*v = guest{owes: traceload.NoGoroutine}
 	case traceload.KindBlock:
 		v := o.guest(g)
-		if v == nil || g.System || g.Wait == traceload.WaitRuntime {
+		if v == nil || g.System || ev.Wait == traceload.WaitRuntime {
 			return
 		}
 		if v.rest != 0 && v.rest == p.SiteID(ev.Stack) {
 			v.owes, v.rest = traceload.NoGoroutine, 0 // back to rest: it is done
 		}
-		s := o.site(p, ev.Stack, g.Wait)
-		if s != v.last {
-			v.turns = 0
+		if n := o.site(p, ev).number; n != v.site {
+			v.site, v.turns = n, 0
 		}
-		v.site, v.last, v.began, v.known = s, s, p.Now, true
 		v.turns++
 	case traceload.KindUnblock:
 		v := o.guest(g)
 		if v == nil || g.System || ev.Wait == traceload.WaitRuntime {
 			return
 		}
-		if s := v.site; s != nil && v.known {
-			o.ended(p, s, v, ev)
+		if v.site != 0 && ev.From == traceload.StateWaiting && ev.FromKnown {
+			o.ended(p, o.sites[v.site-1], v, ev)
 		}
-		v.site = nil
-		o.ask(p, ev)
+		if ev.Waker == traceload.WakerGoroutine && !ev.Wait.IsLock() {
+			o.ask(p, ev, v)
+		}
 	case traceload.KindEnd:
 		if v := o.guest(g); v != nil {
 			o.died(p, g)
 			*v = guest{owes: traceload.NoGoroutine}
 		}
 	}
+}
+
+// at tells whether g, whose guest v is, waits at v.site now, and has come there
+// within the trace.
+func (v *guest) at(g *traceload.Goroutine) bool {
+	return v.site != 0 && g.State == traceload.StateWaiting && g.SinceKnown && g.Wait != traceload.WaitRuntime
 }
 
 func (o *observer) guest(g *traceload.Goroutine) *guest {
@@ -180,17 +183,18 @@ func (o *observer) died(p *traceload.Program, g *traceload.Goroutine) {
 	(*h).Add(p.Now.Sub(g.Born))
 }
 
-// ask notes who gave whom something to do.
-func (o *observer) ask(p *traceload.Program, ev *traceload.Event) {
-	if ev.Waker != traceload.WakerGoroutine || ev.Wait.IsLock() {
+// ask notes who gave whom something to do, when another goroutine has ended a wait of g's.
+func (o *observer) ask(p *traceload.Program, ev *traceload.Event, g *guest) {
+	by := o.guest(ev.By)
+	if by == nil {
 		return
 	}
-	asker, asked, rest := ev.By, ev.G, p.SiteID(ev.Stack)
+	asker, asked, from, v, rest := ev.By, ev.G, by, g, ev.Stack
 	if ev.Wait == traceload.WaitChanSend { // the one that took it is asked
-		asker, asked, rest = ev.G, ev.By, p.SiteID(ev.ByStack)
+		asker, asked, from, v, rest = ev.G, ev.By, g, by, ev.ByStack
 	}
-	v, from := o.guest(asked), o.guest(asker)
-	if v == nil || from == nil || rest == 0 {
+	at := p.SiteID(rest)
+	if at == 0 {
 		return
 	}
 	if from.owes == asked.ID { // an answer
@@ -198,7 +202,7 @@ func (o *observer) ask(p *traceload.Program, ev *traceload.Event) {
 		return
 	}
 	if v.owes == traceload.NoGoroutine { // otherwise it is at it, and was given what it needs
-		v.owes, v.rest = asker.ID, rest
+		v.owes, v.rest = asker.ID, at
 	}
 }
 
@@ -211,7 +215,7 @@ func (o *observer) ended(p *traceload.Program, s *site, v *guest, ev *traceload.
 	}
 	if length >= longest && length >= timesUsual*s.lengths.Quantile(0.9) {
 		s.outliers++
-		o.long(p, s, v, ev.G, ev.Stack, ev.Reason, false)
+		o.long(p, s, v, ev.G, ev.Stack, ev.Reason, p.Now-traceload.Time(length), false)
 		return
 	}
 	s.lengths.Add(length)
@@ -230,9 +234,9 @@ func ending(p *traceload.Program, by traceload.StackID) bool {
 }
 
 // long keeps a wait that stands out, if somebody suffers from it.
-func (o *observer) long(p *traceload.Program, s *site, v *guest, g *traceload.Goroutine, stack traceload.StackID, reason traceload.StringID, open bool) {
-	w := wait{g: g.ID, stack: stack, reason: reason, entry: g.Entry, created: g.CreatedAt, began: v.began, end: p.Now, open: open,
-		victim: victim{id: traceload.NoGoroutine, began: v.began}}
+func (o *observer) long(p *traceload.Program, s *site, v *guest, g *traceload.Goroutine, stack traceload.StackID, reason traceload.StringID, began traceload.Time, open bool) {
+	w := wait{g: g.ID, stack: stack, reason: reason, entry: g.Entry, created: g.CreatedAt, began: began, end: p.Now, open: open,
+		victim: victim{id: traceload.NoGoroutine, began: began}}
 	if !o.waitsAlong(p, v, g, &w) && !s.asks && !s.serves {
 		return
 	}
@@ -278,20 +282,19 @@ func (o *observer) suffers(p *traceload.Program, from *traceload.Goroutine, w *w
 	return true
 }
 
-// site returns the line of a wait that is to be judged; nil for others.
-func (o *observer) site(p *traceload.Program, stack traceload.StackID, wait traceload.Wait) *site {
-	for len(o.byStack) <= int(stack) {
-		o.byStack = append(o.byStack, nil)
+// site returns the line of a wait that begins: elsewhere if it is not to be judged.
+func (o *observer) site(p *traceload.Program, ev *traceload.Event) *site {
+	if int(ev.Stack) >= len(o.byStack) || o.byStack[ev.Stack] == nil {
+		o.find(p, ev)
 	}
-	s := o.byStack[stack]
-	if s == nil {
-		s = o.lookUp(p, stack, wait)
-		o.byStack[stack] = s
+	return o.byStack[ev.Stack]
+}
+
+func (o *observer) find(p *traceload.Program, ev *traceload.Event) {
+	if n := int(ev.Stack) + 1 - len(o.byStack); n > 0 {
+		o.byStack = append(o.byStack, make([]*site, n)...)
 	}
-	if s == &o.elsewhere {
-		return nil
-	}
-	return s
+	o.byStack[ev.Stack] = o.lookUp(p, ev.Stack, ev.Wait)
 }
 
 func (o *observer) lookUp(p *traceload.Program, stack traceload.StackID, wait traceload.Wait) *site {
@@ -325,7 +328,7 @@ func (o *observer) lookUp(p *traceload.Program, stack traceload.StackID, wait tr
 	if s, ok := o.byPlace[key]; ok {
 		return s
 	}
-	s := &site{frame: frame, cause: cause, asks: asks, testing: st.Testing || strings.HasSuffix(p.Frame(frame).File, "_test.go")}
+	s := &site{number: uint32(len(o.sites) + 1), frame: frame, cause: cause, asks: asks, testing: st.Testing || strings.HasSuffix(p.Frame(frame).File, "_test.go")}
 	if cause == networkCause && st.Site > 0 {
 		s.call = p.Frame(st.Frames[st.Site-1]).Func
 	}
@@ -343,12 +346,12 @@ func (o *observer) lookUp(p *traceload.Program, stack traceload.StackID, wait tr
 func (o *observer) Finish(p *traceload.Program) {
 	for g := range p.Live {
 		v := o.guest(g)
-		if v == nil || v.site == nil || !v.known || g.State != traceload.StateWaiting {
+		if v == nil || g.System || !v.at(g) {
 			continue
 		}
-		s, length := v.site, p.Now.Sub(v.began)
+		s, length := o.sites[v.site-1], p.InState(g)
 		if length >= longest && length >= timesUsual*s.lengths.Quantile(0.9) {
-			o.long(p, s, v, g, g.Stack, g.Reason, true)
+			o.long(p, s, v, g, g.Stack, g.Reason, g.Since, true)
 		}
 	}
 	locked := lockedServer(p)
