@@ -56,38 +56,34 @@ type observer struct {
 	pass     *detectors.Pass
 	byStacks dense.Pairs[transfer] // by stack of the woken, and of the waker
 	bySites  map[sites]*link
-	links    []*link            // in order of appearance
-	slots    dense.Slots[party] // by Goroutine.Slot
+	links    []*link                // by number minus one, in order of appearance
+	slots    dense.Slots[*dealings] // by Goroutine.Slot; nil for a goroutine that has none
 	free     []*dealings
 }
 
-// transfer is what one kind of wake-up means; link is nil if it is no hand-over.
+// transfer is what one kind of wake-up means.
 type transfer struct {
-	link  *link
-	gives bool // the waker stands at the link's giving end; otherwise the woken does
-}
-
-// party is what is known of one goroutine that is alive.
-type party struct {
-	ran      time.Duration // on a processor, up to the beginning of its present state
-	dealings *dealings     // nil as long as it has none
+	link  uint32 // its number; 0 if it is no hand-over
+	gives bool   // the waker stands at the link's giving end; otherwise the woken does
 }
 
 // dealings are those of a goroutine that gives or takes.
 type dealings struct {
-	seats []seat // the last ones, up to maxSeats
-	next  int    // place of the next
+	seat seat                // at the link that it came to first
+	more *[maxSeats - 1]seat // at others; nil as long as there are none
+	next uint8               // place of the next one
 
-	// The wake-up in a burst whose run is not over yet: where, when. The run that
-	// it led to is known when it ends.
-	link *link
-	woke traceload.Time
+	ran time.Duration // on a processor, since it has dealings, up to the beginning of its present state
 
-	// Its last two transfers: what it got, and what it gave.
-	gotFrom traceload.GoID
-	gotBy   *link // nil if it has given something back since
-	gaveTo  traceload.GoID
-	gave    bool // the last transfer was a gift
+	// Its seat at the link where it was woken in a burst, if it is not known yet
+	// when it ran: that is seen when the run ends, or leads to another transfer.
+	woken *seat
+
+	// Its last two transfers: what it got, and what it gave. Both know goroutines
+	// by their slots: dealings end with their goroutine.
+	gotFrom int32
+	gotBy   uint32 // number of a link; 0 if it has given something back since
+	gaveTo  int32  // the slot plus one; 0 if the last transfer was no gift
 }
 
 // maxSeats is how many links a goroutine is followed at.
@@ -95,85 +91,99 @@ const maxSeats = 4
 
 // seat is a goroutine's place at a link.
 type seat struct {
-	link  *link
-	gives bool
 	last  traceload.Time // of its last transfer there
 	ran   time.Duration  // how long it had run by then
+	link  uint32         // its number; 0 if nobody sits there
+	gives bool
 }
 
 // Observe implements detectors.Observer.
 func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 	g := ev.G
-	if g.System {
-		return
-	}
 	switch ev.Kind {
 	case traceload.KindStatus, traceload.KindCreate:
-		y := o.slots.At(g.Slot)
-		y.runs(g) // if only its stack became known
-		*y = party{}
+		if !g.System {
+			o.appear(g)
+		}
 		return
 	case traceload.KindUnblock:
-		if ev.Waker == traceload.WakerGoroutine {
+		if ev.Waker == traceload.WakerGoroutine && !g.System {
 			o.wake(p, ev)
 		}
 		return
 	}
-	y := o.party(g)
-	if y == nil {
+	y := o.slots.Of(g)
+	if y == nil || *y == nil {
 		return
 	}
-	if ev.From == traceload.StateRunning || ev.From == traceload.StateSyscall {
-		y.ran += ev.Lived
+	d := *y
+	if g.System && ev.Kind != traceload.KindEnd {
+		return
 	}
-	if d := y.dealings; d != nil {
-		if ev.From == traceload.StateRunning {
-			d.started(p.Now - traceload.Time(ev.Lived))
+	switch ev.From {
+	case traceload.StateRunning:
+		d.ran += ev.Lived
+		if d.woken != nil {
+			o.started(d, p.Now-traceload.Time(ev.Lived))
 		}
-		if ev.Kind == traceload.KindEnd {
-			y.dealings, o.free = nil, append(o.free, d)
-		}
+	case traceload.StateSyscall:
+		d.ran += ev.Lived
+	}
+	if ev.Kind == traceload.KindEnd {
+		*y, o.free = nil, append(o.free, d)
+	}
+}
+
+// appear takes a goroutine that is new, or whose stack has become known.
+func (o *observer) appear(g *traceload.Goroutine) {
+	y := o.slots.At(g.Slot)
+	if *y != nil {
+		o.runs(*y, g)
+		*y = nil
 	}
 }
 
 // runs notes the run of a goroutine that goes on.
-func (y *party) runs(g *traceload.Goroutine) {
-	if y.dealings != nil && g.State == traceload.StateRunning {
-		y.dealings.started(g.Since)
+func (o *observer) runs(d *dealings, g *traceload.Goroutine) {
+	if d.woken != nil && g.State == traceload.StateRunning {
+		o.started(d, g.Since)
 	}
 }
 
 // started notes that the goroutine runs since then.
-func (d *dealings) started(since traceload.Time) {
-	if l := d.link; l != nil {
-		l.started(since.Sub(d.woke))
-		d.link = nil
-	}
+func (o *observer) started(d *dealings, since traceload.Time) {
+	o.links[d.woken.link-1].started(since.Sub(d.woken.last))
+	d.woken = nil
 }
 
-// dealingsOf returns those of y, from now on if it had none.
-func (o *observer) dealingsOf(y *party) *dealings {
-	if y.dealings == nil {
-		if n := len(o.free); n > 0 {
-			y.dealings, o.free = o.free[n-1], o.free[:n-1]
-			*y.dealings = dealings{seats: y.dealings.seats[:0]}
-		} else {
-			y.dealings = new(dealings)
-		}
+// dealingsAt returns those of a goroutine, from now on if it had none.
+func (o *observer) dealingsAt(y **dealings) *dealings {
+	if *y == nil {
+		*y = o.newDealings()
 	}
-	return y.dealings
+	return *y
 }
 
-func (o *observer) party(g *traceload.Goroutine) *party {
-	return o.slots.Of(g)
+func (o *observer) newDealings() *dealings {
+	n := len(o.free)
+	if n == 0 {
+		return new(dealings)
+	}
+	d := o.free[n-1]
+	o.free = o.free[:n-1]
+	if d.more != nil {
+		*d.more = [maxSeats - 1]seat{}
+	}
+	*d = dealings{more: d.more}
+	return d
 }
 
 // ranBy is how long g has run by now.
-func (y *party) ranBy(p *traceload.Program, g *traceload.Goroutine) time.Duration {
+func (d *dealings) ranBy(p *traceload.Program, g *traceload.Goroutine) time.Duration {
 	if g.State == traceload.StateRunning || g.State == traceload.StateSyscall {
-		return y.ran + p.InState(g)
+		return d.ran + p.InState(g)
 	}
-	return y.ran
+	return d.ran
 }
 
 // wake takes a wake-up of one goroutine by another.
@@ -183,27 +193,34 @@ func (o *observer) wake(p *traceload.Program, ev *traceload.Event) {
 		t = o.byStacks.At(uint32(ev.Stack), uint32(ev.ByStack))
 		*t = o.transfer(p, ev.Stack, ev.ByStack)
 	}
-	if t.link == nil {
+	if t.link == 0 {
 		return
 	}
-	giver, taker := ev.By, ev.G
-	if !t.gives {
-		giver, taker = taker, giver
-	}
-	gives, takes := o.party(giver), o.party(taker)
-	if gives == nil || takes == nil {
+	is, by := o.slots.Of(ev.G), o.slots.Of(ev.By)
+	if is == nil || by == nil {
 		return
 	}
-	from, to := o.dealingsOf(gives), o.dealingsOf(takes)
-	l := t.link
-	fromSeat, fromSat := from.seat(l)
-	toSeat, toSat := to.seat(l)
+	woken, waker := o.dealingsAt(is), o.dealingsAt(by)
+	o.runs(waker, ev.By)
+	l := o.links[t.link-1]
+	giver, taker, from, to := ev.By, ev.G, waker, woken
+	if t.gives {
+		l.take.wait = ev.Reason
+	} else {
+		giver, taker, from, to = ev.G, ev.By, woken, waker
+		l.give.wait = ev.Reason
+	}
+	fromSeat, fromSat := from.seatAt(t.link)
+	toSeat, toSat := to.seatAt(t.link)
+	fromRan, toRan := from.ranBy(p, giver), to.ranBy(p, taker)
 	pause := time.Duration(-1) // since the last transfer of whichever is at it more often; unknown
 	if fromSat {
 		pause = p.Now.Sub(fromSeat.last)
 		if !fromSeat.gives {
 			l.turns++
 		}
+	} else {
+		l.give.add(giver)
 	}
 	if toSat {
 		if d := p.Now.Sub(toSeat.last); pause < 0 || d < pause {
@@ -212,59 +229,65 @@ func (o *observer) wake(p *traceload.Program, ev *traceload.Event) {
 		if toSeat.gives {
 			l.turns++
 		}
-		l.work.Add(takes.ranBy(p, taker) - toSeat.ran)
-	}
-	l.meet(p, giver, taker, fromSat, toSat)
-	if t.gives {
-		l.take.wait = ev.Reason
+		l.work.Add(toRan - toSeat.ran)
 	} else {
-		l.give.wait = ev.Reason
+		l.take.add(taker)
 	}
-	woken := from
-	if t.gives {
-		woken = to
-	}
-	woken.link, woken.woke = nil, p.Now
+	*fromSeat = seat{p.Now, fromRan, t.link, true}
+	*toSeat = seat{p.Now, toRan, t.link, false}
+	woken.woken = nil
 	if l.transfer(p.Now, pause, t.gives) {
-		woken.link = l
+		if woken.woken = toSeat; !t.gives {
+			woken.woken = fromSeat
+		}
 	}
-	l.tell(story{at: p.Now, giver: giver.ID, taker: taker.ID, takerWoken: t.gives})
-
-	*fromSeat = seat{l, true, p.Now, gives.ranBy(p, giver)}
-	*toSeat = seat{l, false, p.Now, takes.ranBy(p, taker)}
+	if l.count <= maxTold {
+		l.tell(story{at: p.Now, giver: giver.ID, taker: taker.ID, takerWoken: t.gives})
+	}
 
 	// A reply: the giver's last gift came from the taker, who has done nothing
 	// since but wait for this one.
-	if from.gotBy != nil && from.gotFrom == taker.ID && to.gave && to.gaveTo == giver.ID {
+	if from.gotBy != 0 && from.gotFrom == taker.Slot && to.gaveTo == giver.Slot+1 {
 		l.replies++
-		l.answer(from.gotBy)
+		l.answer(o.links[from.gotBy-1])
 	}
-	from.gotBy = nil
-	from.gave, from.gaveTo = true, taker.ID
-	to.gave, to.gotBy, to.gotFrom = false, l, giver.ID
+	from.gotBy, from.gaveTo = 0, taker.Slot+1
+	to.gaveTo, to.gotBy, to.gotFrom = 0, t.link, giver.Slot
 }
 
-// seat returns the goroutine's place at l, and whether it has sat there before;
+// seatAt returns the goroutine's place at a link, and whether it has sat there before;
 // if it has not, another place is given up for it.
-func (d *dealings) seat(l *link) (*seat, bool) {
-	for i := range d.seats {
-		if d.seats[i].link == l {
-			return &d.seats[i], true
+func (d *dealings) seatAt(link uint32) (*seat, bool) {
+	if d.seat.link == link {
+		return &d.seat, true
+	}
+	return d.anotherSeat(link)
+}
+
+func (d *dealings) anotherSeat(link uint32) (*seat, bool) {
+	if d.more != nil {
+		for i := range d.more {
+			if d.more[i].link == link {
+				return &d.more[i], true
+			}
 		}
 	}
-	if len(d.seats) < maxSeats {
-		d.seats = append(d.seats, seat{})
+	n := d.next
+	d.next = (n + 1) % maxSeats
+	if n == 0 {
+		return &d.seat, false
 	}
-	s := &d.seats[d.next]
-	d.next = (d.next + 1) % maxSeats
-	return s, false
+	if d.more == nil {
+		d.more = new([maxSeats - 1]seat)
+	}
+	return &d.more[n-1], false
 }
 
 // Finish implements detectors.Observer.
 func (o *observer) Finish(p *traceload.Program) {
 	for g := range p.Live {
-		if y := o.party(g); y != nil && !g.System {
-			y.runs(g)
+		if y := o.slots.Of(g); y != nil && *y != nil && !g.System {
+			o.runs(*y, g)
 		}
 	}
 	for _, c := range o.judge(p) {

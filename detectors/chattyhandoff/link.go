@@ -15,6 +15,7 @@ import (
 // woken by the other, so that the trace shows all of them; over a buffered one
 // it shows those that found the buffer empty or full.
 type link struct {
+	number      uint32
 	give, take  end
 	count       int // transfers that had to wake somebody
 	turns       int // … by a goroutine that was on the other side the last time
@@ -26,7 +27,6 @@ type link struct {
 	unsure      bool // both ends are selects: which of them gives shows only in the end
 
 	work    histogram.Histogram // how long the taker ran for each
-	pauses  histogram.Histogram // between two transfers, in bursts
 	latency histogram.Histogram // from the wake-up until the woken ran
 
 	// The bursts: transfers that follow another one soon.
@@ -36,7 +36,7 @@ type link struct {
 	first  traceload.Time
 	last   traceload.Time
 
-	story  [4]story // some transfers in a row, of the first hundred
+	story  [4]story // some transfers in a row, of the first maxTold
 	storyN int
 }
 
@@ -52,7 +52,11 @@ type end struct {
 
 	goroutines int // an upper bound
 	ids        [16]traceload.GoID
+	highest    traceload.GoID // among ids: most who come later are above
 }
+
+// maxTold is how many transfers of a link are looked at for its story.
+const maxTold = 100
 
 // story is one transfer.
 type story struct {
@@ -81,7 +85,6 @@ func (l *link) transfer(now traceload.Time, pause time.Duration, takerWoken bool
 	l.busy++
 	l.active += pause
 	l.lost += parkAndWake
-	l.pauses.Add(pause)
 	return true
 }
 
@@ -104,34 +107,27 @@ func (l *link) answer(request *link) {
 	}
 }
 
+// tell keeps a transfer for the timeline.
 func (l *link) tell(s story) {
-	if l.count <= 100 {
-		l.story[l.storyN%len(l.story)] = s
-		l.storyN++
-	}
+	l.story[l.storyN%len(l.story)] = s
+	l.storyN++
 }
 
-// meet takes note of who gives and who takes, the first time that each sits down.
-func (l *link) meet(p *traceload.Program, giver, taker *traceload.Goroutine, knowsGiver, knowsTaker bool) {
-	if !knowsGiver {
-		l.give.add(giver)
-	}
-	if !knowsTaker {
-		l.take.add(taker)
-	}
-}
-
+// add takes note of who gives or takes, when it sits down.
 func (e *end) add(g *traceload.Goroutine) {
 	if e.goroutines == 0 {
 		e.entry, e.created = g.Entry, g.CreatedAt
 	}
-	for _, id := range e.ids[:min(e.goroutines, len(e.ids))] {
-		if id == g.ID {
-			return
+	if g.ID <= e.highest {
+		for _, id := range e.ids[:min(e.goroutines, len(e.ids))] {
+			if id == g.ID {
+				return
+			}
 		}
 	}
 	if e.goroutines < len(e.ids) {
 		e.ids[e.goroutines] = g.ID
+		e.highest = max(e.highest, g.ID)
 	}
 	e.goroutines++
 }
@@ -191,11 +187,11 @@ func (o *observer) transfer(p *traceload.Program, at, by traceload.StackID) tran
 	ends := sites{giver.Frames[giver.Site], taker.Frames[taker.Site]}
 	l := o.bySites[ends]
 	if l == nil {
-		l = &link{give: newEnd(p, giver), take: newEnd(p, taker), unsure: unsure}
+		l = &link{number: uint32(len(o.links) + 1), give: newEnd(p, giver), take: newEnd(p, taker), unsure: unsure}
 		o.bySites[ends] = l
 		o.links = append(o.links, l)
 	}
-	return transfer{l, gives}
+	return transfer{l.number, gives}
 }
 
 // settle decides which end of an unsure link gives: who rests at the other one
