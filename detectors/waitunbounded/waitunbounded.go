@@ -25,7 +25,7 @@ var Detector = &detectors.Detector{
 		{Name: channelCause, Pattern: "receive-with-deadline", Cap: detectors.High},
 		{Name: lockCause, Pattern: "lock-with-a-way-out", Cap: detectors.Medium},
 	},
-	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindBlock, traceload.KindUnblock, traceload.KindEnd),
+	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindUnblock, traceload.KindEnd),
 	Yields:  []string{"deadlock", "goroutine-leak", "cancel-never-fired", "lock-contention", "lock-held-while-blocked"},
 	New: func(p *detectors.Pass) detectors.Observer {
 		return &observer{pass: p, byPlace: map[place]*site{}}
@@ -53,7 +53,7 @@ const (
 type observer struct {
 	pass    *detectors.Pass
 	byPlace map[place]*site
-	sites   []*site                                             // by number minus one
+	sites   []*site
 	byStack []*site                                             // by StackID; nil: not looked up yet
 	slots   dense.Slots[guest]                                  // by Goroutine.Slot
 	lives   dense.ByID[traceload.FrameID, *histogram.Histogram] // by entry; nil for none that ended
@@ -116,7 +116,7 @@ type victim struct {
 type guest struct {
 	owes  traceload.GoID    // who asked it for something; NoGoroutine if nobody did, or it is done
 	rest  traceload.FrameID // where it waited to be asked
-	site  uint32            // where it waits, or did last
+	site  uint32            // number of the line where it waited last
 	turns uint32            // how often it has waited there, and nowhere else since
 }
 
@@ -125,30 +125,16 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 	g := ev.G
 	switch ev.Kind {
 	case traceload.KindStatus, traceload.KindCreate:
-		v := o.slots.At(g.Slot)
-		if ev.Kind == traceload.KindStatus && v.at(g) {
-			return // only its stack became known
-		}
-		*v = guest{owes: traceload.NoGoroutine}
-	case traceload.KindBlock:
-		v := o.guest(g)
-		if v == nil || g.System || ev.Wait == traceload.WaitRuntime {
-			return
-		}
-		if v.rest != 0 && v.rest == p.SiteID(ev.Stack) {
-			v.owes, v.rest = traceload.NoGoroutine, 0 // back to rest: it is done
-		}
-		if n := o.site(p, ev).number; n != v.site {
-			v.site, v.turns = n, 0
-		}
-		v.turns++
+		*o.slots.At(g.Slot) = guest{owes: traceload.NoGoroutine}
 	case traceload.KindUnblock:
 		v := o.guest(g)
 		if v == nil || g.System || ev.Wait == traceload.WaitRuntime {
 			return
 		}
-		if v.site != 0 && ev.From == traceload.StateWaiting && ev.FromKnown {
-			o.ended(p, o.sites[v.site-1], v, ev)
+		if ev.From == traceload.StateWaiting && ev.FromKnown {
+			if s := o.waited(p, v, ev.Stack, ev.Wait); s != &o.elsewhere {
+				o.ended(p, s, v, ev)
+			}
 		}
 		if ev.Waker == traceload.WakerGoroutine && !ev.Wait.IsLock() {
 			o.ask(p, ev, v)
@@ -161,10 +147,17 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 	}
 }
 
-// at tells whether g, whose guest v is, waits at v.site now, and has come there
-// within the trace.
-func (v *guest) at(g *traceload.Goroutine) bool {
-	return v.site != 0 && g.State == traceload.StateWaiting && g.SinceKnown && g.Wait != traceload.WaitRuntime
+// waited notes a wait of v's that began within the trace, and returns where it was.
+func (o *observer) waited(p *traceload.Program, v *guest, stack traceload.StackID, wait traceload.Wait) *site {
+	if v.rest != 0 && v.rest == p.SiteID(stack) {
+		v.owes, v.rest = traceload.NoGoroutine, 0 // back to rest: it is done
+	}
+	s := o.site(p, stack, wait)
+	if s.number != v.site {
+		v.site, v.turns = s.number, 0
+	}
+	v.turns++
+	return s
 }
 
 func (o *observer) guest(g *traceload.Goroutine) *guest {
@@ -282,19 +275,17 @@ func (o *observer) suffers(p *traceload.Program, from *traceload.Goroutine, w *w
 	return true
 }
 
-// site returns the line of a wait that begins: elsewhere if it is not to be judged.
-func (o *observer) site(p *traceload.Program, ev *traceload.Event) *site {
-	if int(ev.Stack) >= len(o.byStack) || o.byStack[ev.Stack] == nil {
-		o.find(p, ev)
-	}
-	return o.byStack[ev.Stack]
-}
-
-func (o *observer) find(p *traceload.Program, ev *traceload.Event) {
-	if n := int(ev.Stack) + 1 - len(o.byStack); n > 0 {
+// site returns the line of a wait: elsewhere if it is not to be judged.
+func (o *observer) site(p *traceload.Program, stack traceload.StackID, wait traceload.Wait) *site {
+	if n := int(stack) + 1 - len(o.byStack); n > 0 {
 		o.byStack = append(o.byStack, make([]*site, n)...)
 	}
-	o.byStack[ev.Stack] = o.lookUp(p, ev.Stack, ev.Wait)
+	s := o.byStack[stack]
+	if s == nil {
+		s = o.lookUp(p, stack, wait)
+		o.byStack[stack] = s
+	}
+	return s
 }
 
 func (o *observer) lookUp(p *traceload.Program, stack traceload.StackID, wait traceload.Wait) *site {
@@ -346,11 +337,11 @@ func (o *observer) lookUp(p *traceload.Program, stack traceload.StackID, wait tr
 func (o *observer) Finish(p *traceload.Program) {
 	for g := range p.Live {
 		v := o.guest(g)
-		if v == nil || g.System || !v.at(g) {
+		if v == nil || g.System || g.State != traceload.StateWaiting || !g.SinceKnown || g.Wait == traceload.WaitRuntime {
 			continue
 		}
-		s, length := o.sites[v.site-1], p.InState(g)
-		if length >= longest && length >= timesUsual*s.lengths.Quantile(0.9) {
+		s, length := o.waited(p, v, g.Stack, g.Wait), p.InState(g)
+		if s != &o.elsewhere && length >= longest && length >= timesUsual*s.lengths.Quantile(0.9) {
 			o.long(p, s, v, g, g.Stack, g.Reason, g.Since, true)
 		}
 	}
