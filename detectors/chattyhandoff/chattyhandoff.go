@@ -210,11 +210,10 @@ func (o *observer) wake(p *traceload.Program, ev *traceload.Event) {
 		giver, taker, from, to = ev.G, ev.By, woken, waker
 		l.give.wait = ev.Reason
 	}
-	fromSeat, fromSat := from.seatAt(t.link)
-	toSeat, toSat := to.seatAt(t.link)
+	fromSeat, toSeat := from.seatAt(t.link), to.seatAt(t.link)
 	fromRan, toRan := from.ranBy(p, giver), to.ranBy(p, taker)
-	pause := time.Duration(-1) // since the last transfer of whichever is at it more often; unknown
-	if fromSat {
+	pause := time.Duration(-1)   // since the last transfer of whichever is at it more often; unknown
+	if fromSeat.link == t.link { // it has sat there before
 		pause = p.Now.Sub(fromSeat.last)
 		if !fromSeat.gives {
 			l.turns++
@@ -222,7 +221,7 @@ func (o *observer) wake(p *traceload.Program, ev *traceload.Event) {
 	} else {
 		l.give.add(giver)
 	}
-	if toSat {
+	if toSeat.link == t.link {
 		if d := p.Now.Sub(toSeat.last); pause < 0 || d < pause {
 			pause = d
 		}
@@ -255,32 +254,32 @@ func (o *observer) wake(p *traceload.Program, ev *traceload.Event) {
 	to.gaveTo, to.gotBy, to.gotFrom = 0, t.link, giver.Slot
 }
 
-// seatAt returns the goroutine's place at a link, and whether it has sat there before;
-// if it has not, another place is given up for it.
-func (d *dealings) seatAt(link uint32) (*seat, bool) {
+// seatAt returns the goroutine's seat at a link; if it has none, one that it
+// gives up for it, which tells of another link still.
+func (d *dealings) seatAt(link uint32) *seat {
 	if d.seat.link == link {
-		return &d.seat, true
+		return &d.seat
 	}
 	return d.anotherSeat(link)
 }
 
-func (d *dealings) anotherSeat(link uint32) (*seat, bool) {
+func (d *dealings) anotherSeat(link uint32) *seat {
 	if d.more != nil {
 		for i := range d.more {
 			if d.more[i].link == link {
-				return &d.more[i], true
+				return &d.more[i]
 			}
 		}
 	}
 	n := d.next
 	d.next = (n + 1) % maxSeats
 	if n == 0 {
-		return &d.seat, false
+		return &d.seat
 	}
 	if d.more == nil {
 		d.more = new([maxSeats - 1]seat)
 	}
-	return &d.more[n-1], false
+	return &d.more[n-1]
 }
 
 // Finish implements detectors.Observer.
