@@ -164,7 +164,7 @@ func TestSaves(t *testing.T) {
 			t.Errorf("%s: saves %v, want %v", tt.name, got, tt.want)
 		}
 	}
-	ch := chain{n: 3, links: [8]tally{{sum: ms, longest: ms}, {sum: 5 * ms, longest: 5 * ms}, {sum: 2 * ms, longest: 2 * ms}}}
+	ch := chain{n: 3, links: [8]link{{took: ms}, {took: 5 * ms}, {took: 2 * ms}}}
 	if got := ch.saves(); got != 3*ms {
 		t.Errorf("a chain saves %v, want all but the longest, 3ms", got)
 	}

@@ -39,10 +39,16 @@ type tally struct {
 
 // chain is a row of different calls that one function makes.
 type chain struct {
-	links  [8]tally // each made once
+	links  [8]link
 	n      int
 	outer  int  // frames that the calls have in common, from the outside
 	looped bool // a call came a second time: the function is a loop, or was called again
+}
+
+// link is a call in a chain, made once.
+type link struct {
+	call *call
+	took time.Duration
 }
 
 // add counts a call that took d.
@@ -85,7 +91,7 @@ func (u *unit) link(p *traceload.Program, c *call, d time.Duration) {
 			ch.outer = outer
 		}
 	}
-	ch.links[ch.n] = tally{c, 1, d, d}
+	ch.links[ch.n] = link{c, d}
 	ch.n++
 }
 
@@ -101,8 +107,8 @@ func (u *unit) settle() {
 func (ch *chain) saves() time.Duration {
 	var sum, longest time.Duration
 	for _, t := range ch.links[:ch.n] {
-		sum += t.sum
-		longest = max(longest, t.longest)
+		sum += t.took
+		longest = max(longest, t.took)
 	}
 	return sum - longest
 }
@@ -248,8 +254,8 @@ func (o *observer) count(p *traceload.Program, id traceload.GoID, v *visitor, u 
 	}
 	var sum time.Duration
 	for i, t := range u.best.links[:u.best.n] {
-		r.sums[i] += t.sum
-		sum += t.sum
+		r.sums[i] += t.took
+		sum += t.took
 	}
 	r.add(id, v, sum, u.best.saves(), p.Now)
 }
