@@ -15,25 +15,23 @@ import (
 
 // Fact gives the table of all places that start goroutines.
 var Fact = &detectors.Fact[*Table]{
-	Name: "births",
-	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindBlock, traceload.KindUnblock,
-		traceload.KindStart, traceload.KindStop, traceload.KindSyscallBegin, traceload.KindSyscallEnd, traceload.KindEnd),
-	New: func(*detectors.Pass) *Table { return newTable() },
+	Name:    "births",
+	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindUnblock, traceload.KindStart, traceload.KindEnd),
+	New:     func(*detectors.Pass) *Table { return newTable() },
 }
 
-// Pastime is what a goroutine spends its time with.
+// Pastime is what a goroutine spends its time with while it does not run.
 type Pastime uint8
 
 const (
-	Running   Pastime = iota // on a processor
-	Ready                    // could run, waits for a processor
+	Ready     Pastime = iota // could run, waits for a processor
 	Queueing                 // waits for a lock, a semaphore, or to send: nobody rests there
 	Turn                     // the first receive, select or Cond of its life: waits for its turn, for an answer, or for work
 	Resting                  // a later one, or a WaitGroup
 	Sleeping                 //
 	Online                   // waits for the network
 	Asking                   // waits in a package for the network, say for an answer or for a connection
-	Elsewhere                // system calls, and what is not known
+	Elsewhere                // what is not known
 
 	pastimes
 )
@@ -54,10 +52,11 @@ type Site struct {
 	FirstID     traceload.GoID // ids of some that were born here
 	LastID      traceload.GoID
 
-	turns, relayed int // first waits for a turn that have ended; those that a goroutine born here ended
-	inTouch        int // of Alive, at the end: they still wake other goroutines, or are woken by them
-	networked      int // of Alive, at the end: they have waited for the network, or serve a connection
-	lost           int // ended goroutines, born before the trace, that may have been born here
+	total          time.Duration // see Lived
+	turns, relayed int           // first waits for a turn that have ended; those that a goroutine born here ended
+	inTouch        int           // of Alive, at the end: they still wake other goroutines, or are woken by them
+	networked      int           // of Alive, at the end: they have waited for the network, or serve a connection
+	lost           int           // ended goroutines, born before the trace, that may have been born here
 	history
 	order
 
@@ -80,7 +79,7 @@ type Table struct {
 	all      []*Site // in order of first birth
 	sites    map[key]*Site
 	byStacks dense.Pairs[*Site] // by the stacks of creation and entry
-	alive    dense.Goroutines[child]
+	alive    dense.Slots[child]
 	parents  dense.Pool[parenthood]
 	queued   dense.Pairs[time.Duration] // by a site's number and a stack: where its time in Queueing, Turn and Asking went
 	// lost counts, by entry function, ended goroutines whose birth the trace
@@ -89,15 +88,16 @@ type Table struct {
 	network dense.Answers // see Network
 }
 
-// child is a goroutine that is alive: one cache line with its mark.
+// child is a goroutine that is alive.
 type child struct {
+	touch  traceload.Time    // when it last woke another goroutine, or was woken by one
 	site   uint32            // its number; 0 if its birth was not seen
 	number int32             // of its site's births before it
-	touch  traceload.Time    // when it last woke another goroutine, or was woken by one
 	origin traceload.StackID // where it was created, or, if that is in the standard library, who created it
-	waited bool              // a wait of the program's own has ended, those in Queueing aside
-	online bool              // it has waited for the network
 	kin
+	known  bool // somebody is here: without, this is a slot that nobody has, or one of whom the trace told nothing
+	waited bool // a wait of the program's own has ended, those in Queueing aside
+	online bool // it has waited for the network
 }
 
 type key struct {
@@ -112,36 +112,48 @@ func (t *Table) Observe(p *traceload.Program, ev *traceload.Event) {
 	g := ev.G
 	switch ev.Kind {
 	case traceload.KindStatus:
-		if t.alive.Of(g) == nil { // else only its stack became known
-			t.alive.Enter(g).kin = loner
+		if c := t.alive.At(g.Slot); !c.known { // else only its stack became known
+			*c = child{known: true}
 		}
-		return
 	case traceload.KindCreate:
-		c := t.alive.Enter(g)
-		c.kin = loner
+		c := t.alive.At(g.Slot)
+		*c = child{known: true}
 		if !g.System {
-			by := t.alive.Of(ev.By)
+			by := t.of(ev.By)
 			t.join(p, ev, c, by)
 			t.birth(p, ev, c, by)
 		}
-		return
+	case traceload.KindStart:
+		if c := t.alive.Of(g); c != nil && c.site != 0 && ev.From == traceload.StateRunnable {
+			t.siteOf(c).Spent[Ready] += ev.Lived
+		}
+	case traceload.KindUnblock:
+		c := t.of(g)
+		if c == nil {
+			return
+		}
+		by := t.of(ev.By)
+		if by != nil {
+			c.touch, by.touch = p.Now, p.Now
+		}
+		if c.site != 0 && ev.From == traceload.StateWaiting {
+			t.waited(p, c, by, ev)
+		}
+	case traceload.KindEnd:
+		if c := t.of(g); c != nil {
+			t.leave(p, g, c)
+			t.end(p, g, c)
+			*c = child{}
+		}
 	}
-	c := t.alive.Of(g)
-	if c == nil {
-		return
+}
+
+// of returns what is known of g; nil if g is nil or the trace told nothing of it.
+func (t *Table) of(g *traceload.Goroutine) *child {
+	if c := t.alive.Of(g); c != nil && c.known {
+		return c
 	}
-	by := t.alive.Of(ev.By)
-	if by != nil { // a wake-up
-		c.touch, by.touch = p.Now, p.Now
-	}
-	if c.site != 0 {
-		t.spend(p, c, by, ev)
-	}
-	if ev.Kind == traceload.KindEnd {
-		t.leave(p, c)
-		t.end(p, g, c)
-		t.alive.Leave(g)
-	}
+	return nil
 }
 
 // birth counts g in at the place where it was born.
@@ -221,35 +233,40 @@ func (t *Table) remove(s *Site, number int, life time.Duration, now traceload.Ti
 	s.order.add(number, s.Ended)
 	s.Ended++
 	s.Alive--
+	s.total += life
 	s.history.end(t.slice(now), life)
 }
 
-// spend adds the time that the event's goroutine was in the state it leaves.
-func (t *Table) spend(p *traceload.Program, c, by *child, ev *traceload.Event) {
+// waited adds a wait that has ended to what those born where c was spent their time with.
+func (t *Table) waited(p *traceload.Program, c, by *child, ev *traceload.Event) {
 	s := t.siteOf(c)
-	what := Elsewhere
-	switch ev.From {
-	case traceload.StateRunning:
-		what = Running
-	case traceload.StateRunnable:
-		what = Ready
-	case traceload.StateWaiting:
-		if what = c.pastime(ev.Wait); (what == Turn || what == Resting) && t.Network(p, ev.Stack) {
-			what = Asking
-		}
-		c.online = c.online || what == Online || what == Asking
-		if what == Queueing || what == Turn || what == Asking {
-			*t.queued.At(s.number, uint32(ev.Stack)) += ev.Lived
-		}
-		c.waited = c.waited || what != Queueing && what != Elsewhere
-		if what == Turn && ev.Kind == traceload.KindUnblock {
-			s.turns++
-			if by != nil && by.site == s.number {
-				s.relayed++
-			}
+	what := t.wait(p, s, c, ev.Wait, ev.Stack, ev.Lived)
+	c.waited = c.waited || what != Queueing && what != Elsewhere
+	if what == Turn {
+		s.turns++
+		if by != nil && by.site == s.number {
+			s.relayed++
 		}
 	}
-	s.Spent[what] += ev.Lived
+}
+
+// wait adds a wait of c's, be it over or not, and says what it is.
+func (t *Table) wait(p *traceload.Program, s *Site, c *child, w traceload.Wait, stack traceload.StackID, d time.Duration) Pastime {
+	what := c.pastime(w)
+	if (what == Turn || what == Resting) && t.Network(p, stack) {
+		what = Asking
+	}
+	switch what {
+	case Queueing, Turn:
+		*t.queued.At(s.number, uint32(stack)) += d
+	case Asking:
+		*t.queued.At(s.number, uint32(stack)) += d
+		c.online = true
+	case Online:
+		c.online = true
+	}
+	s.Spent[what] += d
+	return what
 }
 
 func (c *child) pastime(w traceload.Wait) Pastime {
@@ -279,12 +296,18 @@ func (t *Table) Finish(p *traceload.Program) {
 		s.lost = t.lost.Get(s.entry) + t.lost.Get(0)
 	}
 	for g := range p.Live {
-		c := t.alive.Of(g)
+		c := t.of(g)
 		if c == nil || c.site == 0 {
 			continue
 		}
-		t.spend(p, c, nil, &traceload.Event{From: g.State, Lived: p.InState(g), Wait: g.Wait, Stack: g.Stack})
 		s := t.siteOf(c)
+		s.total += p.Now.Sub(g.Born)
+		switch g.State {
+		case traceload.StateRunnable:
+			s.Spent[Ready] += p.InState(g)
+		case traceload.StateWaiting:
+			t.wait(p, s, c, g.Wait, g.Stack, p.InState(g))
+		}
 		if p.Now.Sub(g.Born) >= s.oldAge() {
 			s.outlived++
 		}
@@ -299,7 +322,7 @@ func (t *Table) Finish(p *traceload.Program) {
 		}
 	}
 	for g := range p.Live { // now that it is known who is online
-		if c := t.alive.Of(g); c != nil && c.site != 0 && (c.online || t.Serves(p, g)) {
+		if c := t.of(g); c != nil && c.site != 0 && (c.online || t.Serves(p, g)) {
 			t.siteOf(c).networked++
 		}
 	}
@@ -310,7 +333,7 @@ func (t *Table) Sites() []*Site { return t.all }
 
 // Of returns the place where g was born, nil if the trace does not show its birth.
 func (t *Table) Of(g *traceload.Goroutine) *Site {
-	if c := t.alive.Of(g); c != nil {
+	if c := t.of(g); c != nil {
 		return t.siteOf(c)
 	}
 	return nil
@@ -319,19 +342,14 @@ func (t *Table) Of(g *traceload.Goroutine) *Site {
 // Origin returns the stack that led to g's creation: its creator's, or, where
 // that is the standard library's own, the one that led to the creator's. 0 if unknown.
 func (t *Table) Origin(g *traceload.Goroutine) traceload.StackID {
-	if c := t.alive.Of(g); c != nil && c.origin != 0 {
+	if c := t.of(g); c != nil && c.origin != 0 {
 		return c.origin
 	}
 	return g.CreatedAt
 }
 
 // Lived is the time that the goroutines of s lived, summed.
-func (s *Site) Lived() (sum time.Duration) {
-	for _, d := range s.Spent {
-		sum += d
-	}
-	return sum
-}
+func (s *Site) Lived() time.Duration { return s.total }
 
 // span is how many slices of time a history has.
 const span = 64

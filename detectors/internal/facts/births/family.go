@@ -8,17 +8,15 @@ import (
 	"github.com/tracedoc/tracedoc/traceload"
 )
 
-// kin is the family of a goroutine that is alive.
+// kin is the family of a goroutine that is alive. Those born beside it are
+// told by how far their ids are from its own, 0 is none: goroutines that are born
+// one right after the other are never too far apart for that.
 type kin struct {
-	parent  traceload.GoID
-	older   traceload.GoID   // born beside it, right before
-	younger traceload.GoID   // … right after
-	from    traceload.FuncID // the function that started it
-	started uint32           // in Table.parents, what it started itself; 0 if nothing
+	older   int32  // born beside it, right before
+	younger int32  // … right after
+	started uint32 // in Table.parents, what it started itself; 0 if nothing
+	child   bool   // of its creator
 }
-
-// loner is the kin of a goroutine of which nothing is known.
-var loner = kin{parent: traceload.NoGoroutine, older: traceload.NoGoroutine, younger: traceload.NoGoroutine}
 
 // parenthood is what a goroutine has started. Children are those that code
 // outside the standard library started.
@@ -51,10 +49,12 @@ func (t *Table) join(p *traceload.Program, ev *traceload.Event, c, by *child) {
 		started.watcher = ev.G.ID // such as net/http's of a connection: nothing that its creator could wait for
 		return
 	}
-	c.parent, c.from = ev.By.ID, from.FuncID
+	c.child = true
 	if started.lastFrom == from.FuncID && p.Now.Sub(started.lastAt) <= besideWithin {
-		if last := t.alive.Of(p.Goroutine(started.last)); last != nil {
-			last.younger, c.older = ev.G.ID, started.last
+		if last := t.of(p.Goroutine(started.last)); last != nil {
+			if d := ev.G.ID - started.last; d == traceload.GoID(int32(d)) {
+				last.younger, c.older = int32(d), int32(-d)
+			}
 		}
 	}
 	started.children++
@@ -62,9 +62,11 @@ func (t *Table) join(p *traceload.Program, ev *traceload.Event, c, by *child) {
 	started.last, started.lastAt, started.lastFrom = ev.G.ID, p.Now, from.FuncID
 }
 
-func (t *Table) leave(p *traceload.Program, c *child) {
-	if parent := t.alive.Of(p.Goroutine(c.parent)); parent != nil && parent.started != 0 {
-		t.parents.At(parent.started).alive--
+func (t *Table) leave(p *traceload.Program, g *traceload.Goroutine, c *child) {
+	if c.child {
+		if parent := t.of(p.Goroutine(g.Creator)); parent != nil && parent.started != 0 {
+			t.parents.At(parent.started).alive--
+		}
 	}
 	t.parents.Give(c.started)
 }
@@ -81,7 +83,7 @@ func (t *Table) startedBy(c *child) parenthood {
 // shows, and how many of them are alive. What the standard library starts on
 // g's behalf does not count.
 func (t *Table) Children(g *traceload.Goroutine) (started, alive int) {
-	of := t.startedBy(t.alive.Of(g))
+	of := t.startedBy(t.of(g))
 	return int(of.children), int(of.alive)
 }
 
@@ -90,37 +92,42 @@ func (t *Table) Children(g *traceload.Goroutine) (started, alive int) {
 // beside g waits for the network, or its creator does, still in the function
 // that started g and few others.
 func (t *Table) Serves(p *traceload.Program, g *traceload.Goroutine) bool {
-	c := t.alive.Of(g)
+	c := t.of(g)
 	if c == nil {
 		return false
 	}
-	if online(p.Goroutine(t.startedBy(c).watcher)) || t.beside(p, c, (*child).elder) || t.beside(p, c, (*child).junior) {
+	if online(p.Goroutine(t.startedBy(c).watcher)) || t.beside(p, g, (*child).elder) || t.beside(p, g, (*child).junior) {
 		return true
 	}
-	creator := p.Goroutine(c.parent)
-	if by := t.alive.Of(creator); by == nil || t.startedBy(by).alive > fewChildren || !online(creator) {
+	if !c.child {
 		return false
 	}
-	return slices.ContainsFunc(p.Stack(creator.Stack).Frames, func(f traceload.FrameID) bool { return p.Frame(f).FuncID == c.from })
+	creator := p.Goroutine(g.Creator)
+	if by := t.of(creator); by == nil || t.startedBy(by).alive > fewChildren || !online(creator) {
+		return false
+	}
+	st := p.Stack(g.CreatedAt)
+	from := p.Frame(st.Frames[st.Owner]).FuncID
+	return slices.ContainsFunc(p.Stack(creator.Stack).Frames, func(f traceload.FrameID) bool { return p.Frame(f).FuncID == from })
 }
 
 // fewChildren is how many goroutines somebody who serves one connection has.
 const fewChildren = 4
 
-func (c *child) elder() traceload.GoID  { return c.older }
-func (c *child) junior() traceload.GoID { return c.younger }
+func (c *child) elder() int32  { return c.older }
+func (c *child) junior() int32 { return c.younger }
 
 // besideSteps is how far to look for those born beside a goroutine.
 const besideSteps = 3
 
-func (t *Table) beside(p *traceload.Program, c *child, next func(*child) traceload.GoID) bool {
+func (t *Table) beside(p *traceload.Program, g *traceload.Goroutine, next func(*child) int32) bool {
 	for range besideSteps {
-		other := p.Goroutine(next(c))
-		if online(other) {
-			return true
-		}
-		if c = t.alive.Of(other); c == nil {
+		c := t.of(g)
+		if c == nil || next(c) == 0 {
 			return false
+		}
+		if g = p.Goroutine(g.ID + traceload.GoID(next(c))); online(g) {
+			return true
 		}
 	}
 	return false

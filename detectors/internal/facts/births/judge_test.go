@@ -38,6 +38,9 @@ func live(length time.Duration, what Pastime, lives []life) (*Table, *Site) {
 			events = append(events, event{l.end, i, true})
 		}
 		s.Spent[what] += min(l.end, length) - l.born
+		if l.end >= length {
+			s.total += length - l.born
+		}
 	}
 	slices.SortStableFunc(events, func(a, b event) int { return int(a.at - b.at) })
 	for _, e := range events {
