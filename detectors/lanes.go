@@ -12,14 +12,31 @@ import (
 // lane is a part of the observers, fed on a goroutine of its own. Facts and all
 // who need them share a lane, so observers of different lanes share nothing.
 type lane struct {
-	byKind  [traceload.NumKinds][]*entry
+	entries []*entry // those of its own: nobody else reads from them
+	byKind  [traceload.NumKinds][]fed
 	tests   tests.Table
 	program *traceload.Program // as of the trace's end; nil before
 	weight  int
 
-	untimed int           // events since the stopwatch timed one
+	// The event that is being fed, nil if none is, and to whom of byKind: if that
+	// one panics, the others go on from there.
+	event *traceload.Event
+	at    int
+
+	untimed int           // events until the stopwatch times one; 0 and less for never
 	sampled time.Duration // in the events that it timed
 }
+
+// fed is one who watches a kind.
+type fed struct {
+	observer Observer
+	entry    *entry
+}
+
+// testsObserver is the tests' table as the first that is fed.
+type testsObserver struct{ *tests.Table }
+
+func (testsObserver) Finish(*traceload.Program) {}
 
 // crew is entries that have facts in common, in the order in which they are fed.
 type crew struct {
@@ -46,14 +63,30 @@ func deal(entries []*entry, n int) []*lane {
 			e.lane = l
 		}
 	}
+	for _, l := range lanes {
+		l.own("tests", tests.Watches, testsObserver{&l.tests})
+	}
 	for _, e := range entries {
-		for k := range traceload.NumKinds {
-			if !e.dead && e.watches.Has(k) {
-				e.lane.byKind[k] = append(e.lane.byKind[k], e)
-			}
+		if !e.dead {
+			e.lane.add(e)
 		}
 	}
 	return lanes
+}
+
+// own adds an entry that belongs to the lane itself.
+func (l *lane) own(name string, watches traceload.Kinds, o Observer) {
+	e := &entry{name: name, watches: watches, observer: o, lane: l}
+	l.entries = append(l.entries, e)
+	l.add(e)
+}
+
+func (l *lane) add(e *entry) {
+	for k := range traceload.NumKinds {
+		if e.watches.Has(k) {
+			l.byKind[k] = append(l.byKind[k], fed{e.observer, e})
+		}
+	}
 }
 
 // crewsOf puts together who has facts in common.
@@ -90,34 +123,47 @@ func crewsOf(entries []*entry) []*crew {
 	return crews
 }
 
-// observe feeds an event to those who watch its kind.
-func (l *lane) observe(p *traceload.Program, ev *traceload.Event) {
-	l.observeTests(p, ev)
-	list := l.byKind[ev.Kind]
-	for i := 0; i < len(list); {
-		i = feed(list, i, p, ev)
+// take feeds events to those who watch their kinds.
+func (l *lane) take(p *traceload.Program, events *traceload.Events) {
+	for !l.feed(p, events) { // somebody panicked
 	}
 }
 
-func (l *lane) observeTests(p *traceload.Program, ev *traceload.Event) {
-	if tests.Watches.Has(ev.Kind) {
-		l.tests.Observe(p, ev)
-	}
-}
-
-// feed gives ev to list[i:]. If one panics it is switched off and the index
-// after it returned, so that the others go on.
-func feed(list []*entry, i int, p *traceload.Program, ev *traceload.Event) (next int) {
+// feed is take up to the end, or until one panics. That one is switched off.
+func (l *lane) feed(p *traceload.Program, events *traceload.Events) (done bool) {
 	defer func() {
 		if v := recover(); v != nil {
-			list[i].fail(v)
-			next = i + 1
+			l.drop(v)
 		}
 	}()
-	for ; i < len(list); i++ {
-		if e := list[i]; !e.dead {
-			e.observer.Observe(p, ev)
+	ev, at := l.event, l.at
+	if ev == nil {
+		ev, at = events.Next(), 0
+	}
+	for ; ev != nil; ev, at = events.Next(), 0 {
+		l.event = ev
+		list := l.byKind[ev.Kind]
+		if l.untimed--; l.untimed == 0 {
+			l.timed(list, at, p, ev)
+			continue
+		}
+		for i := at; i < len(list); i++ {
+			l.at = i
+			list[i].observer.Observe(p, ev)
 		}
 	}
-	return i
+	l.event = nil
+	return true
+}
+
+// drop switches off the one who is fed and panicked with v, and those who build on
+// it, which come after it.
+func (l *lane) drop(v any) {
+	if l.event == nil {
+		panic(v) // it was none of them
+	}
+	l.byKind[l.event.Kind][l.at].entry.fail(v)
+	for k, list := range l.byKind {
+		l.byKind[k] = slices.DeleteFunc(list, func(f fed) bool { return f.entry.dead })
+	}
 }

@@ -24,13 +24,14 @@ func TestDeal(t *testing.T) {
 				t.Errorf("%d lanes: %s is not with the fact it needs", n, x.name)
 			}
 		}
-		fed := map[string]int{}
+		times := map[string]int{}
 		weights := ""
 		for _, l := range lanes {
 			weights += fmt.Sprint(" ", l.weight)
 			seen := map[*entry]bool{}
-			for _, x := range l.byKind[traceload.KindBlock] {
-				fed[x.name]++
+			for _, f := range l.byKind[traceload.KindBlock] {
+				x := f.entry
+				times[x.name]++
 				seen[x] = true
 				if x == low && !seen[high] || (x == two || x == three) && !seen[high] || x == two && !seen[low] {
 					t.Errorf("%d lanes: %s is fed before the fact it needs", n, x.name)
@@ -38,8 +39,8 @@ func TestDeal(t *testing.T) {
 			}
 		}
 		for _, x := range entries {
-			if fed[x.name] != 1 {
-				t.Errorf("%d lanes: %s is fed %d times", n, x.name, fed[x.name])
+			if times[x.name] != 1 {
+				t.Errorf("%d lanes: %s is fed %d times", n, x.name, times[x.name])
 			}
 		}
 		if n == 2 && weights != " 16 12" {

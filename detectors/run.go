@@ -157,20 +157,13 @@ func Analyze(in *traceload.Input, list []*Detector, cfg Config) (*Result, error)
 		w.add(d)
 	}
 	w.lanes = deal(w.entries, cfg.Limits.Lanes())
-	var observers []func(*traceload.Program, *traceload.Event)
-	for i, l := range w.lanes {
-		observe := l.observe
+	w.lanes[0].own("facets", facetKinds, &w.facets)
+	var observers []func(*traceload.Program, *traceload.Events)
+	for _, l := range w.lanes {
 		if cfg.Stats != nil {
-			observe = l.timed
+			l.untimed = stopwatch
 		}
-		if i == 0 {
-			rest := observe
-			observe = func(p *traceload.Program, ev *traceload.Event) {
-				w.facets.note(ev)
-				rest(p, ev)
-			}
-		}
-		observers = append(observers, observe)
+		observers = append(observers, l.take)
 	}
 	begun := time.Now()
 	limits := cfg.Limits
@@ -187,7 +180,7 @@ func Analyze(in *traceload.Input, list []*Detector, cfg Config) (*Result, error)
 	}
 	prog := programs[0]
 	w.info = info
-	w.facets.end(prog)
+	w.facets.Finish(prog)
 	for _, e := range w.entries {
 		if !e.dead {
 			w.finish(e)
@@ -195,6 +188,11 @@ func Analyze(in *traceload.Input, list []*Detector, cfg Config) (*Result, error)
 	}
 	for _, e := range w.entries {
 		w.account(e)
+	}
+	for _, l := range w.lanes {
+		for _, e := range l.entries {
+			w.account(e)
+		}
 	}
 	w.attribute(prog)
 	w.callers(prog)

@@ -31,22 +31,16 @@ type ObserverStats struct {
 // step with what a program repeats.
 const stopwatch = 61
 
-// timed is observe under the stopwatch.
-func (l *lane) timed(p *traceload.Program, ev *traceload.Event) {
-	if l.untimed++; l.untimed < stopwatch {
-		l.observe(p, ev)
-		return
-	}
-	l.untimed = 0
-	at := time.Now()
-	l.observeTests(p, ev)
-	l.sampled += time.Since(at) // of the tests, and of what is no observer's
-	list := l.byKind[ev.Kind]
-	for i, e := range list {
-		at := time.Now()
-		feed(list[i:i+1], 0, p, ev)
-		e.sampled += time.Since(at)
-		l.sampled += time.Since(at)
+// timed feeds an event to list[at:] under the stopwatch.
+func (l *lane) timed(list []fed, at int, p *traceload.Program, ev *traceload.Event) {
+	l.untimed = stopwatch
+	for i := at; i < len(list); i++ {
+		l.at = i
+		began := time.Now()
+		list[i].observer.Observe(p, ev)
+		took := time.Since(began)
+		list[i].entry.sampled += took
+		l.sampled += took
 	}
 }
 

@@ -18,7 +18,10 @@ type facets struct {
 	named        []string                    // the same, at the end
 }
 
-func (f *facets) note(ev *traceload.Event) {
+var facetKinds = traceload.KindSet(traceload.KindSample, traceload.KindTaskBegin, traceload.KindRegionBegin, traceload.KindStatus)
+
+// Observe implements Observer.
+func (f *facets) Observe(_ *traceload.Program, ev *traceload.Event) {
 	switch ev.Kind {
 	case traceload.KindSample:
 		f.samples = true
@@ -34,8 +37,8 @@ func (f *facets) note(ev *traceload.Event) {
 	}
 }
 
-// end looks at what is still parked when the trace ends.
-func (f *facets) end(p *traceload.Program) {
+// Finish looks at what is still parked when the trace ends.
+func (f *facets) Finish(p *traceload.Program) {
 	for g := range p.Live {
 		if g.State == traceload.StateWaiting && g.Stack == 0 && !g.System {
 			f.withoutStack++

@@ -10,7 +10,7 @@ import (
 // Program of its own:
 //
 //	feed     one goroutine makes parts: records whose ids hold throughout the trace
-//	lane     each applies all parts, in order, to its own Program and calls its observer
+//	lane     each takes all parts, in order, for its own Program, and its observer reads them
 //
 // Whatever a part holds is written before it is handed on and only read from then
 // on. The first lane is the caller's goroutine.
@@ -61,7 +61,7 @@ func (l *lanes) halt() { l.stopping.Do(func() { close(l.stop) }) }
 
 // run returns when feed has ended and its parts went through all lanes. If an
 // observer panics, so does run.
-func (l *lanes) run(programs []*Program, observers []func(*Program, *Event), progress Progress, feed func()) {
+func (l *lanes) run(programs []*Program, observers []func(*Program, *Events), progress Progress, feed func()) {
 	var others sync.WaitGroup
 	var failure atomic.Value // what an observer of another lane panicked with
 	others.Go(func() {
@@ -97,19 +97,43 @@ func (l *lanes) run(programs []*Program, observers []func(*Program, *Event), pro
 type laneFailure struct{ v any }
 
 // take lets one lane take parts to the end.
-func (l *lanes) take(lane int, p *Program, observe func(*Program, *Event), progress Progress) {
+func (l *lanes) take(lane int, p *Program, observe func(*Program, *Events), progress Progress) {
 	for b := range l.in[lane] {
 		at := time.Now()
 		p.t = b.tables
-		for i := range b.records {
-			if ev := p.apply(&b.records[i]); ev != nil {
-				observe(p, ev)
-			}
-		}
+		observe(p, &Events{p, b.records})
 		l.spent[lane] += time.Since(at)
 		progress(b.bytes)
 		if b.readers.Add(-1) == 0 {
 			b.release()
+		}
+	}
+}
+
+// Events are some events, in order, for one observer to read. It must read them all.
+type Events struct {
+	p    *Program
+	rest []record
+}
+
+// Next returns the next event, of which the Program is then up to date; nil after
+// the last.
+func (e *Events) Next() *Event {
+	for len(e.rest) > 0 {
+		r := &e.rest[0]
+		e.rest = e.rest[1:]
+		if ev := e.p.apply(r); ev != nil {
+			return ev
+		}
+	}
+	return nil
+}
+
+// each makes an observer of one that is called for each event.
+func each(observe func(*Program, *Event)) func(*Program, *Events) {
+	return func(p *Program, events *Events) {
+		for ev := events.Next(); ev != nil; ev = events.Next() {
+			observe(p, ev)
 		}
 	}
 }

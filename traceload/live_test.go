@@ -225,13 +225,13 @@ func TestObserverPanics(t *testing.T) {
 	quiet := func(*Program, *Event) {}
 	before := runtime.NumGoroutine()
 	for lane := range 3 {
-		observers := []func(*Program, *Event){quiet, quiet, quiet}
+		observers := []func(*Program, *Events){each(quiet), each(quiet), each(quiet)}
 		n := 0
-		observers[lane] = func(*Program, *Event) {
+		observers[lane] = each(func(*Program, *Event) {
 			if n++; n == 100 {
 				panic("observer")
 			}
-		}
+		})
 		func() {
 			defer func() {
 				if p := recover(); p != "observer" {
@@ -261,9 +261,9 @@ func TestLanes(t *testing.T) {
 			}
 			const n = 3
 			var got [n][]sight
-			var observers []func(*Program, *Event)
+			var observers []func(*Program, *Events)
 			for i := range n {
-				observers = append(observers, func(p *Program, ev *Event) { got[i] = append(got[i], look(p, ev)) })
+				observers = append(observers, each(func(p *Program, ev *Event) { got[i] = append(got[i], look(p, ev)) }))
 			}
 			programs, info, err := WalkLanes(input(t, rec.data), observers, nil, Limits{reference: reference})
 			if err != nil {

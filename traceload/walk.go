@@ -74,7 +74,7 @@ type Spent struct {
 
 // WalkWith is Walk within limits.
 func WalkWith(in *Input, observe func(*Program, *Event), progress Progress, limits Limits) (*Program, Info, error) {
-	programs, info, err := WalkLanes(in, []func(*Program, *Event){observe}, progress, limits)
+	programs, info, err := WalkLanes(in, []func(*Program, *Events){each(observe)}, progress, limits)
 	if err != nil {
 		return nil, info, err
 	}
@@ -82,11 +82,11 @@ func WalkWith(in *Input, observe func(*Program, *Event), progress Progress, limi
 }
 
 // WalkLanes is WalkWith for several observers, of which there must be one at
-// least, that share nothing: each is called for every event, in order, on a
-// goroutine and with a Program of its own. The first is called on the caller's
-// goroutine, as progress is. It returns the observers' Programs, which hold the
-// same.
-func WalkLanes(in *Input, observers []func(*Program, *Event), progress Progress, limits Limits) ([]*Program, Info, error) {
+// least, that share nothing: each is called again and again for all the events, in
+// order, on a goroutine and with a Program of its own. The first is called on the
+// caller's goroutine, as progress is. It returns the observers' Programs, which
+// hold the same.
+func WalkLanes(in *Input, observers []func(*Program, *Events), progress Progress, limits Limits) ([]*Program, Info, error) {
 	info := Info{Source: in.Source}
 	if progress == nil {
 		progress = func(int64) {}
