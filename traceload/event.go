@@ -104,23 +104,23 @@ const (
 // is nil). It is valid only during the call that hands it out; copy what is
 // needed. G and By are live: they show the state after the event.
 type Event struct {
-	Kind  Kind
 	Time  Time
 	G     *Goroutine
-	From  State         // state of G before
-	To    State         // state of G after
+	By    *Goroutine    // the goroutine that did it to G: creator, waker; nil if none
 	Lived time.Duration // how long G was in From; counted from the trace's start where FromKnown is false
+	Kind  Kind
+	From  State // state of G before
+	To    State // state of G after
 	// FromKnown is false where From began before the trace did, so that Lived
 	// is only a lower bound.
 	FromKnown bool
-	Wait      Wait       // the kind of wait that begins (KindBlock) or ends (KindUnblock)
-	Reason    StringID   // the runtime's own word for it; for KindStop why it stopped
-	Stack     StackID    // where G stood: wait, stop, system call, entry (KindCreate), sample
-	Waker     Waker      // for KindUnblock
-	By        *Goroutine // the goroutine that did it to G: creator, waker; nil if none
-	ByStack   StackID    // where By stood
-	Text      StringID   // name of a range, task, region or metric; category of a log
-	Text2     StringID   // message of a log
-	Value     int64      // metric value, task id
-	Parent    int64      // parent of a task
+	Wait      Wait     // the kind of wait that begins (KindBlock) or ends (KindUnblock)
+	Waker     Waker    // for KindUnblock
+	Reason    StringID // the runtime's own word for it; for KindStop why it stopped
+	Stack     StackID  // where G stood: wait, stop, system call, entry (KindCreate), sample
+	ByStack   StackID  // where By stood
+	Text      StringID // name of a range, task, region or metric; category of a log
+	Text2     StringID // message of a log
+	Value     int64    // metric value, task id
+	Parent    int64    // parent of a task
 }

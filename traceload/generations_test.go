@@ -132,3 +132,24 @@ func TestHeaderVersion(t *testing.T) {
 		}
 	}
 }
+
+// TestUvarint compares with the standard library's, at every place of a slice.
+func TestUvarint(t *testing.T) {
+	var data []byte
+	for shift := range 64 {
+		for _, v := range []uint64{1<<shift - 1, 1 << shift, 0x5555555555555555 >> shift} {
+			data = binary.AppendUvarint(data, v)
+		}
+	}
+	data = append(data, 0x80, 0x80, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x80) // longer than need be, too large, cut off
+	for at := range len(data) + 1 {
+		want, size := binary.Uvarint(data[at:])
+		wantNext := at + size
+		if size <= 0 {
+			want, wantNext = 0, -1
+		}
+		if got, next := uvarint(data, at); got != want || next != wantNext {
+			t.Errorf("at %d: %#x, next at %d, want %#x and %d", at, got, next, want, wantNext)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package traceload
 import (
 	"encoding/binary"
 	"fmt"
+	"math/bits"
 	"slices"
 )
 
@@ -15,6 +16,12 @@ type cursor struct {
 	typ     uint8
 	time    int64
 	args    [4]uint64
+}
+
+// turn is when a cursor's next event is.
+type turn struct {
+	time   int64 // of its next event
+	cursor *cursor
 }
 
 // run decodes the whole generation. What was handed to emit before an error holds.
@@ -32,7 +39,7 @@ func (o *order) run() error {
 		if ok, err := c.next(o.g); err != nil {
 			return err
 		} else if ok {
-			o.frontier = append(o.frontier, c)
+			o.frontier = append(o.frontier, turn{c.time, c})
 			o.up(len(o.frontier) - 1)
 		}
 	}
@@ -59,7 +66,7 @@ func (o *order) run() error {
 
 // tryOthers finds an event that may come although the earliest may not.
 func (o *order) tryOthers() error {
-	slices.SortFunc(o.frontier, func(a, b *cursor) int { // which leaves it a heap
+	slices.SortFunc(o.frontier, func(a, b turn) int { // which leaves it a heap
 		switch {
 		case a.time < b.time:
 			return -1
@@ -73,13 +80,13 @@ func (o *order) tryOthers() error {
 			return err
 		}
 	}
-	c := o.frontier[0]
+	c := o.frontier[0].cursor
 	return fmt.Errorf("no thread's next event can come, the first of them of type %d", c.typ)
 }
 
 // try takes the next event of frontier[i], if it may come.
 func (o *order) try(i int) (bool, error) {
-	c := o.frontier[i]
+	c := o.frontier[i].cursor
 	ok, err := o.advance(c)
 	if !ok || err != nil {
 		return false, err
@@ -89,6 +96,7 @@ func (o *order) try(i int) (bool, error) {
 	case err != nil:
 		return false, err
 	case more:
+		o.frontier[i].time = c.time
 		if o.up(i) == i {
 			o.down(i)
 		}
@@ -114,29 +122,50 @@ func (c *cursor) next(g *generation) (bool, error) {
 		return false, fmt.Errorf("an event of type %d is none that a thread has", c.typ)
 	}
 	at := 1
-	var elapsed uint64
-	for i := range n {
-		var v uint64
+	var numbers [5]uint64
+	for i := range numbers[:n] {
 		if at < len(data) && data[at] < 0x80 {
-			v = uint64(data[at])
+			numbers[i] = uint64(data[at])
 			at++
-		} else {
-			var size int
-			if v, size = binary.Uvarint(data[at:]); size <= 0 {
-				return false, errCut
-			}
-			at += size
-		}
-		if i == 0 {
-			elapsed = v
-		} else {
-			c.args[i-1] = v
+		} else if numbers[i], at = uvarint(data, at); at < 0 {
+			return false, errCut
 		}
 	}
+	elapsed := numbers[0]
+	copy(c.args[:], numbers[1:])
 	c.data = data[at:]
 	c.time = c.base + g.nanoseconds(elapsed)
 	c.base = c.time
 	return true, nil
+}
+
+// uvarint is binary.Uvarint for the number at data[at:]. It returns where the next
+// begins, -1 if there is no whole number.
+func uvarint(data []byte, at int) (v uint64, next int) {
+	if uint(at)+8 <= uint(len(data)) {
+		if w := binary.LittleEndian.Uint64(data[at:]); w&uvarintMore != uvarintMore {
+			return shortUvarint(w, at)
+		}
+	}
+	v, size := binary.Uvarint(data[min(at, len(data)):])
+	if size <= 0 {
+		return 0, -1
+	}
+	return v, at + size
+}
+
+// uvarintMore is set in all bytes of a number but the last.
+const uvarintMore = 0x8080808080808080
+
+// shortUvarint is uvarint for a number of up to eight bytes, the first of which is
+// the lowest of w. It has no branches: how long a number is cannot be foreseen.
+func shortUvarint(w uint64, at int) (v uint64, next int) {
+	end := ^w & uvarintMore // its lowest bit is the highest of the number's last byte
+	w &= (end ^ (end - 1)) &^ uvarintMore
+	w = w&0x007f007f007f007f | w>>1&0x3f803f803f803f80
+	w = w&0x00003fff00003fff | w>>2&0x0fffc0000fffc000
+	w = w&0x000000000fffffff | w>>4&0x00fffffff0000000
+	return w, at + bits.TrailingZeros64(end)/8 + 1
 }
 
 func (o *order) up(i int) int {
@@ -150,20 +179,22 @@ func (o *order) up(i int) int {
 
 func (o *order) down(i int) {
 	h := o.frontier
+	moved := h[i]
 	for {
-		least := i
-		if l := 2*i + 1; l < len(h) && h[l].time < h[least].time {
-			least = l
+		least := 2*i + 1
+		if least >= len(h) {
+			break
 		}
-		if r := 2*i + 2; r < len(h) && h[r].time < h[least].time {
+		if r := least + 1; r < len(h) && h[r].time < h[least].time {
 			least = r
 		}
-		if least == i {
-			return
+		if moved.time <= h[least].time {
+			break
 		}
-		h[i], h[least] = h[least], h[i]
+		h[i] = h[least]
 		i = least
 	}
+	h[i] = moved
 }
 
 func (o *order) remove(i int) {
@@ -174,5 +205,7 @@ func (o *order) remove(i int) {
 	}
 	h[0] = h[len(h)-1]
 	o.frontier = h[:len(h)-1]
-	o.down(0)
+	if len(o.frontier) > 0 {
+		o.down(0)
+	}
 }

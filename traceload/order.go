@@ -29,7 +29,7 @@ type order struct {
 	abandoned bool     // nobody wants the rest
 	last      int64    // time of the event before
 	events    int64
-	frontier  []*cursor // a heap, by time
+	frontier  []turn // of the threads that have a next event; a heap, by time
 	threads   map[uint64]*osThread
 	procs     map[uint64]*processor
 	live      goTable[ordered]

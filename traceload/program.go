@@ -7,25 +7,25 @@ import "time"
 // never the pointer.
 type Goroutine struct {
 	ID GoID
+	// Since is when the present state began; the trace's start if it began
+	// earlier (SinceKnown is false then).
+	Since   Time
+	Born    Time // when it was created; the trace's start where unknown
+	Creator GoID // who created it; NoGoroutine if unknown or the runtime did
 	// Slot is a small number that no two goroutines alive at one time share:
 	// an index for tables of one's own. A new goroutine may get the slot of
 	// one that has ended; KindCreate and KindStatus are the first events of an occupant.
-	Slot  int32
-	State State
-	// Since is when the present state began; the trace's start if it began
-	// earlier (SinceKnown is false then).
-	Since      Time
-	SinceKnown bool
-	Wait       Wait     // kind of wait, in StateWaiting
-	Reason     StringID // the runtime's word for it; derived from the stack where the trace gives none
+	Slot       int32
+	Reason     StringID // the runtime's word for what it waits for; derived from the stack where the trace gives none
 	Stack      StackID  // where it waits or sits in a system call; otherwise where it last did
 	Entry      StackID  // a stack whose outermost frame is the function that the go statement started; 0 if unknown
-	BornKnown  bool     // its creation is in the trace
-	Born       Time     // when it was created; the trace's start where unknown
-	Creator    GoID     // who created it; NoGoroutine if unknown or the runtime did
 	CreatedAt  StackID  // where its creator stood; 0 if unknown
-	System     bool     // the runtime's own or the tracer's: leave it out
-	Ran        bool     // it has run since it was created or found
+	State      State
+	SinceKnown bool
+	Wait       Wait // kind of wait, in StateWaiting
+	BornKnown  bool // its creation is in the trace
+	System     bool // the runtime's own or the tracer's: leave it out
+	Ran        bool // it has run since it was created or found
 }
 
 // Program is the traced program as of the current event. Observers read it,
@@ -39,9 +39,10 @@ type Program struct {
 	live  goTable[Goroutine]
 	slots []*Goroutine // by slot; State is StateEnded for free ones
 	free  []*Goroutine
-	ended *Goroutine // ended with the current event; free from the next on
-	start int64      // the trace's clock at its first event
-	any   bool       // there was an event
+	fresh []Goroutine // never used so far
+	ended *Goroutine  // ended with the current event; free from the next on
+	start int64       // the trace's clock at its first event
+	any   bool        // there was an event
 	event Event
 }
 
@@ -298,7 +299,11 @@ func (p *Program) occupy(id GoID) *Goroutine {
 		p.free = p.free[:n-1]
 		*g = Goroutine{Slot: g.Slot}
 	} else {
-		g = &Goroutine{Slot: int32(len(p.slots))}
+		if len(p.fresh) == 0 {
+			p.fresh = make([]Goroutine, 64)
+		}
+		g, p.fresh = &p.fresh[0], p.fresh[1:]
+		g.Slot = int32(len(p.slots))
 		p.slots = append(p.slots, g)
 	}
 	g.ID, g.Creator = id, NoGoroutine
