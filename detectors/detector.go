@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/tracedoc/tracedoc/detectors/internal/patterns"
 	"github.com/tracedoc/tracedoc/traceload"
 )
 
@@ -96,7 +97,7 @@ func Validate(list []*Detector) error {
 				return fmt.Errorf("detector %s: cause %q: the name must be lower-case words joined by dashes", d.Name, c.Name)
 			}
 			for _, id := range c.Patterns() {
-				if _, ok := PatternByID(id); !ok {
+				if !patterns.Has(id) {
 					return fmt.Errorf("detector %s: cause %s: no pattern %q", d.Name, c.Name, id)
 				}
 			}

@@ -78,17 +78,30 @@ func parseAll(fsys fs.FS) ([]Pattern, error) {
 	return all, nil
 }
 
+// Has tells whether there is a pattern with that id. It parses nothing.
+func Has(id string) bool {
+	f, err := files.Open(id + ".txtar")
+	if err != nil {
+		return false
+	}
+	_ = f.Close()
+	return true
+}
+
 // Get returns the pattern with that id, and whether there is one. The result
-// is the caller's to change.
+// is the caller's to change. Only that one is parsed: a report shows few. That
+// it is sound is tested, so Get panics otherwise.
 func Get(id string) (Pattern, bool) {
-	all := load()
-	i, ok := slices.BinarySearchFunc(all, id, func(p Pattern, id string) int {
-		return strings.Compare(p.ID, id)
-	})
-	if !ok {
+	name := id + ".txtar"
+	data, err := files.ReadFile(name)
+	if err != nil {
 		return Pattern{}, false
 	}
-	return all[i].clone(), true
+	p, err := parse(name, data)
+	if err != nil {
+		panic(fmt.Sprintf("patterns: %v", err))
+	}
+	return p, true
 }
 
 // All returns every pattern, sorted by ID. The result is the caller's to

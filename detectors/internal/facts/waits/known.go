@@ -105,12 +105,21 @@ var (
 
 // plainName is a function's name without what differs between builds and
 // versions: type arguments, the major version of the module, and the numbers of
-// function literals ("F.func2.1" is "F.func").
+// function literals ("F.func2.1" is "F.func"). Most names have nothing of that,
+// and cost no more than a look.
 func plainName(fn string) string {
-	fn = strings.ReplaceAll(arguments.ReplaceAllString(fn, ""), "%2e", ".") // the linker's way to write a dot in a path
-	fn = wrappers.ReplaceAllString(fn, "")
-	fn = literals.ReplaceAllString(fn, ".func")
-	return versions.ReplaceAllString(fn, "$1$2$3")
+	if strings.Contains(fn, "[") {
+		fn = arguments.ReplaceAllString(fn, "")
+	}
+	fn = strings.ReplaceAll(fn, "%2e", ".") // the linker's way to write a dot in a path
+	if n := len(fn); n > 0 && '0' <= fn[n-1] && fn[n-1] <= '9' || strings.HasSuffix(fn, "-fm") {
+		fn = wrappers.ReplaceAllString(fn, "")
+		fn = literals.ReplaceAllString(fn, ".func")
+	}
+	if strings.Contains(fn, "/v") || strings.HasPrefix(fn, "gopkg.in/") {
+		fn = versions.ReplaceAllString(fn, "$1$2$3")
+	}
+	return fn
 }
 
 // module guesses the module of a package from its import path: what comes
