@@ -41,7 +41,7 @@ func (v *victims) merge(o *victims) {
 }
 
 // starve counts a burst of g's that came late.
-func (c *crew) starve(p *traceload.Program, g *traceload.Goroutine, r *runner) {
+func (c *crew) starve(g *traceload.Goroutine, r *runner) {
 	c.starved.add(g.ID, r)
 	if r.net {
 		c.starvedNet.add(g.ID, r)
@@ -98,8 +98,8 @@ type hog struct {
 	testing    bool
 }
 
-func (o *observer) hog(p *traceload.Program, g *traceload.Goroutine, r *runner) {
-	key := hogKey{crew: r.crew}
+func (o *observer) hog(p *traceload.Program, g *traceload.Goroutine, c *crew, r *runner) {
+	key := hogKey{crew: c}
 	t := o.traitsOf(r)
 	if t.outer != 0 {
 		key.fn = p.Frame(t.outer).FuncID

@@ -31,7 +31,7 @@ type pauses struct {
 	current *call // whose stop is on; nil if none, or the runtime's own
 	g       traceload.GoID
 	began   traceload.Time
-	before  int64 // observer.standing when it began
+	before  int64 // observer.ready, summed over time, when it began
 	last    *call // whose stop was the last one
 	ended   traceload.Time
 	length  time.Duration
@@ -69,13 +69,13 @@ func isCollection(fn string) bool {
 	return fn == "runtime.GC" || fn == "runtime/debug.FreeOSMemory"
 }
 
-func (o *observer) rangeBegin(p *traceload.Program, ev *traceload.Event) {
+func (o *observer) rangeBegin(p *traceload.Program, ev *traceload.Event, r *runner) {
 	name := p.String(ev.Text)
 	switch {
 	case strings.HasPrefix(name, "stop-the-world"):
 		o.pauses.begin(o, p, ev, name)
 	case name == "GC mark assist":
-		if r := o.slots.Of(ev.G); r != nil {
+		if r != nil {
 			if t := o.traitsOf(r); t.assist.site == 0 {
 				t.assist.begin(p, ev)
 			}
@@ -85,16 +85,17 @@ func (o *observer) rangeBegin(p *traceload.Program, ev *traceload.Event) {
 	}
 }
 
-func (o *observer) rangeEnd(p *traceload.Program, ev *traceload.Event) {
+func (o *observer) rangeEnd(p *traceload.Program, ev *traceload.Event, r *runner) {
 	name := p.String(ev.Text)
 	switch {
 	case strings.HasPrefix(name, "stop-the-world"):
 		o.pauses.end(o, p)
 	case name == "GC mark assist":
-		if r := o.slots.Of(ev.G); r != nil && r.traits != nil && r.traits.assist.site != 0 {
-			a := &r.traits.assist
-			a.pause(p.Now)
-			o.assists.book(p, ev.G, a)
+		if r != nil && r.traits != 0 {
+			if a := &o.traits.At(r.traits).assist; a.site != 0 {
+				a.pause(p.Now)
+				o.assists.book(p, ev.G, a)
+			}
 		}
 	case name == "GC concurrent mark phase":
 		o.assists.markEnds(p)
@@ -110,7 +111,7 @@ func (a *pauses) begin(o *observer, p *traceload.Program, ev *traceload.Event, n
 	if c == nil {
 		return
 	}
-	a.current, a.g, a.began, a.before = c, ev.G.ID, p.Now, o.standing
+	a.current, a.g, a.began, a.before = c, ev.G.ID, p.Now, o.ready.until(p.Now)
 	c.by(ev.G, ev.Stack)
 }
 
@@ -180,25 +181,22 @@ func (a *pauses) end(o *observer, p *traceload.Program) {
 	if d > c.longest {
 		c.longest, c.at = d, a.began
 	}
-	c.held += time.Duration(o.standing - a.before)
+	c.held += time.Duration(o.ready.until(p.Now) - a.before)
 	a.last, a.ended, a.length = c, p.Now, d
 }
 
-// woken takes the end of a wait: one that came due while the world stood
-// still, or a caller's own for the collector.
-func (a *pauses) woken(p *traceload.Program, ev *traceload.Event) {
-	if ev.G.System {
-		return
+// collected takes the end of a caller's own wait for the collector.
+func (a *pauses) collected(p *traceload.Program, ev *traceload.Event) {
+	if c := a.callAt(p, ev.Stack); c != nil && isCollection(c.callee) && ev.FromKnown {
+		c.waits++
+		c.waited += ev.Lived
+		c.by(ev.G, ev.Stack)
 	}
-	if ev.Wait == traceload.WaitRuntime {
-		if c := a.callAt(p, ev.Stack); c != nil && isCollection(c.callee) && ev.FromKnown {
-			c.waits++
-			c.waited += ev.Lived
-			c.by(ev.G, ev.Stack)
-		}
-		return
-	}
-	if a.last != nil && (ev.Waker == traceload.WakerNetwork || ev.Waker == traceload.WakerTimer) && p.Now.Sub(a.ended) <= afterwards {
+}
+
+// due takes the end of a wait that may have come due while the world stood still.
+func (a *pauses) due(p *traceload.Program) {
+	if a.last != nil && p.Now.Sub(a.ended) <= afterwards {
 		a.last.held += a.length / 2 // on the average: it came due at some time during the stop
 	}
 }

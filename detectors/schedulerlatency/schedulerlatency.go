@@ -69,22 +69,22 @@ const (
 type observer struct {
 	pass      *detectors.Pass
 	slots     dense.Slots[runner] // by Goroutine.Slot
-	free      []*traits
+	traits    dense.Pool[traits]
 	jobs      jobs.Table
 	crews     []*crew          // by job; nil where it is not known what they run
-	exchanges dense.Pairs[int] // by job: how often a goroutine of the first woke or started one of the second
+	exchanges dense.Pairs[int] // by job: how often a goroutine of the first woke or started one of the second; see crew.woken
 	outermost dense.ByID[traceload.StackID, outer]
 	hogs      map[hogKey]*hog
 
+	running  level // goroutines that run, the runtime's own too
+	ready    level // goroutines that could
+	fresh    level // of these, those that have just become ready
 	clock    traceload.Time
-	running  int           // goroutines that run, the runtime's own too
-	ready    int           // goroutines that could
-	fresh    int           // of these, those that have just become ready
-	starving int64         // ∫ fresh over the time when all processors were busy, in ns
-	waiting  int64         // ∫ fresh over all time, in ns
-	standing int64         // ∫ ready over all time, in ns
-	busy     time.Duration // running time of all processors
-	own      time.Duration // … of the program's goroutines, ended slices only
+	starving int64         // ∫ fresh over the time when all processors were busy, up to clock, in ns
+	own      time.Duration // running time of the program's goroutines, ended slices only
+	busy     time.Duration // running time of all processors, known in Finish
+	waiting  int64         // ∫ fresh over all time, in ns, known in Finish
+	unseen   int64         // … of which nobody saw: see comeLate
 	spilt    time.Duration // slices longer than the scheduler allows, while others waited
 	samples  int
 
@@ -99,16 +99,16 @@ type observer struct {
 	assists assists
 }
 
-// runner is one goroutine's part in it: what most events touch, in 64 bytes.
+// runner is one goroutine's part in it: what most events touch, in 56 bytes.
 type runner struct {
-	crew   *crew
-	traits *traits           // nil as long as there are none
 	wait   time.Duration     // for a processor, before the burst
-	burst  time.Duration     // running time since then
+	burst  time.Duration     // running time since the last wait
 	harm   int64             // starving, over the slices of the burst
 	hungry int64             // starving, when the slice began
 	began  traceload.Time    // when the burst began
 	timer  traceload.StackID // where a timer woke it the last time, if nothing else has since
+	crew   jobs.ID           // whose crew it belongs to; 0 as long as it is not known what it runs
+	traits uint32            // in observer.traits; 0 as long as there are none
 	fresh  bool
 	net    bool // the network ended the wait before the burst
 }
@@ -138,205 +138,286 @@ type crew struct {
 	stack      traceload.StackID
 	reason     traceload.StringID
 	bursts     int
+	partner    jobs.ID // whom its goroutines woke the last time …
+	woken      int     // … and how often in a row: not in observer.exchanges yet
 }
 
 // Observe implements detectors.Observer.
 func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 	o.advance(p)
-	g := ev.G
+	r := o.slots.Of(ev.G)
+	if r == nil {
+		o.unplaced(p, ev)
+		return
+	}
 	switch ev.Kind {
+	case traceload.KindStart:
+		o.start(p, ev, r)
+	case traceload.KindBlock:
+		o.block(p, ev, r)
+	case traceload.KindUnblock:
+		o.unblock(p, ev, r)
+	case traceload.KindCreate, traceload.KindStatus:
+		o.appear(p, ev)
+	case traceload.KindEnd:
+		o.end(p, ev, r)
+	case traceload.KindStop, traceload.KindSyscallBegin, traceload.KindSyscallEnd:
+		o.move(p, ev, r)
+	case traceload.KindSample:
+		o.sample(p, ev, r)
 	case traceload.KindRangeBegin:
-		o.rangeBegin(p, ev)
-		return
+		o.rangeBegin(p, ev, r)
 	case traceload.KindRangeEnd:
-		o.rangeEnd(p, ev)
-		return
+		o.rangeEnd(p, ev, r)
+	}
+}
+
+// unplaced takes an event of nobody's, or the first one at a slot.
+func (o *observer) unplaced(p *traceload.Program, ev *traceload.Event) {
+	switch ev.Kind {
+	case traceload.KindCreate, traceload.KindStatus:
+		o.appear(p, ev)
 	case traceload.KindMetric:
 		o.assists.metric(p, ev)
-		return
 	case traceload.KindSample:
-		o.sample(p, ev)
-		return
+		o.sample(p, ev, nil)
+	case traceload.KindRangeBegin:
+		o.rangeBegin(p, ev, nil)
+	case traceload.KindRangeEnd:
+		o.rangeEnd(p, ev, nil)
 	}
-	if ev.Kind == traceload.KindStatus || ev.Kind == traceload.KindCreate {
-		r := o.slots.At(g.Slot)
-		if ev.Kind == traceload.KindStatus && ev.From == traceload.StateUnknown && r.crew != nil {
-			return // only its stack became known
-		}
-		o.clear(r)
-		o.enter(ev, r)
-		if ev.Kind == traceload.KindCreate {
-			o.become(p, ev, r)
-		}
-		return
+}
+
+// start: a goroutine got a processor.
+func (o *observer) start(p *traceload.Program, ev *traceload.Event, r *runner) {
+	if ev.From == traceload.StateRunnable {
+		o.ready.down(p.Now)
+	} else {
+		o.leave(p, ev, r) // something is missing
 	}
-	r := o.slots.Of(g)
-	if r == nil {
-		return
+	o.run(p, r)
+	if r.fresh {
+		r.fresh, r.wait = false, ev.Lived
+		o.fresh.down(p.Now)
 	}
-	o.stretch(p, ev)
-	o.leave(ev, r)
-	o.enter(ev, r)
-	switch ev.Kind {
-	case traceload.KindUnblock:
-		o.pauses.woken(p, ev)
+	if r.traits != 0 {
+		t := o.traits.At(r.traits)
+		r.wait += t.late // 0 unless it was fresh
+		t.late = 0
+		t.assist.resume(p.Now)
+	}
+}
+
+// block: a goroutine's burst ends, unless it only waits for the runtime.
+func (o *observer) block(p *traceload.Program, ev *traceload.Event, r *runner) {
+	o.leave(p, ev, r)
+	if ev.Wait != traceload.WaitRuntime {
+		o.settle(p, ev.G, r)
+	}
+}
+
+// unblock: a goroutine is ready.
+func (o *observer) unblock(p *traceload.Program, ev *traceload.Event, r *runner) {
+	if ev.From != traceload.StateWaiting {
+		o.leave(p, ev, r) // something is missing
+	}
+	o.ready.up(p.Now)
+	switch {
+	case ev.G.System:
+	case ev.Wait == traceload.WaitRuntime:
+		o.pauses.collected(p, ev)
+	default:
 		o.become(p, ev, r)
-	case traceload.KindStart:
-		if r.fresh {
-			r.fresh, r.wait = false, ev.Lived
-			o.fresh--
-			if t := r.traits; t != nil {
-				r.wait += t.late
-			}
-		}
-		if t := r.traits; t != nil {
-			t.late = 0
-		}
-	case traceload.KindStop:
-		if !g.System {
-			t := o.traitsOf(r)
-			t.stack, t.outer = ev.Stack, o.outermostOf(p, ev.Stack)
-		}
-	case traceload.KindBlock, traceload.KindEnd:
-		if ev.Wait != traceload.WaitRuntime || ev.Kind == traceload.KindEnd {
-			o.settle(p, g, r)
-		}
-		if ev.Kind == traceload.KindEnd {
-			if r.fresh {
-				o.fresh--
-			}
-			o.clear(r)
-		}
+	}
+}
+
+// move: a goroutine gave its processor up, or began or ended a system call.
+func (o *observer) move(p *traceload.Program, ev *traceload.Event, r *runner) {
+	o.leave(p, ev, r)
+	o.enter(p, ev, r)
+	if ev.Kind == traceload.KindStop && !ev.G.System {
+		t := o.traitsOf(r)
+		t.stack, t.outer = ev.Stack, o.outermostOf(p, ev.Stack)
+	}
+}
+
+// end: a goroutine has ended.
+func (o *observer) end(p *traceload.Program, ev *traceload.Event, r *runner) {
+	o.leave(p, ev, r)
+	o.settle(p, ev.G, r)
+	if r.fresh {
+		o.fresh.down(p.Now)
+	}
+	o.clear(r)
+}
+
+// advance brings starving up to the present.
+func (o *observer) advance(p *traceload.Program) {
+	if o.full(p) {
+		o.starving += int64(p.Now-o.clock) * o.fresh.n
+	}
+	o.clock = p.Now
+}
+
+// full tells whether no processor is free.
+func (o *observer) full(p *traceload.Program) bool { return o.running.n >= max(int64(p.Procs), 1) }
+
+// appear takes the first event of a goroutine.
+func (o *observer) appear(p *traceload.Program, ev *traceload.Event) {
+	r := o.slots.At(ev.G.Slot)
+	if ev.Kind == traceload.KindStatus && ev.From == traceload.StateUnknown && r.crew != 0 {
+		return // only its stack became known
+	}
+	o.clear(r)
+	o.enter(p, ev, r)
+	if ev.Kind == traceload.KindCreate && !ev.G.System && ev.Wait != traceload.WaitRuntime {
+		o.become(p, ev, r)
 	}
 }
 
 // clear forgets a goroutine.
 func (o *observer) clear(r *runner) {
-	if r.traits != nil {
-		o.free = append(o.free, r.traits)
-	}
+	o.traits.Give(r.traits)
 	*r = runner{}
 }
 
 // traitsOf returns r's traits, from now on if it had none.
 func (o *observer) traitsOf(r *runner) *traits {
-	if r.traits == nil {
-		if n := len(o.free); n > 0 {
-			r.traits, o.free = o.free[n-1], o.free[:n-1]
-			*r.traits = traits{}
-		} else {
-			r.traits = new(traits)
-		}
+	if r.traits == 0 {
+		r.traits = o.traits.Take()
 	}
-	return r.traits
-}
-
-// advance brings the sums up to the present.
-func (o *observer) advance(p *traceload.Program) {
-	dt := int64(p.Now - o.clock)
-	if dt <= 0 {
-		return
-	}
-	o.clock = p.Now
-	o.waiting += dt * int64(o.fresh)
-	o.standing += dt * int64(o.ready)
-	if o.running >= max(p.Procs, 1) {
-		o.starving += dt * int64(o.fresh)
-	}
-	o.busy += time.Duration(dt * int64(o.running))
-}
-
-// enter counts a goroutine into its new state.
-func (o *observer) enter(ev *traceload.Event, r *runner) {
-	switch ev.G.State {
-	case traceload.StateRunning:
-		o.running++
-		r.hungry = o.starving
-		if r.traits != nil {
-			r.traits.assist.resume(o.clock)
-		}
-	case traceload.StateRunnable:
-		o.ready++
-	}
+	return o.traits.At(r.traits)
 }
 
 // leave counts a goroutine out of its old state.
-func (o *observer) leave(ev *traceload.Event, r *runner) {
+func (o *observer) leave(p *traceload.Program, ev *traceload.Event, r *runner) {
 	switch ev.From {
-	case traceload.StateRunning:
-		o.running = max(o.running-1, 0)
-		o.slice(ev.G, r, ev.Lived)
 	case traceload.StateRunnable:
-		o.ready = max(o.ready-1, 0)
+		o.ready.down(p.Now)
+	case traceload.StateRunning:
+		o.stop(p, ev, r)
 	}
 }
 
-// slice adds a slice of running time to the burst.
-func (o *observer) slice(g *traceload.Goroutine, r *runner, d time.Duration) {
-	if g.System {
+// enter counts a goroutine into its new state.
+func (o *observer) enter(p *traceload.Program, ev *traceload.Event, r *runner) {
+	switch ev.To {
+	case traceload.StateRunning:
+		o.run(p, r)
+		if r.traits != 0 {
+			o.traits.At(r.traits).assist.resume(p.Now)
+		}
+	case traceload.StateRunnable:
+		o.ready.up(p.Now)
+	}
+}
+
+// run notes that a goroutine begins to run.
+func (o *observer) run(p *traceload.Program, r *runner) {
+	o.changed = p.Now
+	o.running.up(p.Now)
+	r.hungry = o.starving
+}
+
+// stop notes that a goroutine runs no longer.
+func (o *observer) stop(p *traceload.Program, ev *traceload.Event, r *runner) {
+	if ev.To != traceload.StateSyscall {
+		o.stretch(p, ev.G)
+	}
+	o.running.down(p.Now)
+	if ev.G.System {
 		return
 	}
+	o.slice(r, ev.Lived)
+	if r.traits != 0 {
+		o.traits.At(r.traits).assist.pause(p.Now)
+	}
+}
+
+// stretch notes when a processor becomes free to look for what has come due,
+// after all had been busy.
+func (o *observer) stretch(p *traceload.Program, g *traceload.Goroutine) {
+	o.solid = 0
+	if o.full(p) {
+		o.solid = p.Now.Sub(o.changed)
+	}
+	o.ended, o.changed, o.stopped = p.Now, p.Now, g
+}
+
+// slice adds a slice of running time to the burst.
+func (o *observer) slice(r *runner, d time.Duration) {
+	starving := o.starving - r.hungry
 	o.own += d
 	r.burst += d
-	r.harm += o.starving - r.hungry
-	if r.traits != nil {
-		r.traits.assist.pause(o.clock)
-	}
-	if d > overlong && o.starving-r.hungry > int64(d)/2 {
+	r.harm += starving
+	if d > overlong && starving > int64(d)/2 {
 		o.spilt += d
 	}
 }
 
-// become notes that a goroutine could run from now on.
+// become notes that a goroutine of the program's could run from now on.
 func (o *observer) become(p *traceload.Program, ev *traceload.Event, r *runner) {
 	g := ev.G
-	if g.System || ev.Wait == traceload.WaitRuntime {
-		return
-	}
-	if r.crew == nil {
+	if r.crew == 0 {
 		r.crew = o.crewOf(p, g)
 	}
 	r.began, r.net = p.Now, ev.Waker == traceload.WakerNetwork
-	again := ev.Waker == traceload.WakerTimer && r.timer == ev.Stack
-	r.timer = 0
 	if ev.Waker == traceload.WakerTimer {
+		again := r.timer == ev.Stack
 		r.timer = ev.Stack
+		o.pauses.due(p)
+		if again {
+			return // a ticker; nobody is known to wait for it
+		}
+	} else {
+		r.timer = 0
 	}
-	if again || ev.Waker == traceload.WakerRuntime {
-		return // a ticker; nobody is known to wait for it
+	switch ev.Waker {
+	case traceload.WakerNetwork:
+		o.pauses.due(p)
+	case traceload.WakerRuntime:
+		return // nobody is known to wait for it
 	}
-	if by := o.slots.Of(ev.By); by != nil && !ev.By.System {
-		if by.crew == nil {
-			by.crew = o.crewOf(p, ev.By)
-		}
-		if by.crew != nil && r.crew != nil && by.crew != r.crew && !ev.Wait.IsLock() {
-			*o.exchanges.At(uint32(by.crew.job), uint32(r.crew.job))++
-		}
-		if by.crew != nil && (by.crew.keeps || by.burst+p.InState(ev.By) > longBurst) {
-			return // it waits for a processor to go on with what a hog gave it
-		}
+	if by := o.slots.Of(ev.By); by != nil && o.byHog(p, ev, r, by) {
+		return // it waits for a processor to go on with what a hog gave it
 	}
 	if g.State == traceload.StateRunnable && !r.fresh {
 		r.fresh = true
-		o.fresh++
+		o.fresh.up(p.Now)
 		if ev.Waker == traceload.WakerNetwork || ev.Waker == traceload.WakerTimer {
 			o.comeLate(p, r)
 		}
 	}
 }
 
-// stretch notes when a processor becomes free to look for what has come due,
-// after all had been busy.
-func (o *observer) stretch(p *traceload.Program, ev *traceload.Event) {
-	switch {
-	case ev.From == traceload.StateRunning && ev.To != traceload.StateSyscall:
-		o.solid = 0
-		if o.running >= max(p.Procs, 1) {
-			o.solid = p.Now.Sub(o.changed)
+// byHog counts that by, of ev.By, woke or started r, of ev.G, and tells whether
+// it is one that keeps its processor.
+func (o *observer) byHog(p *traceload.Program, ev *traceload.Event, r, by *runner) bool {
+	if ev.By.System {
+		return false
+	}
+	if by.crew == 0 {
+		if by.crew = o.crewOf(p, ev.By); by.crew == 0 {
+			return false
 		}
-		o.ended, o.changed, o.stopped = p.Now, p.Now, ev.G
-	case ev.To == traceload.StateRunning:
-		o.changed = p.Now
+	}
+	c := o.crews[by.crew]
+	switch {
+	case r.crew == 0, r.crew == by.crew, ev.Wait.IsLock():
+	case r.crew == c.partner:
+		c.woken++
+	default:
+		o.book(c)
+		c.partner, c.woken = r.crew, 1
+	}
+	return c.keeps || by.burst+p.InState(ev.By) > longBurst
+}
+
+// book adds what c has counted in a row to exchanges.
+func (o *observer) book(c *crew) {
+	if c.woken > 0 {
+		*o.exchanges.At(uint32(c.job), uint32(c.partner)) += c.woken
+		c.woken = 0
 	}
 }
 
@@ -349,7 +430,7 @@ func (o *observer) comeLate(p *traceload.Program, r *runner) {
 	late := min(o.solid, pollEvery) / 2 // at some time within the stretch
 	o.traitsOf(r).late = late
 	o.starving += int64(late)
-	o.waiting += int64(late)
+	o.unseen += int64(late)
 	if s := o.stopped; s != nil && !s.System && s.State == traceload.StateRunnable {
 		if stopped := o.slots.Of(s); stopped != nil {
 			stopped.harm += int64(late)
@@ -359,38 +440,33 @@ func (o *observer) comeLate(p *traceload.Program, r *runner) {
 
 // settle judges the burst that ends now.
 func (o *observer) settle(p *traceload.Program, g *traceload.Goroutine, r *runner) {
-	if g.System || r.crew == nil && r.burst < longBurst {
-		r.reset()
-		return
-	}
-	if r.crew == nil {
-		r.crew = o.crewOf(p, g)
-	}
-	if c := r.crew; c != nil {
-		c.bursts++
-		switch {
-		case r.burst >= longBurst:
-			c.keeps = true
-			o.hog(p, g, r)
-		case r.wait >= starvedFrom && r.burst <= shortBurst && r.wait >= 2*r.burst:
-			c.starve(p, g, r)
+	if !g.System {
+		if r.crew == 0 && r.burst >= longBurst {
+			r.crew = o.crewOf(p, g)
+		}
+		if r.crew != 0 {
+			c := o.crews[r.crew]
+			c.bursts++
+			switch {
+			case r.burst >= longBurst:
+				c.keeps = true
+				o.hog(p, g, c, r)
+			case r.wait >= starvedFrom && r.burst <= shortBurst && r.wait >= 2*r.burst:
+				c.starve(g, r)
+			}
 		}
 	}
-	r.reset()
-}
-
-func (r *runner) reset() {
 	r.burst, r.harm, r.wait = 0, 0, 0
-	if r.traits != nil {
-		r.traits.samples = 0
+	if r.traits != 0 {
+		o.traits.At(r.traits).samples = 0
 	}
 }
 
-// crewOf returns the crew of g, nil as long as it is not known what g runs.
-func (o *observer) crewOf(p *traceload.Program, g *traceload.Goroutine) *crew {
+// crewOf returns the number of g's crew, 0 as long as it is not known what g runs.
+func (o *observer) crewOf(p *traceload.Program, g *traceload.Goroutine) jobs.ID {
 	entry := p.EntryID(g)
 	if entry == 0 {
-		return nil
+		return 0
 	}
 	job := o.jobs.Of(p, g)
 	for len(o.crews) <= int(job) {
@@ -402,7 +478,7 @@ func (o *observer) crewOf(p *traceload.Program, g *traceload.Goroutine) *crew {
 		o.crews[job] = c
 	}
 	c.goroutines++
-	return c
+	return job
 }
 
 // outer is the outermost frame of a stack, once it has been looked for.
@@ -430,9 +506,8 @@ func outermost(p *traceload.Program, s *traceload.Stack) traceload.FrameID {
 }
 
 // sample takes a CPU sample.
-func (o *observer) sample(p *traceload.Program, ev *traceload.Event) {
+func (o *observer) sample(p *traceload.Program, ev *traceload.Event, r *runner) {
 	o.samples++
-	r := o.slots.Of(ev.G)
 	if r == nil || ev.G.System {
 		return
 	}
@@ -449,16 +524,23 @@ func (o *observer) sample(p *traceload.Program, ev *traceload.Event) {
 // Finish implements detectors.Observer.
 func (o *observer) Finish(p *traceload.Program) {
 	o.advance(p)
+	o.busy = time.Duration(o.running.until(p.Now))
+	o.waiting = o.fresh.until(p.Now) + o.unseen
 	for g := range p.Live {
 		r := o.slots.Of(g)
 		if r == nil {
 			continue
 		}
-		if g.State == traceload.StateRunning {
-			o.slice(g, r, p.InState(g))
+		if g.State == traceload.StateRunning && !g.System {
+			o.slice(r, p.InState(g))
 		}
 		if g.State == traceload.StateRunning || g.State == traceload.StateRunnable {
 			o.settle(p, g, r)
+		}
+	}
+	for _, c := range o.crews {
+		if c != nil {
+			o.book(c)
 		}
 	}
 	o.judgeSaturation(p)
