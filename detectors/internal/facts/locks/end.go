@@ -151,7 +151,7 @@ func (t *Table) addStillHeld(p *traceload.Program, c *Class, fn traceload.FuncID
 	}
 	cause := CauseSyscall
 	if g.State == traceload.StateWaiting {
-		cause = t.cause(p, g.Wait, g.Stack)
+		cause = t.note(p, g.Stack).causeOf(g.Wait)
 	}
 	if cause == CauseNone || p.Now.Sub(g.Since) < shortSyscall {
 		return

@@ -84,24 +84,17 @@ type stay struct {
 	kind         traceload.Wait
 }
 
-// remember notes a wait of w that ended with ev.
-func (t *Table) remember(p *traceload.Program, w *worker, ev *traceload.Event, cause Cause) {
-	if cause == CauseNone || ev.Stack == 0 {
-		return
-	}
-	if ev.Kind == traceload.KindUnblock {
-		t.note(p, ev.Stack).reason = ev.Reason
-	}
-	from, fresh := ev.Time-traceload.Time(ev.Lived), w.fresh
-	w.fresh = false
-	if n := len(w.spans); n > 0 && !fresh {
+// remember notes a wait at a known place that ended with ev.
+func (w *worker) remember(ev *traceload.Event, cause Cause) {
+	if n := len(w.spans); n > 0 && !w.fresh {
 		if last := &w.spans[n-1]; last.stack == ev.Stack && last.cause == cause {
 			last.to = ev.Time
 			last.sum += ev.Lived
 			return
 		}
 	}
-	s := span{ev.Stack, cause, from, ev.Time, ev.Lived}
+	w.fresh = false
+	s := span{ev.Stack, cause, ev.Time - traceload.Time(ev.Lived), ev.Time, ev.Lived}
 	if len(w.spans) == spansKept {
 		copy(w.spans, w.spans[1:])
 		w.spans[spansKept-1] = s

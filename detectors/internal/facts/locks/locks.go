@@ -67,10 +67,14 @@ type worker struct {
 	id     traceload.GoID
 	spans  []span // its last waits, oldest first
 	fresh  bool   // it has released a lock since the last of them
+	oldest uint8  // of recent
 	late   time.Duration
-	recent [2]struct{ from, to traceload.Time } // when it last lacked a processor
-	lock   *dealings                            // nil if it never met a lock
+	recent [2]lack   // the last times that it lacked a processor, in any order
+	lock   *dealings // nil if it never met a lock
 }
+
+// lack is a stretch in which a goroutine could have run and did not.
+type lack struct{ from, to traceload.Time }
 
 // dealings is what is remembered of a goroutine that waits for locks or made
 // others wait.
@@ -84,7 +88,7 @@ type dealings struct {
 	before      int32 // how many others waited already
 	unscheduled time.Duration
 
-	last    traceload.StackID // where it was woken last, until it does something else
+	last    traceload.StackID // where it was woken last, until it is woken from something else
 	handed  [4]handing
 	release release
 	counted []*int32 // the counters that it has been counted in
@@ -115,19 +119,27 @@ func (t *Table) Observe(p *traceload.Program, ev *traceload.Event) {
 	if g == nil || g.System {
 		return
 	}
+	if ev.Kind == traceload.KindBlock && !ev.Wait.IsLock() {
+		return // told when it ends
+	}
 	w := t.worker(p, g)
 	switch ev.Kind {
+	case traceload.KindStart:
+		if ev.From == traceload.StateRunnable {
+			w.late += ev.Lived
+			w.recent[w.oldest] = lack{ev.Time - traceload.Time(ev.Lived), ev.Time}
+			w.oldest ^= 1
+		}
 	case traceload.KindStatus:
 		if g.State == traceload.StateWaiting && g.Wait.IsLock() {
 			t.enter(p, g, w)
 		}
 	case traceload.KindBlock:
-		if ev.Wait.IsLock() {
-			t.enter(p, g, w)
-		} else if w.lock != nil {
+		t.enter(p, g, w)
+	case traceload.KindUnblock:
+		if w.lock != nil && !ev.Wait.IsLock() {
 			w.lock.last = 0
 		}
-	case traceload.KindUnblock:
 		if ev.Wait == traceload.WaitRuntime {
 			w.late += ev.Lived
 			return
@@ -138,12 +150,14 @@ func (t *Table) Observe(p *traceload.Program, ev *traceload.Event) {
 			c := t.class(t.note(p, ev.ByStack).node)
 			c.released, c.moved = ev.Time, true
 		}
-		t.remember(p, w, ev, t.cause(p, ev.Wait, ev.Stack))
-	case traceload.KindStart:
-		if ev.From == traceload.StateRunnable {
-			w.late += ev.Lived
-			w.recent[0] = w.recent[1]
-			w.recent[1].from, w.recent[1].to = ev.Time-traceload.Time(ev.Lived), ev.Time
+		if n := t.note(p, ev.Stack); ev.Stack != 0 {
+			if n.wait != ev.Wait || n.cause == CauseNone {
+				n.wait, n.cause = ev.Wait, n.causeOf(ev.Wait)
+			}
+			if n.cause != CauseNone {
+				n.reason = ev.Reason
+				w.remember(ev, n.cause)
+			}
 		}
 	case traceload.KindSyscallEnd:
 		if ev.Lived >= shortSyscall {
@@ -151,26 +165,36 @@ func (t *Table) Observe(p *traceload.Program, ev *traceload.Event) {
 			if t.note(p, ev.Stack).network {
 				cause = CauseNetwork
 			}
-			t.remember(p, w, ev, cause)
+			if ev.Stack != 0 {
+				w.remember(ev, cause)
+			}
 		}
 	}
 }
 
 // worker returns what is remembered of g.
 func (t *Table) worker(p *traceload.Program, g *traceload.Goroutine) *worker {
+	if i := int(g.Slot); i < len(t.workers) {
+		if w := &t.workers[i]; w.id == g.ID {
+			return w
+		}
+	}
+	return t.welcome(p, g)
+}
+
+// welcome makes the place for a goroutine that is new to the table.
+func (t *Table) welcome(p *traceload.Program, g *traceload.Goroutine) *worker {
 	if int(g.Slot) >= len(t.workers) {
 		t.workers = append(t.workers, make([]worker, max(p.Slots(), int(g.Slot)+1)-len(t.workers))...)
 	}
 	w := &t.workers[g.Slot]
-	if w.id != g.ID {
-		if l := w.lock; l != nil {
-			if l.waits {
-				t.forget(l, p.Now)
-			}
-			*l = dealings{counted: l.counted[:0]}
+	if l := w.lock; l != nil {
+		if l.waits {
+			t.forget(l, p.Now)
 		}
-		*w = worker{id: g.ID, spans: w.spans[:0], lock: w.lock}
+		*l = dealings{counted: l.counted[:0]}
 	}
+	*w = worker{id: g.ID, spans: w.spans[:0], lock: w.lock}
 	return w
 }
 

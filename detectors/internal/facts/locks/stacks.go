@@ -38,16 +38,25 @@ type note struct {
 	// Whose wait it is where the standard library does the waiting.
 	network, file bool
 	reason        traceload.StringID // the runtime's word for the wait that began here last
+	wait          traceload.Wait     // the kind of that wait
+	cause         Cause              // of that wait
 }
 
 // note returns what stack id says.
 func (t *Table) note(p *traceload.Program, id traceload.StackID) *note {
+	if int(id) < len(t.notes) {
+		if n := t.notes[id]; n != nil {
+			return n
+		}
+	}
+	return t.newNote(p, id)
+}
+
+func (t *Table) newNote(p *traceload.Program, id traceload.StackID) *note {
 	if int(id) >= len(t.notes) {
 		t.notes = append(t.notes, make([]*note, int(id)+1-len(t.notes))...)
 	}
-	if t.notes[id] == nil {
-		t.notes[id] = t.study(p, p.Stack(id))
-	}
+	t.notes[id] = t.study(p, p.Stack(id))
 	return t.notes[id]
 }
 
@@ -100,10 +109,9 @@ func (t *Table) study(p *traceload.Program, s *traceload.Stack) *note {
 	return n
 }
 
-// cause says what the wait that ends with ev was for; CauseNone for what is no
-// wait of the program's.
-func (t *Table) cause(p *traceload.Program, w traceload.Wait, id traceload.StackID) Cause {
-	n := t.note(p, id)
+// causeOf says what a wait at the stack is for; CauseNone for what is no wait of
+// the program's.
+func (n *note) causeOf(w traceload.Wait) Cause {
 	switch w {
 	case traceload.WaitUnknown, traceload.WaitRuntime, traceload.WaitNilChan, traceload.WaitEmptySelect:
 		return CauseNone

@@ -29,13 +29,18 @@ type Table struct{ how []How }
 
 // Of classifies the stack of a waker; id 0 is Other.
 func (t *Table) Of(p *traceload.Program, id traceload.StackID) How {
-	if id == 0 {
-		return Other
+	if int(id) < len(t.how) && t.how[id] != unseen {
+		return t.how[id]
 	}
+	return t.find(p, id)
+}
+
+func (t *Table) find(p *traceload.Program, id traceload.StackID) How {
 	for len(t.how) <= int(id) {
 		t.how = append(t.how, unseen)
 	}
-	if t.how[id] == unseen {
+	t.how[id] = Other
+	if id != 0 {
 		t.how[id] = classify(p, id)
 	}
 	return t.how[id]
