@@ -153,11 +153,18 @@ func (y *party) begin(now traceload.Time) {
 
 // endStep closes g's step; extra is the running time of a slice that goes on.
 func (o *observer) endStep(p *traceload.Program, g *traceload.Goroutine, y *party, extra time.Duration) {
-	cpu := y.cpu + extra
-	s := y.server
-	if s != nil {
+	if s := y.server; s != nil {
+		cpu := y.cpu + extra
 		s.steps.Add(cpu + y.call)
+		if cpu >= longCPU || y.call >= longSyscall {
+			s.take(p, y, cpu)
+		}
 	}
+	y.begin(p.Now)
+}
+
+// take looks at a step that was long in some way, and took cpu of running time.
+func (s *server) take(p *traceload.Program, y *party, cpu time.Duration) {
 	st := step{from: y.began, to: p.Now}
 	length := max(p.Now.Sub(y.began), 1)
 	var stack traceload.StackID
@@ -167,12 +174,11 @@ func (o *observer) endStep(p *traceload.Program, g *traceload.Goroutine, y *part
 	case cpu >= longCPU && y.doubt < cpu/2 && y.stack != 0:
 		st.cause, st.share, stack = onCPU, min(1, cpu.Seconds()/length.Seconds()), y.stack
 	}
-	if st.cause != "" && s != nil {
+	if st.cause != "" {
 		st.number = s.longStep(p, &st, stack, max(cpu, y.call))
 		s.long[s.next] = st
 		s.next = (s.next + 1) % remembered
 	}
-	y.begin(p.Now)
 }
 
 // serve makes a server of a goroutine that has woken others often enough.
