@@ -15,6 +15,7 @@ package tests
 import (
 	"strings"
 
+	"github.com/tracedoc/tracedoc/detectors/internal/dense"
 	"github.com/tracedoc/tracedoc/traceload"
 )
 
@@ -72,9 +73,9 @@ func (t *Test) markedOne() *Test {
 
 // Table is what is known of all tests. The zero Table is ready to use.
 type Table struct {
-	slots  []occupant // by Goroutine.Slot
-	stacks []look     // by StackID
-	names  []string   // of test functions, by look
+	alive  dense.Goroutines[*Test] // those that belong to a test
+	stacks []look                  // by StackID
+	names  []string                // of test functions, by look
 	// recent holds goroutines of tests that have ended, the latest of those
 	// that share an index; nil as long as there is no test.
 	recent []occupant
@@ -99,8 +100,8 @@ const remembered = 1 << 14
 
 // Of returns the test that g belongs to, nil if none is known.
 func (t *Table) Of(g *traceload.Goroutine) *Test {
-	if o := t.occupant(g); o != nil {
-		return o.test
+	if test := t.alive.Of(g); test != nil {
+		return *test
 	}
 	return nil
 }
@@ -119,48 +120,26 @@ func (t *Table) ByID(p *traceload.Program, id traceload.GoID) *Test {
 	return nil
 }
 
-func (t *Table) occupant(g *traceload.Goroutine) *occupant {
-	if g == nil || int(g.Slot) >= len(t.slots) || t.slots[g.Slot].id != g.ID {
-		return nil
-	}
-	return &t.slots[g.Slot]
-}
-
 // Observe takes one event of the kinds in Watches.
 func (t *Table) Observe(p *traceload.Program, ev *traceload.Event) {
 	g := ev.G
 	switch ev.Kind {
-	case traceload.KindStatus, traceload.KindCreate:
-		for len(t.slots) <= int(g.Slot) {
-			t.slots = append(t.slots, occupant{id: traceload.NoGoroutine})
-		}
-		o := &t.slots[g.Slot]
-		if o.id != g.ID {
-			*o = occupant{id: g.ID}
-		}
-		if ev.Kind == traceload.KindCreate {
-			t.birth(p, ev, o)
-			return
-		}
-		t.learn(p, g, ev.Stack)
-	case traceload.KindBlock, traceload.KindStop, traceload.KindSyscallBegin:
+	case traceload.KindCreate:
+		t.birth(p, ev)
+	case traceload.KindStatus, traceload.KindBlock, traceload.KindStop, traceload.KindSyscallBegin:
 		t.learn(p, g, ev.Stack)
 	case traceload.KindLog:
 		if g != nil && p.String(ev.Text) == Mark {
 			t.mark(p, g, p.String(ev.Text2))
 		}
 	case traceload.KindEnd:
-		o := t.occupant(g)
-		if o == nil {
-			return
-		}
-		if test := o.test; test != nil {
+		if test := t.Of(g); test != nil {
 			if test.root == g.ID {
 				test.end(p.Now)
 			}
-			t.recent[int(g.ID%remembered)] = *o
+			t.recent[int(g.ID%remembered)] = occupant{g.ID, test}
+			t.alive.Leave(g)
 		}
-		*o = occupant{id: traceload.NoGoroutine}
 	}
 }
 
@@ -171,11 +150,14 @@ func (t *Test) end(now traceload.Time) {
 }
 
 // birth gives a newborn goroutine its parent's test, or one of its own.
-func (t *Table) birth(p *traceload.Program, ev *traceload.Event, o *occupant) {
+func (t *Table) birth(p *traceload.Program, ev *traceload.Event) {
 	t.learn(p, ev.By, ev.ByStack)
-	o.test = t.Of(ev.By)
+	test := t.Of(ev.By)
 	if e := p.Entry(ev.G); e != nil && e.Origin == traceload.OriginTesting && runsTest(e.Func) {
-		o.test = t.open(ev.G.ID, o.test)
+		test = t.open(ev.G.ID, test)
+	}
+	if test != nil {
+		*t.alive.Enter(ev.G) = test
 	}
 }
 
@@ -191,40 +173,40 @@ func (t *Table) learn(p *traceload.Program, g *traceload.Goroutine, stack tracel
 	if stack == 0 || !p.Stack(stack).Testing {
 		return
 	}
-	o := t.occupant(g)
-	if o == nil || o.test != nil && (o.test.root != g.ID || o.test.marked) {
+	test := t.Of(g)
+	if g == nil || test != nil && (test.root != g.ID || test.marked) {
 		return
 	}
 	name := t.read(p, stack)
-	switch test := o.test; {
+	switch {
 	case name == "":
 	case test == nil: // it began before the trace
-		o.test = t.open(g.ID, nil)
-		o.test.own = name
+		test = t.open(g.ID, nil)
+		test.own = name
+		*t.alive.Enter(g) = test
 	case test.own == "":
 		test.own = name
 	case test.own != name: // one example after the other runs on one goroutine
 		test.end(p.Now)
-		o.test = t.open(g.ID, test.parent)
-		o.test.own = name
+		test = t.open(g.ID, test.parent)
+		test.own = name
+		*t.alive.Enter(g) = test
 	}
 }
 
 // mark takes what a test says of itself.
 func (t *Table) mark(p *traceload.Program, g *traceload.Goroutine, text string) {
-	o := t.occupant(g)
-	if o == nil {
-		return
-	}
+	test := t.Of(g)
 	what, name, _ := strings.Cut(text, " ")
 	switch what {
 	case "begin":
-		if o.test == nil || o.test.root != g.ID || o.test.marked {
-			o.test = t.open(g.ID, o.test)
+		if test == nil || test.root != g.ID || test.marked {
+			test = t.open(g.ID, test)
+			*t.alive.Enter(g) = test
 		}
-		o.test.own, o.test.marked = name, true
+		test.own, test.marked = name, true
 	case "end":
-		for test := o.test; test != nil; test = test.parent {
+		for ; test != nil; test = test.parent {
 			if test.marked && test.own == name {
 				test.end(p.Now)
 				return
