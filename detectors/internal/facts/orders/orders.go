@@ -159,8 +159,10 @@ func (t *Table) Observe(p *traceload.Program, ev *traceload.Event) {
 			t.unblock(p, ev)
 		}
 	}
-	if t.watchOf(g) != nil {
-		t.follow(p, ev, t.alive.Of(g))
+	if t.watched > 0 {
+		if o := t.alive.Of(g); o != nil && o.watch != nil {
+			t.follow(p, ev, o)
+		}
 	}
 	if ev.Kind == traceload.KindEnd {
 		t.alive.Leave(g)

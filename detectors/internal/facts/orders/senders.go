@@ -15,13 +15,15 @@ type senders struct {
 	funcs [4]traceload.FuncID
 	ids   [4]traceload.GoID
 	nf, n uint8
+	at    traceload.StackID // where the last of them stood, whose function is noted
 }
 
 // noteSender remembers that a goroutine, standing at a stack, sent to one that
 // received at another.
 func (t *Table) noteSender(p *traceload.Program, sender traceload.GoID, at, receives traceload.StackID) {
 	s := t.senders.At(p.SiteID(receives))
-	if int(s.nf) < len(s.funcs) {
+	if (s.nf == 0 || at != s.at) && int(s.nf) < len(s.funcs) {
+		s.at = at
 		if fn := userFunc(p, at); !slices.Contains(s.funcs[:s.nf], fn) {
 			s.funcs[s.nf] = fn
 			s.nf++
