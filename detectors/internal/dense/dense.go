@@ -14,32 +14,37 @@ import "github.com/tracedoc/tracedoc/traceload"
 // would cost more than what is kept.
 type Slots[T any] struct {
 	pages []*[page]T
-	n     int
 }
 
 const page = 64
 
 // At returns the place for a slot, which is zero at first.
 func (t *Slots[T]) At(slot int32) *T {
-	if int(slot) >= t.n {
-		t.grow(int(slot) + 1)
+	i := uint32(slot)
+	if int(i/page) >= len(t.pages) {
+		t.grow(int(i / page))
 	}
-	return &t.pages[uint32(slot)/page][uint32(slot)%page]
+	return &t.pages[i/page][i%page]
 }
 
-func (t *Slots[T]) grow(n int) {
-	for len(t.pages)*page < n {
+// grow adds pages up to the one of that number.
+func (t *Slots[T]) grow(last int) {
+	for len(t.pages) <= last {
 		t.pages = append(t.pages, new([page]T))
 	}
-	t.n = n
 }
 
-// Of returns the place for g's slot; nil if g is nil or there is none.
+// Of returns the place for g's slot; nil if g is nil, or if there is none. There is
+// one, zero at first, for every slot of a page that At was called for.
 func (t *Slots[T]) Of(g *traceload.Goroutine) *T {
-	if g == nil || int(g.Slot) >= t.n {
+	if g == nil {
 		return nil
 	}
-	return &t.pages[uint32(g.Slot)/page][uint32(g.Slot)%page]
+	i := uint32(g.Slot)
+	if int(i/page) >= len(t.pages) {
+		return nil
+	}
+	return &t.pages[i/page][i%page]
 }
 
 // Goroutines keeps a T for each goroutine that is alive and was entered.

@@ -153,8 +153,11 @@ func TestSlots(t *testing.T) {
 	}
 	first := table.At(5)
 	*first = 7
-	if at := (&traceload.Goroutine{Slot: 6}); table.Of(at) != nil {
-		t.Error("a place that nobody asked for")
+	if got := table.Of(&traceload.Goroutine{Slot: 6}); got == nil || *got != 0 {
+		t.Errorf("its neighbour is %v, want a place that is zero", got)
+	}
+	if got := table.Of(&traceload.Goroutine{Slot: page}); got != nil {
+		t.Errorf("in the next page there is %d", *got)
 	}
 	*table.At(far.Slot) = 8
 	if got := table.At(5); got != first || *got != 7 {
