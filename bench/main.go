@@ -5,13 +5,15 @@
 //
 //	go run ./bench                        # makes a trace of 42 MB
 //	go run ./bench -size 42MB,424MB       # does memory grow with the trace?
+//	go run ./bench -size most-alive:42MB  # of another load, see fixtures/load
+//	go run ./bench -all                   # all that README tells of, and more: most of an hour
 //	go run ./bench -trace FILE
 //
 // Each reading is a process of its own, so that its peak memory can be told.
 // They take turns on the same file, and the table shows medians: two runs of one
 // minute are comparable, those of two days may not be. Figures with a × are
-// ratios to the bare loop. -procs says how many processors each has; --jobs 1 is
-// tracedoc with one.
+// ratios to the bare loop. -procs says how many processors each has; --jobs 1 and 2
+// are tracedoc with fewer.
 //
 // Run it from anywhere in the module.
 package main
@@ -52,8 +54,9 @@ func main() {
 }
 
 type options struct {
-	sizes, kind, rate, trace string
-	runs, procs              int
+	sizes, rate, trace string
+	all                bool
+	runs, procs        int
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
@@ -63,17 +66,17 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var opt options
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.StringVar(&opt.sizes, "size", "42MB", "`sizes` of the traces to make, separated by commas")
-	flags.StringVar(&opt.kind, "kind", "mixed", "`load` to trace, see fixtures/load")
+	flags.StringVar(&opt.sizes, "size", "42MB", "`sizes` of the traces to make, separated by commas, each perhaps behind a load's name and a colon")
+	flags.BoolVar(&opt.all, "all", false, "make them of "+allSizes)
 	flags.StringVar(&opt.rate, "rate", "", "highest growth of the traces in a second (default as fast as it goes)")
 	flags.StringVar(&opt.trace, "trace", "", "unpacked trace `FILE` to read instead")
 	flags.IntVar(&opt.runs, "n", 5, "`times` that each reads the trace")
-	flags.IntVar(&opt.procs, "procs", 2, "GOMAXPROCS of each")
+	flags.IntVar(&opt.procs, "procs", runtime.NumCPU(), "GOMAXPROCS of each")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	if opt.runs < 1 || opt.procs < 1 || flags.NArg() > 0 {
-		return errors.New("usage: bench [-size 42MB[,424MB]] [-kind mixed] [-rate 15MB] [-trace FILE] [-n 5] [-procs 2]")
+		return errors.New("usage: bench [-all | -size 42MB[,KIND:424MB]] [-rate 15MB] [-trace FILE] [-n 5] [-procs 2]")
 	}
 
 	temp, err := os.MkdirTemp("", "tracedoc-bench-")
@@ -81,7 +84,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer os.RemoveAll(temp)
-	contenders, err := prepare(ctx, temp, stderr)
+	contenders, err := prepare(ctx, temp, opt.procs, stderr)
 	if err != nil {
 		return err
 	}
@@ -90,12 +93,19 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 
+	if opt.all {
+		opt.sizes = allSizes
+	}
 	var results [][]cost
 	sizes := strings.Split(opt.sizes, ",")
-	for _, size := range sizes {
+	for _, load := range sizes {
+		kind, size, ok := strings.Cut(load, ":")
+		if !ok {
+			kind, size = "mixed", load
+		}
 		file := filepath.Join(temp, "bench.trace")
-		fmt.Fprintf(stderr, "tracing the load %s until the trace has %s\n", opt.kind, size)
-		if _, err := output(ctx, "go", "run", loadPackage, "-o", file, "-size", size, "-kind", opt.kind, "-rate", opt.rate); err != nil {
+		fmt.Fprintf(stderr, "tracing the load %s until the trace has %s\n", kind, size)
+		if _, err := output(ctx, "go", "run", loadPackage, "-o", file, "-size", size, "-kind", kind, "-rate", opt.rate); err != nil {
 			return err
 		}
 		costs, err := compare(ctx, contenders, file, opt, stdout, stderr)
@@ -121,6 +131,10 @@ const (
 	toolPackage = module + "/cmd/tracedoc"
 )
 
+// allSizes are the traces that the project's own figures are of: three lengths of a
+// service, a million short goroutines, and 200,000 alive at a time.
+const allSizes = "42MB,424MB,1500MB,short-goroutines:42MB,most-alive:42MB"
+
 // contender is one way to read a trace.
 type contender struct {
 	name    string
@@ -133,7 +147,7 @@ type contender struct {
 const gotraceLimit = 100e6
 
 // prepare builds what will be measured. The bare loop is the first.
-func prepare(ctx context.Context, temp string, stderr io.Writer) ([]contender, error) {
+func prepare(ctx context.Context, temp string, procs int, stderr io.Writer) ([]contender, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -147,7 +161,10 @@ func prepare(ctx context.Context, temp string, stderr io.Writer) ([]contender, e
 		fmt.Fprintf(stderr, "left out: tracedoc analyze: %v\n", err)
 	} else {
 		report := filepath.Join(temp, "report.json")
-		for _, jobs := range []int{1, 0} {
+		for _, jobs := range []int{1, 2, 0} {
+			if jobs == 2 && procs <= 2 { // which is all
+				continue
+			}
 			name := "tracedoc analyze"
 			if jobs > 0 {
 				name += fmt.Sprintf(" --jobs %d", jobs)
