@@ -23,7 +23,8 @@ type pipeline struct {
 	order   chan *decoding // generations, in order
 	work    chan *decoding // the same, for whoever decodes
 	stop    chan struct{}
-	batches sync.Pool // of *[]record
+	batches sync.Pool   // of *[]record
+	buffers chan []byte // of generations that the walk is through with, to read others into
 	jobs    sync.WaitGroup
 
 	decoding atomic.Int64 // nanoseconds that decoders were at work
@@ -54,6 +55,7 @@ func startPipeline(s *generationScanner, jobs int, memory int64) *pipeline {
 		order:   make(chan *decoding, jobs),
 		work:    make(chan *decoding, jobs),
 		stop:    make(chan struct{}),
+		buffers: make(chan []byte, 2),
 	}
 	p.batches.New = func() any { b := make([]record, 0, batchSize); return &b }
 	p.jobs.Add(1 + jobs)
@@ -102,16 +104,29 @@ func (p *pipeline) split() error {
 		for index+1 < len(s.starts) { // the next has begun, so this one is over
 			end := s.starts[index+1]
 			rest := data[end-begin:]
-			if !p.hand(index, data[s.starts[index]-begin:end-begin:end-begin], end) {
+			next := append(p.buffer(max(len(rest)+least, cap(data)/4)), rest...)
+			if !p.hand(index, data[s.starts[index]-begin:end-begin], end) {
 				return nil
 			}
-			data, begin = append(make([]byte, 0, max(len(rest)+least, cap(data)/4)), rest...), end
+			data, begin = next, end
 			index++
 		}
 		if s.state == scanLost || err != nil {
 			return p.tail(index, data, begin, err)
 		}
 	}
+}
+
+// buffer returns an empty buffer with room for n bytes or more.
+func (p *pipeline) buffer(n int) []byte {
+	select {
+	case b := <-p.buffers:
+		if cap(b) >= n {
+			return b
+		}
+	default:
+	}
+	return make([]byte, 0, n)
 }
 
 // tail hands on what is left at the end of the input, or where it is no trace any
@@ -165,7 +180,14 @@ func (p *pipeline) hand(index int, data []byte, end int64) bool {
 }
 
 // finished lets go of a generation that the walk is through with.
-func (p *pipeline) finished(d *decoding) { p.memory.giveBack(int64(len(d.data))) }
+func (p *pipeline) finished(d *decoding) {
+	p.memory.giveBack(int64(len(d.data)))
+	select {
+	case p.buffers <- d.data[:0]:
+	default:
+	}
+	d.data = nil
+}
 
 // decode decodes one generation.
 func (p *pipeline) decode(d *decoding) {

@@ -33,17 +33,20 @@ type resources struct {
 func (r *resources) addFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.UintVar(&r.jobs, "jobs", 0, "do at most `N` things at a time; 0 for as many as there are processors")
-	flags.Var(&r.memory, "memory", "use about this much memory, such as 500MB or 2GiB (default a quarter of the machine's, at most 768MB)")
+	flags.Var(&r.memory, "memory", "use about this much memory, such as 500MB or 2GiB (default a quarter of the machine's, at most 512MB)")
 	flags.BoolVar(&r.stats, "stats", false, "tell on standard error where time and memory went")
 }
 
 const (
 	// roomyMemory is what suffices for a trace of any length: some generations of
 	// a busy program, and the tables of 200,000 goroutines.
-	roomyMemory = 768 << 20
+	roomyMemory = 512 << 20
 	// traceShare is the part of the memory that pieces of the trace may take; the
 	// others are for what is worked out from it, and for the garbage collector.
 	traceShare = 3
+	// gcPercent is half of what is usual: an analysis keeps most of what it
+	// allocates, so collecting more often takes little and saves memory.
+	gcPercent = 50
 )
 
 // limits puts the flags into effect and returns what they mean for an analysis.
@@ -56,6 +59,9 @@ func (r *resources) limits() traceload.Limits {
 	// user set in the environment stands.
 	if os.Getenv("GOMEMLIMIT") == "" || r.memory != 0 {
 		debug.SetMemoryLimit(memory)
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
 	}
 	if r.jobs > 0 {
 		runtime.GOMAXPROCS(min(int(r.jobs), runtime.NumCPU()))
