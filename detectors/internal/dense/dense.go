@@ -4,7 +4,7 @@
 // except to grow. The zero value of each table is empty and ready to use.
 //
 // A pointer into ByID or Pairs is valid until something is added to the table;
-// those into what is kept for goroutines stay valid.
+// those into what is kept for goroutines, and into a Pool, stay valid.
 package dense
 
 import "github.com/tracedoc/tracedoc/traceload"
@@ -220,8 +220,9 @@ func (t *Recent) Add(a, b uint32) (known bool) {
 // Pool lends out places for what only some goroutines need, so that the others
 // are not made larger by it.
 type Pool[T any] struct {
-	list []T
-	free []uint32
+	pages []*[page]T
+	n     uint32 // places that were ever taken
+	free  []uint32
 }
 
 // Take returns the number of a place that holds a zero T. It is never 0.
@@ -231,22 +232,20 @@ func (t *Pool[T]) Take() uint32 {
 		t.free = t.free[:n-1]
 		return id
 	}
-	if len(t.list) == 0 {
-		t.list = make([]T, 1, 16)
+	if t.n++; int(t.n/page) >= len(t.pages) {
+		t.pages = append(t.pages, new([page]T))
 	}
-	var zero T
-	t.list = append(t.list, zero)
-	return uint32(len(t.list) - 1)
+	return t.n
 }
 
 // At returns what is at a place that was taken.
-func (t *Pool[T]) At(id uint32) *T { return &t.list[id] }
+func (t *Pool[T]) At(id uint32) *T { return &t.pages[id/page][id%page] }
 
 // Give gives a place back; 0 is none.
 func (t *Pool[T]) Give(id uint32) {
 	if id != 0 {
 		var zero T
-		t.list[id] = zero
+		*t.At(id) = zero
 		t.free = append(t.free, id)
 	}
 }

@@ -17,6 +17,7 @@
 package orders
 
 import (
+	"slices"
 	"time"
 
 	"github.com/tracedoc/tracedoc/detectors"
@@ -97,7 +98,9 @@ type Table struct {
 	cases   map[caseKey]*Case
 	kinds   kinds
 	alive   dense.Goroutines[occupant]
-	watched int // of those alive
+	toldIDs []traceload.GoID // of the order that is evaluated, sorted
+	born    []traceload.Time // when those of one family that it told were born, sorted
+	watched int              // of those alive
 	open    []*order
 	listens dense.ByID[traceload.FrameID, bool] // lines where an order has ended a wait
 	givers  map[traceload.FrameID][]Giver
@@ -279,15 +282,20 @@ func (t *Table) ongoing(p *traceload.Program, ev *traceload.Event, how How) *ord
 func (t *Table) evaluate(p *traceload.Program, ord *order) {
 	const start = 100_000
 	n := int64(p.Slots())
-	if t.scanned+n > t.events+start {
-		return
+	t.toldIDs = t.toldIDs[:0]
+	for i := range ord.told {
+		t.toldIDs = append(t.toldIDs, ord.told[i].id)
 	}
-	t.scanned += n
+	slices.Sort(t.toldIDs)
 	for i := range ord.told {
 		fam := ord.told[i].family
 		if seen(ord.told[:i], fam) {
 			continue
 		}
+		if t.scanned+n > t.events+start {
+			return
+		}
+		t.scanned += n
 		c := t.caseOf(ord, fam)
 		c.Orders++
 		in := t.instance(p, ord, fam)
@@ -341,9 +349,19 @@ const bornBeside = 10 * time.Millisecond
 // instance begins to follow those of the family that were not told.
 func (t *Table) instance(p *traceload.Program, ord *order, fam family) *Instance {
 	in := &Instance{At: ord.at, By: ord.by, AwaitedBy: traceload.NoGoroutine, creator: fam.creator, ByCreator: ord.by == fam.creator && fam.creator != traceload.NoGoroutine}
+	t.born = t.born[:0]
+	for i := range ord.told {
+		if r := &ord.told[i]; r.family == fam {
+			t.born = append(t.born, r.born)
+		}
+	}
+	slices.Sort(t.born)
 	for g := range p.Live {
 		o := t.alive.Of(g)
-		if o == nil || o.family != fam || g.BornKnown && g.Born > ord.at || isTold(ord, g.ID) {
+		if o == nil || o.family != fam || g.BornKnown && g.Born > ord.at {
+			continue
+		}
+		if _, told := slices.BinarySearch(t.toldIDs, g.ID); told {
 			continue
 		}
 		if o.watch != nil { // an earlier order is still ignored, or has just been obeyed
@@ -354,7 +372,7 @@ func (t *Table) instance(p *traceload.Program, ord *order, fam family) *Instance
 			continue
 		}
 		if g.BornKnown {
-			if t.beside(ord, fam, g.Born) {
+			if t.beside(g.Born) {
 				in.Beside = true
 			} else {
 				in.Apart = true
@@ -368,22 +386,11 @@ func (t *Table) instance(p *traceload.Program, ord *order, fam family) *Instance
 	return in
 }
 
-func (t *Table) beside(ord *order, fam family, born traceload.Time) bool {
-	for i := range ord.told {
-		if r := &ord.told[i]; r.family == fam && max(r.born-born, born-r.born) <= traceload.Time(bornBeside) {
-			return true
-		}
-	}
-	return false
-}
-
-func isTold(ord *order, id traceload.GoID) bool {
-	for i := range ord.told {
-		if ord.told[i].id == id {
-			return true
-		}
-	}
-	return false
+// beside tells whether one of those in t.born was born within bornBeside of born.
+func (t *Table) beside(born traceload.Time) bool {
+	i, _ := slices.BinarySearch(t.born, born)
+	return i < len(t.born) && t.born[i]-born <= traceload.Time(bornBeside) ||
+		i > 0 && born-t.born[i-1] <= traceload.Time(bornBeside)
 }
 
 func (t *Table) newWatch(in *Instance) *watch {
