@@ -18,8 +18,8 @@ type lane struct {
 	program *traceload.Program // as of the trace's end; nil before
 	weight  int
 
-	// The event that is being fed, nil if none is, and to whom of byKind: if that
-	// one panics, the others go on from there.
+	// The latest event, and to whom of byKind it is being fed, past the last of them
+	// if it was fed: if one panics, the others go on from there.
 	event *traceload.Event
 	at    int
 
@@ -151,6 +151,7 @@ func (l *lane) feed(p *traceload.Program, events *traceload.Events) (done bool) 
 			l.at = i
 			list[i].observer.Observe(p, ev)
 		}
+		l.at = len(list)
 	}
 	l.event = nil
 	return true
@@ -159,7 +160,7 @@ func (l *lane) feed(p *traceload.Program, events *traceload.Events) (done bool) 
 // drop switches off the one who is fed and panicked with v, and those who build on
 // it, which come after it.
 func (l *lane) drop(v any) {
-	if l.event == nil {
+	if l.event == nil || l.at == len(l.byKind[l.event.Kind]) {
 		panic(v) // it was none of them
 	}
 	l.byKind[l.event.Kind][l.at].entry.fail(v)

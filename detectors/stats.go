@@ -42,6 +42,7 @@ func (l *lane) timed(list []fed, at int, p *traceload.Program, ev *traceload.Eve
 		list[i].entry.sampled += took
 		l.sampled += took
 	}
+	l.at = len(list)
 }
 
 // fill takes stock at the end of a walk.

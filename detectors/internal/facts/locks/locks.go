@@ -150,7 +150,8 @@ func (t *Table) Observe(p *traceload.Program, ev *traceload.Event) {
 			c := t.class(t.note(p, ev.ByStack).node)
 			c.released, c.moved = ev.Time, true
 		}
-		if n := t.note(p, ev.Stack); ev.Stack != 0 {
+		if ev.Stack != 0 {
+			n := t.note(p, ev.Stack)
 			if n.wait != ev.Wait || n.cause == CauseNone {
 				n.wait, n.cause = ev.Wait, n.causeOf(ev.Wait)
 			}
