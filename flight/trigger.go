@@ -132,13 +132,15 @@ func (r *Recorder) request(cause Cause, reason string) (*request, error) {
 		}
 	}
 	q := &request{cause, shorten(render.Printable(reason)), make(chan outcome, 1)}
+	// So that the trace shows when, and on which goroutine. Before anybody can take
+	// the snapshot, which would otherwise lack it.
+	trace.Log(r.ctx, "tracedoc/flight", q.reason)
 	select {
 	case r.requests <- q:
 	default:
 		r.stats.limited.Add(1)
 		return nil, errCrowded
 	}
-	trace.Log(r.ctx, "tracedoc/flight", q.reason) // so that the trace shows when, and on which goroutine
 	return q, nil
 }
 
