@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sys/cpu"
+
 	"github.com/tracedoc/tracedoc/detectors/internal/facts/tests"
 	"github.com/tracedoc/tracedoc/traceload"
 )
@@ -12,6 +14,8 @@ import (
 // lane is a part of the observers, fed on a goroutine of its own. Facts and all
 // who need them share a lane, so observers of different lanes share nothing.
 type lane struct {
+	_ cpu.CacheLinePad
+
 	entries []*entry // those of its own: nobody else reads from them
 	byKind  [traceload.NumKinds][]fed
 	tests   tests.Table
@@ -25,6 +29,7 @@ type lane struct {
 
 	untimed int           // events until the stopwatch times one; 0 and less for never
 	sampled time.Duration // in the events that it timed
+	_       cpu.CacheLinePad
 }
 
 // fed is one who watches a kind.

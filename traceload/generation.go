@@ -96,8 +96,8 @@ type generation struct {
 	index   int    // from 0
 	number  uint64 // as the runtime counts
 	version int
-	data    []byte // its batches, and the end mark
-	end     int64  // offset in the trace of what follows
+	pieces  [][]byte // its batches and the end mark, in order; no batch is in two
+	end     int64    // offset in the trace of what follows
 
 	threads  []thread
 	freq     float64 // nanoseconds per unit of time
@@ -119,8 +119,8 @@ type eventBatch struct {
 	data []byte
 }
 
-// extent is a part of a generation's data; none begins at 0.
-type extent struct{ from, to uint32 }
+// extent is a part of a piece of a generation; none begins at 0.
+type extent struct{ piece, from, to uint32 }
 
 // snapshot is a reading of the trace's clock and the wall's at one time.
 type snapshot struct {
@@ -175,10 +175,40 @@ func (n *numbers) byte() byte {
 // peek returns the next number and leaves it there.
 func peek(n numbers) uint64 { return n.uvarint() }
 
+// size returns the length of g in bytes.
+func (g *generation) size() (n int64) {
+	for _, p := range g.pieces {
+		n += int64(len(p))
+	}
+	return n
+}
+
 // parse finds the batches of g and reads its tables.
 func (g *generation) parse() error {
-	byThread := map[uint64]int{}
-	in := numbers{data: g.data}
+	byThread := map[uint64]int{} // in threads
+	for i := range g.pieces {
+		if err := g.parsePiece(uint32(i), byThread); err != nil {
+			return err
+		}
+	}
+	switch {
+	case g.freq == 0:
+		return errors.New("the frequency of the clock is missing")
+	case g.version >= 25 && g.snapshot == nil:
+		return errors.New("the snapshot of the clocks is missing")
+	}
+	if g.snapshot != nil {
+		g.snapshot.trace = g.nanoseconds(uint64(g.snapshot.trace))
+	}
+	for i := range g.samples {
+		g.samples[i].time = g.nanoseconds(uint64(g.samples[i].time))
+	}
+	slices.SortFunc(g.samples, func(a, b sample) int { return cmp.Compare(a.time, b.time) })
+	return nil
+}
+
+func (g *generation) parsePiece(piece uint32, byThread map[uint64]int) error {
+	in := numbers{data: g.pieces[piece]}
 	for in.more() {
 		tag := in.byte()
 		if tag == tagEndOfGeneration {
@@ -195,10 +225,10 @@ func (g *generation) parse() error {
 		}
 		number, onThread, at, size := in.uvarint(), in.uvarint(), in.uvarint(), in.uvarint()
 		switch {
+		case !in.bad && size > maxBatchSize:
+			return fmt.Errorf("a batch of %d bytes, more than %d", size, maxBatchSize)
 		case in.bad || size > uint64(len(in.data)-in.at):
 			return errors.New("a batch is cut off")
-		case size > maxBatchSize:
-			return fmt.Errorf("a batch of %d bytes, more than %d", size, maxBatchSize)
 		case number != g.number:
 			return fmt.Errorf("a batch of generation %d within generation %d", number, g.number)
 		}
@@ -217,17 +247,17 @@ func (g *generation) parse() error {
 			continue
 		}
 		var err error
-		switch kind := g.data[from]; {
+		switch kind := in.data[from]; {
 		case kind == evStrings:
-			err = g.readStrings(from+1, in.at)
+			err = g.readStrings(piece, from+1, in.at)
 		case kind == evStacks:
-			err = g.readStacks(from+1, in.at)
+			err = g.readStacks(piece, from+1, in.at)
 		case kind == evCPUSamples:
-			err = g.readSamples(from+1, in.at)
+			err = g.readSamples(in.data[from+1 : in.at])
 		case kind == evFrequency && g.version < 25:
-			err = g.readSync(at, from, in.at)
+			err = g.readSync(at, in.data[from:in.at])
 		case kind == evSync && g.version >= 25:
-			err = g.readSync(at, from+1, in.at)
+			err = g.readSync(at, in.data[from+1:in.at])
 		default:
 			i, ok := byThread[onThread]
 			if !ok {
@@ -235,35 +265,23 @@ func (g *generation) parse() error {
 				byThread[onThread] = i
 				g.threads = append(g.threads, thread{id: onThread})
 			}
-			g.threads[i].batches = append(g.threads[i].batches, eventBatch{at, g.data[from:in.at]})
+			g.threads[i].batches = append(g.threads[i].batches, eventBatch{at, in.data[from:in.at]})
 		}
 		if err != nil {
 			return err
 		}
 	}
-	switch {
-	case in.bad:
+	if in.bad {
 		return errors.New("a batch is cut off")
-	case g.freq == 0:
-		return errors.New("the frequency of the clock is missing")
-	case g.version >= 25 && g.snapshot == nil:
-		return errors.New("the snapshot of the clocks is missing")
 	}
-	if g.snapshot != nil {
-		g.snapshot.trace = g.nanoseconds(uint64(g.snapshot.trace))
-	}
-	for i := range g.samples {
-		g.samples[i].time = g.nanoseconds(uint64(g.samples[i].time))
-	}
-	slices.SortFunc(g.samples, func(a, b sample) int { return cmp.Compare(a.time, b.time) })
 	return nil
 }
 
 // nanoseconds converts the trace's unit of time.
 func (g *generation) nanoseconds(t uint64) int64 { return int64(float64(t) * g.freq) }
 
-func (g *generation) readStrings(from, to int) error {
-	in := numbers{data: g.data[:to], at: from}
+func (g *generation) readStrings(piece uint32, from, to int) error {
+	in := numbers{data: g.pieces[piece][:to], at: from}
 	for in.more() {
 		if tag := in.byte(); tag != evString {
 			return fmt.Errorf("expected a string, found an event of type %d", tag)
@@ -272,7 +290,7 @@ func (g *generation) readStrings(from, to int) error {
 		if in.bad || size > maxStringSize || size > uint64(to-in.at) {
 			return errors.New("a string is cut off or too long")
 		}
-		if err := put(&g.strings, id, extent{uint32(in.at), uint32(in.at + int(size))}, "string"); err != nil {
+		if err := put(&g.strings, id, extent{piece, uint32(in.at), uint32(in.at + int(size))}, "string"); err != nil {
 			return err
 		}
 		in.at += int(size)
@@ -283,8 +301,8 @@ func (g *generation) readStrings(from, to int) error {
 	return nil
 }
 
-func (g *generation) readStacks(from, to int) error {
-	in := numbers{data: g.data[:to], at: from}
+func (g *generation) readStacks(piece uint32, from, to int) error {
+	in := numbers{data: g.pieces[piece][:to], at: from}
 	for in.more() {
 		if tag := in.byte(); tag != evStack {
 			return fmt.Errorf("expected a stack, found an event of type %d", tag)
@@ -300,7 +318,7 @@ func (g *generation) readStacks(from, to int) error {
 		if in.bad {
 			return errCut
 		}
-		if err := put(&g.stacks, id, extent{uint32(begin), uint32(in.at)}, "stack"); err != nil {
+		if err := put(&g.stacks, id, extent{piece, uint32(begin), uint32(in.at)}, "stack"); err != nil {
 			return err
 		}
 	}
@@ -325,8 +343,8 @@ func put(table *[]extent, id uint64, e extent, what string) error {
 	return nil
 }
 
-func (g *generation) readSamples(from, to int) error {
-	in := numbers{data: g.data[:to], at: from}
+func (g *generation) readSamples(data []byte) error {
+	in := numbers{data: data}
 	for in.more() {
 		if tag := in.byte(); tag != evCPUSample {
 			return fmt.Errorf("expected a CPU sample, found an event of type %d", tag)
@@ -350,8 +368,8 @@ func (g *generation) readSamples(from, to int) error {
 	return nil
 }
 
-func (g *generation) readSync(at uint64, from, to int) error {
-	in := numbers{data: g.data[:to], at: from}
+func (g *generation) readSync(at uint64, data []byte) error {
+	in := numbers{data: data}
 	for in.more() {
 		switch tag := in.byte(); {
 		case tag == evFrequency:

@@ -1,6 +1,10 @@
 package traceload
 
-import "time"
+import (
+	"time"
+
+	"golang.org/x/sys/cpu"
+)
 
 // Goroutine is what is known of one goroutine as of the current event. The
 // record of a goroutine that has ended is used again: keep an ID or a copy,
@@ -31,6 +35,8 @@ type Goroutine struct {
 // Program is the traced program as of the current event. Observers read it,
 // and call nothing on it from another goroutine.
 type Program struct {
+	_ cpu.CacheLinePad // there are several, each of which is written at every event
+
 	Now        Time  // time of the current event
 	Procs      int   // GOMAXPROCS; 0 as long as unknown
 	Goroutines int64 // goroutines seen so far, without the runtime's own
@@ -44,6 +50,7 @@ type Program struct {
 	start int64       // the trace's clock at its first event
 	any   bool        // there was an event
 	event Event
+	_     cpu.CacheLinePad
 }
 
 func newProgram() *Program {

@@ -24,7 +24,7 @@ type pipeline struct {
 	work    chan *decoding // the same, for whoever decodes
 	stop    chan struct{}
 	batches sync.Pool   // of *[]record
-	buffers chan []byte // of generations that the walk is through with, to read others into
+	pieces  chan []byte // of generations that the walk is through with, to read others into
 	jobs    sync.WaitGroup
 
 	decoding atomic.Int64 // nanoseconds that decoders were at work
@@ -55,7 +55,7 @@ func startPipeline(s *generationScanner, jobs int, memory int64) *pipeline {
 		order:   make(chan *decoding, jobs),
 		work:    make(chan *decoding, jobs),
 		stop:    make(chan struct{}),
-		buffers: make(chan []byte, 2),
+		pieces:  make(chan []byte, max(memory/pieceSize, 2)),
 	}
 	p.batches.New = func() any { b := make([]record, 0, batchSize); return &b }
 	p.jobs.Add(1 + jobs)
@@ -87,58 +87,65 @@ func (p *pipeline) close() {
 	p.jobs.Wait()
 }
 
+// pieceSize is how much of a generation is read into one buffer. Buffers are small
+// and used again, since a large one costs more than its bytes: fresh memory, and a
+// collector that has to wait until all of it is copied.
+const pieceSize = 1 << 20
+
 // split cuts the trace into generations. The error says why there are no more.
 func (p *pipeline) split() error {
-	const least = 1 << 20 // room to read into
 	s := p.scanner
-	var data []byte
-	begin := s.offset // where data begins in the trace
+	var full [][]byte // of the present generation
+	piece := p.piece()
+	begin := s.offset // where piece begins in the trace
 	for index := 0; ; {
-		if cap(data)-len(data) < least/4 {
-			data = append(make([]byte, 0, 2*cap(data)+least), data...)
+		if len(piece) == cap(piece) {
+			end := s.offset
+			if s.state != scanTag && s.begin > begin { // the next piece shall begin with a batch
+				end = s.begin
+			}
+			next := append(p.piece(), piece[end-begin:]...)
+			full, piece, begin = append(full, piece[:end-begin]), next, end
 		}
 		at := time.Now()
-		n, err := s.Read(data[len(data):cap(data)])
+		n, err := s.Read(piece[len(piece):cap(piece)])
 		p.reading += time.Since(at)
-		data = data[:len(data)+n]
+		piece = piece[:len(piece)+n]
 		for index+1 < len(s.starts) { // the next has begun, so this one is over
 			end := s.starts[index+1]
-			rest := data[end-begin:]
-			next := append(p.buffer(max(len(rest)+least, cap(data)/4)), rest...)
-			if !p.hand(index, data[s.starts[index]-begin:end-begin], end) {
+			next := append(p.piece(), piece[end-begin:]...)
+			if !p.hand(index, append(full, piece[:end-begin]), end) {
 				return nil
 			}
-			data, begin = next, end
+			full, piece, begin = nil, next, end
 			index++
 		}
 		if s.state == scanLost || err != nil {
-			return p.tail(index, data, begin, err)
+			return p.tail(index, full, piece, begin, err)
 		}
 	}
 }
 
-// buffer returns an empty buffer with room for n bytes or more.
-func (p *pipeline) buffer(n int) []byte {
+// piece returns an empty buffer.
+func (p *pipeline) piece() []byte {
 	select {
-	case b := <-p.buffers:
-		if cap(b) >= n {
-			return b
-		}
+	case b := <-p.pieces:
+		return b
 	default:
+		return make([]byte, 0, pieceSize)
 	}
-	return make([]byte, 0, n)
 }
 
 // tail hands on what is left at the end of the input, or where it is no trace any
 // more, if that is a whole generation.
-func (p *pipeline) tail(index int, data []byte, begin int64, err error) error {
+func (p *pipeline) tail(index int, full [][]byte, piece []byte, begin int64, err error) error {
 	s := p.scanner
 	if s.whole() > index {
 		end := s.offset
 		if s.state != scanTag { // a batch that breaks off follows
 			end = s.begin
 		}
-		if !p.hand(index, data[s.starts[index]-begin:end-begin], end) {
+		if !p.hand(index, append(full, piece[:end-begin]), end) {
 			return nil
 		}
 	}
@@ -158,10 +165,11 @@ func (p *pipeline) tail(index int, data []byte, begin int64, err error) error {
 }
 
 // hand gives a generation to whoever decodes it next. It returns false after close.
-func (p *pipeline) hand(index int, data []byte, end int64) bool {
-	p.memory.take(int64(len(data)))
+func (p *pipeline) hand(index int, pieces [][]byte, end int64) bool {
+	g := &generation{index: index, version: p.scanner.version, pieces: pieces, end: end}
+	p.memory.take(g.size())
 	d := &decoding{
-		generation: &generation{index: index, version: p.scanner.version, data: data, end: end},
+		generation: g,
 		out:        make(chan []record, readyBatches),
 	}
 	select {
@@ -181,12 +189,14 @@ func (p *pipeline) hand(index int, data []byte, end int64) bool {
 
 // finished lets go of a generation that the walk is through with.
 func (p *pipeline) finished(d *decoding) {
-	p.memory.giveBack(int64(len(d.data)))
-	select {
-	case p.buffers <- d.data[:0]:
-	default:
+	p.memory.giveBack(d.size())
+	for _, piece := range d.pieces {
+		select {
+		case p.pieces <- piece[:0]:
+		default:
+		}
 	}
-	d.data = nil
+	d.pieces = nil
 }
 
 // decode decodes one generation.

@@ -99,7 +99,7 @@ func (t *translator) stack(local StackID) StackID {
 
 func (t *translator) internStack(local StackID) StackID {
 	e := t.g.stacks[local]
-	in := numbers{data: t.g.data[:e.to], at: int(e.from)}
+	in := numbers{data: t.g.pieces[e.piece][:e.to], at: int(e.from)}
 	t.frames = t.frames[:0]
 	for range in.uvarint() {
 		_, fn, file, line := in.uvarint(), in.uvarint(), in.uvarint(), in.uvarint()
@@ -114,7 +114,10 @@ func (t *translator) bytes(local uint64) string {
 		return ""
 	}
 	e := t.g.strings[local]
-	return string(t.g.data[e.from:e.to])
+	if e.from == 0 {
+		return ""
+	}
+	return string(t.g.pieces[e.piece][e.from:e.to])
 }
 
 func (t *translator) string(local StringID) StringID {

@@ -5,6 +5,8 @@ import (
 	_ "embed"
 	"slices"
 
+	"golang.org/x/sys/cpu"
+
 	"github.com/tracedoc/tracedoc/detectors"
 	"github.com/tracedoc/tracedoc/detectors/internal/facts/giveups"
 	"github.com/tracedoc/tracedoc/detectors/internal/facts/orders"
@@ -32,9 +34,12 @@ var Detector = &detectors.Detector{
 var others = []string{"select-with-done", "unblock-on-cancel"}
 
 type observer struct {
+	_ cpu.CacheLinePad
+
 	pass    *detectors.Pass
 	orders  *orders.Table
 	giveups *giveups.Table
+	_       cpu.CacheLinePad
 }
 
 // Observe implements detectors.Observer; the facts have seen everything.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 
+	"golang.org/x/sys/cpu"
+
 	"github.com/tracedoc/tracedoc/detectors"
 	"github.com/tracedoc/tracedoc/detectors/internal/facts/orders"
 	"github.com/tracedoc/tracedoc/detectors/internal/facts/waits"
@@ -37,9 +39,12 @@ var Detector = &detectors.Detector{
 }
 
 type observer struct {
+	_ cpu.CacheLinePad
+
 	pass   *detectors.Pass
 	waits  *waits.Table
 	orders *orders.Table
+	_      cpu.CacheLinePad
 }
 
 // Observe implements detectors.Observer; the fact has seen everything.

@@ -4,6 +4,8 @@ import (
 	_ "embed"
 	"time"
 
+	"golang.org/x/sys/cpu"
+
 	"github.com/tracedoc/tracedoc/detectors"
 	"github.com/tracedoc/tracedoc/detectors/internal/dense"
 	"github.com/tracedoc/tracedoc/traceload"
@@ -53,12 +55,15 @@ const restless = 200 * time.Microsecond
 
 // observer measures the hand-overs at each pair of lines.
 type observer struct {
+	_ cpu.CacheLinePad
+
 	pass     *detectors.Pass
 	byStacks dense.Pairs[transfer] // by stack of the woken, and of the waker
 	bySites  map[sites]*link
 	links    []*link                // by number minus one, in order of appearance
 	slots    dense.Slots[*dealings] // by Goroutine.Slot; nil for a goroutine that has none
 	free     []*dealings
+	_        cpu.CacheLinePad
 }
 
 // transfer is what one kind of wake-up means.

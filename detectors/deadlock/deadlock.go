@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/cpu"
+
 	"github.com/tracedoc/tracedoc/detectors"
 	"github.com/tracedoc/tracedoc/detectors/internal/facts/waitgraph"
 	"github.com/tracedoc/tracedoc/traceload"
@@ -37,8 +39,11 @@ var Detector = &detectors.Detector{
 }
 
 type observer struct {
+	_ cpu.CacheLinePad
+
 	pass  *detectors.Pass
 	graph *waitgraph.Tracker
+	_     cpu.CacheLinePad
 }
 
 // Observe implements detectors.Observer; the fact has seen everything.

@@ -4,6 +4,8 @@ import (
 	_ "embed"
 	"time"
 
+	"golang.org/x/sys/cpu"
+
 	"github.com/tracedoc/tracedoc/detectors"
 	"github.com/tracedoc/tracedoc/detectors/internal/dense"
 	"github.com/tracedoc/tracedoc/traceload"
@@ -36,12 +38,15 @@ const (
 )
 
 type observer struct {
+	_ cpu.CacheLinePad
+
 	pass    *detectors.Pass
 	slots   dense.Slots[party] // by Goroutine.Slot; zero between two goroutines
 	parents []*parent
 	free    []uint32 // numbers of parents that have ended
 	tenures uint32   // so far
 	fans    map[fanKey]*fan
+	_       cpu.CacheLinePad
 }
 
 // fanKey is the function that starts goroutines, and what their parent runs.

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/cpu"
+
 	"github.com/tracedoc/tracedoc/detectors"
 	"github.com/tracedoc/tracedoc/detectors/internal/facts/births"
 	"github.com/tracedoc/tracedoc/detectors/internal/facts/waits"
@@ -39,9 +41,12 @@ var Detector = &detectors.Detector{
 }
 
 type observer struct {
+	_ cpu.CacheLinePad
+
 	pass   *detectors.Pass
 	births *births.Table
 	waits  *waits.Table
+	_      cpu.CacheLinePad
 }
 
 // Observe implements detectors.Observer; the facts have seen everything.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/sys/cpu"
+
 	"github.com/tracedoc/tracedoc/detectors"
 	"github.com/tracedoc/tracedoc/detectors/internal/facts/waits"
 	"github.com/tracedoc/tracedoc/traceload"
@@ -42,8 +44,11 @@ var Detector = &detectors.Detector{
 }
 
 type observer struct {
+	_ cpu.CacheLinePad
+
 	pass  *detectors.Pass
 	waits *waits.Table
+	_     cpu.CacheLinePad
 }
 
 // Observe implements detectors.Observer; the fact has seen everything.

@@ -4,6 +4,8 @@ import (
 	_ "embed"
 	"time"
 
+	"golang.org/x/sys/cpu"
+
 	"github.com/tracedoc/tracedoc/detectors"
 	"github.com/tracedoc/tracedoc/detectors/internal/dense"
 	"github.com/tracedoc/tracedoc/detectors/internal/facts/jobs"
@@ -42,6 +44,8 @@ const (
 )
 
 type observer struct {
+	_ cpu.CacheLinePad
+
 	pass     *detectors.Pass
 	slots    dense.Slots[party] // zero between two goroutines; there are none before one was told of
 	takers   dense.Pool[taker]
@@ -51,6 +55,7 @@ type observer struct {
 	jobs     []*job                             // by number
 	standing dense.ByID[traceload.FrameID, int] // by line, the goroutines that wait there and may be about to give
 	sends    dense.Answers
+	_        cpu.CacheLinePad
 }
 
 // job is what the goroutines of one job have in common.

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/cpu"
+
 	"github.com/tracedoc/tracedoc/detectors"
 	"github.com/tracedoc/tracedoc/detectors/internal/facts/locks"
 	"github.com/tracedoc/tracedoc/detectors/internal/facts/waitgraph"
@@ -91,8 +93,11 @@ var Detector = &detectors.Detector{
 }
 
 type observer struct {
+	_ cpu.CacheLinePad
+
 	pass  *detectors.Pass
 	locks *locks.Table
+	_     cpu.CacheLinePad
 }
 
 // Observe implements detectors.Observer; the fact has seen everything.

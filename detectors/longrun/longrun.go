@@ -4,6 +4,8 @@ import (
 	_ "embed"
 	"time"
 
+	"golang.org/x/sys/cpu"
+
 	"github.com/tracedoc/tracedoc/detectors"
 	"github.com/tracedoc/tracedoc/detectors/internal/dense"
 	"github.com/tracedoc/tracedoc/detectors/internal/facts/jobs"
@@ -54,6 +56,8 @@ const (
 // observer cuts the life of each goroutine into steps: from one dealing with
 // another goroutine (it was woken, or wakes one) to the next.
 type observer struct {
+	_ cpu.CacheLinePad
+
 	pass  *detectors.Pass
 	slots dense.Slots[party] // by Goroutine.Slot
 	jobs  jobs.Table
@@ -61,6 +65,7 @@ type observer struct {
 	takes dense.Answers
 	kept  []*server // that have ended, and have something to tell
 	free  []*server // that have ended, to be used again
+	_     cpu.CacheLinePad
 }
 
 // party is one goroutine's present step.

@@ -4,6 +4,8 @@ import (
 	_ "embed"
 	"time"
 
+	"golang.org/x/sys/cpu"
+
 	"github.com/tracedoc/tracedoc/detectors"
 	"github.com/tracedoc/tracedoc/detectors/internal/dense"
 	"github.com/tracedoc/tracedoc/detectors/internal/facts/jobs"
@@ -67,6 +69,8 @@ const (
 // observer keeps, for each goroutine, its present burst: the running time
 // since its last wait, over all slices.
 type observer struct {
+	_ cpu.CacheLinePad
+
 	pass      *detectors.Pass
 	slots     dense.Slots[runner] // by Goroutine.Slot
 	traits    dense.Pool[traits]
@@ -97,6 +101,7 @@ type observer struct {
 
 	pauses  pauses
 	assists assists
+	_       cpu.CacheLinePad
 }
 
 // runner is one goroutine's part in it: what most events touch, in 56 bytes.

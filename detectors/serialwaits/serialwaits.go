@@ -4,6 +4,8 @@ import (
 	_ "embed"
 	"time"
 
+	"golang.org/x/sys/cpu"
+
 	"github.com/tracedoc/tracedoc/detectors"
 	"github.com/tracedoc/tracedoc/detectors/internal/dense"
 	"github.com/tracedoc/tracedoc/traceload"
@@ -39,6 +41,8 @@ const together = time.Millisecond
 
 // observer follows each goroutine from call to call.
 type observer struct {
+	_ cpu.CacheLinePad
+
 	pass    *detectors.Pass
 	calls   dense.Pairs[*call]                     // by exchange; nil for what is no call
 	byPlace map[uint64][]*call                     // by hash of the place
@@ -52,6 +56,7 @@ type observer struct {
 	found []*row  // in order of appearance
 	again []*loop // likewise
 	free  []*unit
+	_     cpu.CacheLinePad
 }
 
 // sibling is the last goroutine that was started at a line.

@@ -4,6 +4,8 @@ import (
 	_ "embed"
 	"time"
 
+	"golang.org/x/sys/cpu"
+
 	"github.com/tracedoc/tracedoc/detectors"
 	"github.com/tracedoc/tracedoc/detectors/internal/dense"
 	"github.com/tracedoc/tracedoc/detectors/internal/histogram"
@@ -43,6 +45,8 @@ const (
 
 // observer follows the rows of each goroutine.
 type observer struct {
+	_ cpu.CacheLinePad
+
 	pass    *detectors.Pass
 	places  map[key]*place
 	list    []*place            // in order of appearance
@@ -52,6 +56,7 @@ type observer struct {
 	busy    int // goroutines that have rows now
 	online  int // goroutines that wait for the network now
 	peak    int // … at most
+	_       cpu.CacheLinePad
 }
 
 // caller is a goroutine that is alive.

@@ -5,6 +5,8 @@ import (
 	_ "embed"
 	"slices"
 
+	"golang.org/x/sys/cpu"
+
 	"github.com/tracedoc/tracedoc/detectors"
 	"github.com/tracedoc/tracedoc/detectors/internal/facts/giveups"
 	"github.com/tracedoc/tracedoc/traceload"
@@ -34,8 +36,11 @@ const (
 )
 
 type observer struct {
+	_ cpu.CacheLinePad
+
 	pass    *detectors.Pass
 	giveups *giveups.Table
+	_       cpu.CacheLinePad
 }
 
 // Observe implements detectors.Observer; the fact has seen everything.

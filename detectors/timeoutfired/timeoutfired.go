@@ -4,6 +4,8 @@ import (
 	_ "embed"
 	"time"
 
+	"golang.org/x/sys/cpu"
+
 	"github.com/tracedoc/tracedoc/detectors"
 	"github.com/tracedoc/tracedoc/detectors/internal/dense"
 	"github.com/tracedoc/tracedoc/traceload"
@@ -45,6 +47,8 @@ const (
 // again or ends: only then it is known whether it went on, came back to the
 // same select, or merely passed the cancellation on to the one that did the call.
 type observer struct {
+	_ cpu.CacheLinePad
+
 	pass    *detectors.Pass
 	byFrame map[traceload.FrameID]*site
 	sites   []*site              // in order of appearance
@@ -61,6 +65,7 @@ type observer struct {
 	nfired  int
 
 	elsewhere site // in byStack, for stacks without a line of the user's
+	_         cpu.CacheLinePad
 }
 
 // visitor is what is known of one goroutine that is alive.

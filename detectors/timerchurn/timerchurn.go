@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/cpu"
+
 	"github.com/tracedoc/tracedoc/detectors"
 	"github.com/tracedoc/tracedoc/detectors/internal/dense"
 	"github.com/tracedoc/tracedoc/traceload"
@@ -48,6 +50,8 @@ const (
 
 // observer follows each goroutine from one timer's wake-up to the next.
 type observer struct {
+	_ cpu.CacheLinePad
+
 	pass    *detectors.Pass
 	byFrame map[traceload.FrameID]*site
 	sites   []*site           // in order of appearance
@@ -65,6 +69,7 @@ type observer struct {
 	samples int
 	timers  map[traceload.StackID]*maker // by stack of a sample
 	makers  []*maker
+	_       cpu.CacheLinePad
 }
 
 type act struct {

@@ -4,6 +4,8 @@ import (
 	_ "embed"
 	"time"
 
+	"golang.org/x/sys/cpu"
+
 	"github.com/tracedoc/tracedoc/detectors"
 	"github.com/tracedoc/tracedoc/detectors/internal/dense"
 	"github.com/tracedoc/tracedoc/detectors/internal/histogram"
@@ -31,11 +33,14 @@ const restless = 200 * time.Microsecond
 
 // observer adds up the short lives.
 type observer struct {
+	_ cpu.CacheLinePad
+
 	pass     *detectors.Pass
 	byStacks dense.Pairs[uint32] // of creation and entry: number of the site, 0 if it is of no interest
 	bySite   map[sites]uint32
 	list     []*site           // by number minus one, in order of appearance
 	slots    dense.Slots[life] // by Goroutine.Slot
+	_        cpu.CacheLinePad
 }
 
 type sites struct{ created, entry traceload.FrameID }

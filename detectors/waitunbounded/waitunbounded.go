@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/cpu"
+
 	"github.com/tracedoc/tracedoc/detectors"
 	"github.com/tracedoc/tracedoc/detectors/internal/dense"
 	"github.com/tracedoc/tracedoc/detectors/internal/histogram"
@@ -51,6 +53,8 @@ const (
 
 // observer follows each goroutine's waits, and who asked it for something.
 type observer struct {
+	_ cpu.CacheLinePad
+
 	pass    *detectors.Pass
 	byPlace map[place]*site
 	sites   []*site
@@ -60,6 +64,7 @@ type observer struct {
 	endings dense.Answers                                       // see ending
 
 	elsewhere site // in byStack, for waits that are not judged
+	_         cpu.CacheLinePad
 }
 
 type place struct {

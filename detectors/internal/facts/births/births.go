@@ -7,6 +7,8 @@ package births
 import (
 	"time"
 
+	"golang.org/x/sys/cpu"
+
 	"github.com/tracedoc/tracedoc/detectors"
 	"github.com/tracedoc/tracedoc/detectors/internal/dense"
 	"github.com/tracedoc/tracedoc/detectors/internal/histogram"
@@ -74,6 +76,8 @@ type Site struct {
 
 // Table is the fact.
 type Table struct {
+	_ cpu.CacheLinePad
+
 	width    time.Duration // of a slice of time; doubles as the trace goes on
 	now      traceload.Time
 	all      []*Site // in order of first birth
@@ -86,6 +90,7 @@ type Table struct {
 	// does not show; 0 is for those whose entry it does not tell either.
 	lost    dense.ByID[traceload.FuncID, int]
 	network dense.Answers // see Network
+	_       cpu.CacheLinePad
 }
 
 // child is a goroutine that is alive.

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sys/cpu"
+
 	"github.com/tracedoc/tracedoc/detectors"
 	"github.com/tracedoc/tracedoc/detectors/internal/dense"
 	"github.com/tracedoc/tracedoc/detectors/internal/facts/trails"
@@ -80,6 +82,8 @@ func (c *Case) Usual() time.Duration { return c.lengths.Quantile(0.75) }
 
 // Table is the fact. It is complete in and after Finish.
 type Table struct {
+	_ cpu.CacheLinePad
+
 	Cases []*Case
 
 	cases   dense.Pairs[*Case] // by the lines that wait and start
@@ -89,6 +93,7 @@ type Table struct {
 	broods  dense.Pool[brood]
 	watched int // of those alive
 	free    []*watch
+	_       cpu.CacheLinePad
 }
 
 // pair is the two innermost functions of the user's on a stack.

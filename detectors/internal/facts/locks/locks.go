@@ -13,6 +13,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sys/cpu"
+
 	"github.com/tracedoc/tracedoc/detectors"
 	"github.com/tracedoc/tracedoc/traceload"
 )
@@ -42,6 +44,8 @@ var Fact = &detectors.Fact[*Table]{
 
 // Table is what is known of all locks. Its exported fields are set by Finish.
 type Table struct {
+	_ cpu.CacheLinePad
+
 	// Classes are the locks that somebody waited for, those that cost most first.
 	Classes []*Class
 
@@ -60,6 +64,7 @@ type Table struct {
 	shares  map[shareKey]*Share
 	records [1 << 9]record
 	written uint32 // records so far
+	_       cpu.CacheLinePad
 }
 
 // worker is what is remembered of one goroutine.

@@ -20,6 +20,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sys/cpu"
+
 	"github.com/tracedoc/tracedoc/detectors"
 	"github.com/tracedoc/tracedoc/detectors/internal/dense"
 	"github.com/tracedoc/tracedoc/detectors/internal/facts/trails"
@@ -92,6 +94,8 @@ type Instance struct {
 
 // Table is the fact. It is complete in and after Finish.
 type Table struct {
+	_ cpu.CacheLinePad
+
 	Cases []*Case
 
 	how     wakes.Table
@@ -108,6 +112,7 @@ type Table struct {
 	events  int64
 	scanned int64
 	free    []*watch
+	_       cpu.CacheLinePad
 }
 
 type caseKey struct {

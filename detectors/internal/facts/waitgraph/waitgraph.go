@@ -7,6 +7,8 @@ package waitgraph
 import (
 	"time"
 
+	"golang.org/x/sys/cpu"
+
 	"github.com/tracedoc/tracedoc/detectors"
 	"github.com/tracedoc/tracedoc/detectors/internal/dense"
 	"github.com/tracedoc/tracedoc/detectors/internal/facts/locks"
@@ -34,6 +36,8 @@ const (
 
 // Tracker is the fact. Knots is set by Finish.
 type Tracker struct {
+	_ cpu.CacheLinePad
+
 	Knots []*Knot
 
 	pass    *detectors.Pass
@@ -51,6 +55,7 @@ type Tracker struct {
 	// What was entered there lately: how and where somebody waited, and where
 	// its waker stood, or that one's entry.
 	seenAt, seenBy dense.Recent
+	_              cpu.CacheLinePad
 }
 
 // ranSince tells whether g may have run ever since.

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/cpu"
+
 	"github.com/tracedoc/tracedoc/detectors"
 	"github.com/tracedoc/tracedoc/detectors/internal/dense"
 	"github.com/tracedoc/tracedoc/detectors/internal/facts/births"
@@ -81,6 +83,8 @@ func (s *Site) Quantile(q float64) time.Duration { return min(s.lengths.Quantile
 
 // Table is the fact. It is complete in and after Finish.
 type Table struct {
+	_ cpu.CacheLinePad
+
 	Groups []*Group // who is parked at the end, by site
 
 	births  *births.Table
@@ -99,6 +103,7 @@ type Table struct {
 	endersOf  map[*source.Uses][]*traceload.Goroutine
 	alive     dense.Goroutines[occupant]
 	travels   dense.Pool[travel]
+	_         cpu.CacheLinePad
 }
 
 type siteKey struct {
