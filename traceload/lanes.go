@@ -101,7 +101,7 @@ func (l *lanes) take(lane int, p *Program, observe func(*Program, *Events), prog
 	for b := range l.in[lane] {
 		at := time.Now()
 		p.t = b.tables
-		observe(p, &Events{p, b.records})
+		observe(p, &Events{p: p, records: b.records})
 		l.spent[lane] += time.Since(at)
 		progress(b.bytes)
 		if b.readers.Add(-1) == 0 {
@@ -112,16 +112,17 @@ func (l *lanes) take(lane int, p *Program, observe func(*Program, *Events), prog
 
 // Events are some events, in order, for one observer to read. It must read them all.
 type Events struct {
-	p    *Program
-	rest []record
+	p       *Program
+	records []record
+	next    int
 }
 
 // Next returns the next event, of which the Program is then up to date; nil after
 // the last.
 func (e *Events) Next() *Event {
-	for len(e.rest) > 0 {
-		r := &e.rest[0]
-		e.rest = e.rest[1:]
+	for e.next < len(e.records) {
+		r := &e.records[e.next]
+		e.next++
 		if ev := e.p.apply(r); ev != nil {
 			return ev
 		}

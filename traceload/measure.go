@@ -5,7 +5,7 @@ import "errors"
 // collector takes the beginning and the end of the mark phase. Both are numbered
 // in one sequence, since they may come from different threads.
 func (o *order) collector(c *cursor) (bool, error) {
-	seq := c.args[0]
+	seq := c.arg(0)
 	switch {
 	case c.typ == evGCActive && o.gc != gcUnknown:
 		return false, errors.New("the collector is said to be active when it was seen already")
@@ -19,7 +19,7 @@ func (o *order) collector(c *cursor) (bool, error) {
 	kind, stack := KindRangeBegin, StackID(0)
 	if c.typ == evGCBegin {
 		var err error
-		if stack, err = o.stack(c.args[1]); err != nil {
+		if stack, err = o.stack(c.arg(1)); err != nil {
 			return false, err
 		}
 	}
@@ -37,7 +37,7 @@ func (o *order) annotation(c *cursor) error {
 	if err != nil {
 		return err
 	}
-	a := &c.args
+	a := c.numbers[1:]
 	var kind Kind
 	var text, text2, stack, parent uint64
 	switch c.typ {
@@ -98,27 +98,27 @@ func (o *order) measure(c *cursor) error {
 	stack := StackID(0)
 	switch c.typ {
 	case evProcsChange, evSTWBegin:
-		stack, err = o.stack(c.args[1])
+		stack, err = o.stack(c.arg(1))
 	case evGCSweepBegin, evGCMarkAssistBegin:
-		stack, err = o.stack(c.args[0])
+		stack, err = o.stack(c.arg(0))
 	}
 	if err != nil {
 		return err
 	}
 	switch c.typ {
 	case evProcsChange:
-		o.other(c, KindMetric, NoGoroutine, textProcs).value = int64(c.args[0])
+		o.other(c, KindMetric, NoGoroutine, textProcs).value = int64(c.arg(0))
 	case evHeapAlloc:
-		o.other(c, KindMetric, NoGoroutine, textHeap).value = int64(c.args[0])
+		o.other(c, KindMetric, NoGoroutine, textHeap).value = int64(c.arg(0))
 	case evHeapGoal:
-		o.other(c, KindMetric, NoGoroutine, textHeapGoal).value = int64(c.args[0])
+		o.other(c, KindMetric, NoGoroutine, textHeapGoal).value = int64(c.arg(0))
 	case evGoLabel:
-		if _, err := o.text(c.args[0]); err != nil {
+		if _, err := o.text(c.arg(0)); err != nil {
 			return err
 		}
 		o.tick(c.time)
 	case evSTWBegin:
-		why, err := o.text(c.args[0])
+		why, err := o.text(c.arg(0))
 		if err != nil {
 			return err
 		}
@@ -136,7 +136,7 @@ func (o *order) measure(c *cursor) error {
 	case evGCMarkAssistEnd:
 		o.other(c, KindRangeEnd, t.g.id, textMarkAssist)
 	case evGCMarkAssistActive:
-		o.other(c, KindRangeBegin, GoID(c.args[0]), textMarkAssist)
+		o.other(c, KindRangeBegin, GoID(c.arg(0)), textMarkAssist)
 	}
 	return nil
 }

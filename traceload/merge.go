@@ -11,11 +11,11 @@ import (
 type cursor struct {
 	thread  *osThread
 	batches []eventBatch // that follow the present one
-	data    []byte       // the rest of the present one
-	base    int64        // time of the event before
+	data    []byte       // the present one
+	at      int          // how far it is read
 	typ     uint8
 	time    int64
-	args    [4]uint64
+	numbers [5]uint64 // its time since the one before and its arguments, as many as typ has
 }
 
 // turn is when a cursor's next event is.
@@ -108,46 +108,46 @@ func (o *order) try(i int) (bool, error) {
 
 // next reads the thread's next event; false if there is none.
 func (c *cursor) next(g *generation) (bool, error) {
-	for len(c.data) == 0 {
+	for c.at == len(c.data) {
 		if len(c.batches) == 0 {
 			return false, nil
 		}
-		c.data, c.base = c.batches[0].data, g.nanoseconds(c.batches[0].time)
+		c.data, c.at, c.time = c.batches[0].data, 0, g.nanoseconds(c.batches[0].time)
 		c.batches = c.batches[1:]
 	}
-	data := c.data
-	c.typ = data[0]
-	n := int(arguments[c.typ])
+	data, at := c.data, c.at
+	c.typ = data[at]
+	n := arguments[c.typ]
 	if n == 0 {
 		return false, fmt.Errorf("an event of type %d is none that a thread has", c.typ)
 	}
-	at := 1
-	var numbers [5]uint64
-	for i := range numbers[:n] {
-		if at < len(data) && data[at] < 0x80 {
-			numbers[i] = uint64(data[at])
+	at++
+	for i := range c.numbers[:n] {
+		if uint(at) < uint(len(data)) && data[at] < 0x80 {
+			c.numbers[i] = uint64(data[at])
 			at++
-		} else if numbers[i], at = uvarint(data, at); at < 0 {
+		} else if c.numbers[i], at = uvarint(data, at); at < 0 {
 			return false, errCut
 		}
 	}
-	elapsed := numbers[0]
-	copy(c.args[:], numbers[1:])
-	c.data = data[at:]
-	c.time = c.base + g.nanoseconds(elapsed)
-	c.base = c.time
+	c.at = at
+	c.time += g.nanoseconds(c.numbers[0])
 	return true, nil
 }
+
+// arg returns argument i of the event, from 0; its time is none.
+func (c *cursor) arg(i int) uint64 { return c.numbers[i+1] }
 
 // uvarint is binary.Uvarint for the number at data[at:]. It returns where the next
 // begins, -1 if there is no whole number.
 func uvarint(data []byte, at int) (v uint64, next int) {
-	if uint(at)+8 <= uint(len(data)) {
-		if w := binary.LittleEndian.Uint64(data[at:]); w&uvarintMore != uvarintMore {
+	data = data[min(at, len(data)):]
+	if len(data) >= 8 {
+		if w := binary.LittleEndian.Uint64(data); w&uvarintMore != uvarintMore {
 			return shortUvarint(w, at)
 		}
 	}
-	v, size := binary.Uvarint(data[min(at, len(data)):])
+	v, size := binary.Uvarint(data)
 	if size <= 0 {
 		return 0, -1
 	}

@@ -118,11 +118,13 @@ func (o *order) tick(at int64) int64 {
 
 // record adds an event that is about goroutine g.
 func (o *order) record(at int64, kind Kind, g GoID, from, to State) *record {
-	if len(o.out) == cap(o.out) {
+	n := len(o.out)
+	if n == cap(o.out) {
 		o.emit()
+		n = len(o.out)
 	}
-	o.out = o.out[:len(o.out)+1]
-	r := &o.out[len(o.out)-1]
+	o.out = o.out[:n+1]
+	r := &o.out[n]
 	*r = record{time: o.tick(at), g: g, by: NoGoroutine, kind: kind, from: from, to: to}
 	return r
 }
@@ -196,15 +198,15 @@ func (o *order) advance(c *cursor) (bool, error) {
 	case evGoStart:
 		return o.start(c)
 	case evGoUnblock:
-		g := o.live.get(GoID(c.args[0]))
-		if g == nil || g.status != goWaiting || c.args[1] != g.seq+1 {
+		g := o.live.get(GoID(c.arg(0)))
+		if g == nil || g.status != goWaiting || c.arg(1) != g.seq+1 {
 			return false, nil
 		}
-		stack, err := o.stack(c.args[2])
+		stack, err := o.stack(c.arg(2))
 		if err != nil {
 			return false, err
 		}
-		g.status, g.seq = goRunnable, c.args[1]
+		g.status, g.seq = goRunnable, c.arg(1)
 		r := o.record(c.time, KindUnblock, g.id, StateWaiting, StateRunnable)
 		r.by, r.byStack = c.goroutine(), stack
 		return true, nil
@@ -252,11 +254,11 @@ func (o *order) leave(c *cursor) error {
 		o.drop(g)
 		return nil
 	}
-	text, err := o.text(c.args[0])
+	text, err := o.text(c.arg(0))
 	if err != nil {
 		return err
 	}
-	stack, err := o.stack(c.args[1])
+	stack, err := o.stack(c.arg(1))
 	if err != nil {
 		return err
 	}
@@ -273,8 +275,8 @@ func (o *order) leave(c *cursor) error {
 }
 
 func (o *order) start(c *cursor) (bool, error) {
-	g := o.live.get(GoID(c.args[0]))
-	if g == nil || g.status != goRunnable || c.args[1] != g.seq+1 {
+	g := o.live.get(GoID(c.arg(0)))
+	if g == nil || g.status != goRunnable || c.arg(1) != g.seq+1 {
 		return false, nil
 	}
 	t := c.thread
@@ -286,7 +288,7 @@ func (o *order) start(c *cursor) (bool, error) {
 	case t.g != nil:
 		return false, errBusy
 	}
-	g.status, g.seq = goRunning, c.args[1]
+	g.status, g.seq = goRunning, c.arg(1)
 	t.g = g
 	o.record(c.time, KindStart, g.id, StateRunnable, StateRunning)
 	return true, nil
@@ -302,11 +304,11 @@ func (o *order) create(c *cursor) error {
 	case t.g != nil && t.g.status != goRunning:
 		return errState
 	}
-	stack, err := o.stack(c.args[1])
+	stack, err := o.stack(c.arg(1))
 	if err != nil {
 		return err
 	}
-	byStack, err := o.stack(c.args[2])
+	byStack, err := o.stack(c.arg(2))
 	if err != nil {
 		return err
 	}
@@ -314,7 +316,7 @@ func (o *order) create(c *cursor) error {
 	if c.typ == evGoCreateBlocked {
 		status, to = goWaiting, StateWaiting
 	}
-	g, err := o.born(c.args[0], status)
+	g, err := o.born(c.arg(0), status)
 	if err != nil {
 		return err
 	}
@@ -368,14 +370,14 @@ func (o *order) syscallBegin(c *cursor) error {
 	if t.g.status != goRunning {
 		return errState
 	}
-	if c.args[0] != t.p.seq+1 {
+	if c.arg(0) != t.p.seq+1 {
 		return errProcState
 	}
-	stack, err := o.stack(c.args[1])
+	stack, err := o.stack(c.arg(1))
 	if err != nil {
 		return err
 	}
-	t.g.status, t.p.status, t.p.seq = goSyscall, procSyscall, c.args[0]
+	t.g.status, t.p.status, t.p.seq = goSyscall, procSyscall, c.arg(0)
 	o.record(c.time, KindSyscallBegin, t.g.id, StateRunning, StateSyscall).stack = stack
 	return nil
 }
@@ -416,14 +418,14 @@ func (o *order) syscallEndBlocked(c *cursor) (bool, error) {
 }
 
 func (o *order) goStatus(c *cursor) error {
-	id, on, status := c.args[0], c.args[1], c.args[2]
+	id, on, status := c.arg(0), c.arg(1), c.arg(2)
 	if status == 0 || status >= uint64(len(goStates)) || id == 0 || id > 1<<62 {
 		return fmt.Errorf("goroutine %d has status %d", id, status)
 	}
 	stack := StackID(0)
 	if c.typ == evGoStatusStack {
 		var err error
-		if stack, err = o.stack(c.args[3]); err != nil {
+		if stack, err = o.stack(c.arg(3)); err != nil {
 			return err
 		}
 	}

@@ -15,8 +15,8 @@ func (o *order) goSwitch(c *cursor) (bool, error) {
 	if t.g.status != goRunning {
 		return false, errState
 	}
-	next := o.live.get(GoID(c.args[0]))
-	if next == nil || next.status != goWaiting || c.args[1] != next.seq+1 {
+	next := o.live.get(GoID(c.arg(0)))
+	if next == nil || next.status != goWaiting || c.arg(1) != next.seq+1 {
 		return false, nil
 	}
 	o.record(c.time, KindUnblock, next.id, StateWaiting, StateRunnable).by = t.g.id
@@ -27,7 +27,7 @@ func (o *order) goSwitch(c *cursor) (bool, error) {
 		o.record(c.time, KindEnd, t.g.id, StateRunning, StateEnded)
 		o.drop(t.g)
 	}
-	next.status, next.seq = goRunning, c.args[1]
+	next.status, next.seq = goRunning, c.arg(1)
 	t.g = next
 	o.record(c.time, KindStart, next.id, StateRunnable, StateRunning)
 	return true, nil
@@ -42,7 +42,7 @@ func (o *order) createSyscall(c *cursor) error {
 	case t.g != nil:
 		return errBusy
 	}
-	g, err := o.born(c.args[0], goSyscall)
+	g, err := o.born(c.arg(0), goSyscall)
 	if err != nil {
 		return err
 	}
@@ -93,35 +93,35 @@ func (o *order) processor(c *cursor) (bool, error) {
 		o.tick(c.time)
 		return true, nil
 	}
-	p := o.procs[c.args[0]]
+	p := o.procs[c.arg(0)]
 	switch c.typ {
 	case evProcStart:
-		if p == nil || p.status != procIdle || c.args[1] != p.seq+1 || t.p != nil {
+		if p == nil || p.status != procIdle || c.arg(1) != p.seq+1 || t.p != nil {
 			return false, nil
 		}
-		p.status, p.seq = procRunning, c.args[1]
+		p.status, p.seq = procRunning, c.arg(1)
 		t.p = p
 	case evProcSteal:
-		if p == nil || p.status != procSyscall && p.status != procAbandoned || c.args[1] != p.seq+1 {
+		if p == nil || p.status != procSyscall && p.status != procAbandoned || c.arg(1) != p.seq+1 {
 			return false, nil
 		}
 		abandoned := p.status == procAbandoned
-		p.status, p.seq = procIdle, c.args[1]
+		p.status, p.seq = procIdle, c.arg(1)
 		if !abandoned {
-			from := o.threads[c.args[2]]
+			from := o.threads[c.arg(2)]
 			if from == nil || from.p != p {
 				return false, errProcState
 			}
 			from.p = nil
 		}
 	case evProcStatus:
-		status := c.args[1]
+		status := c.arg(1)
 		if status == 0 || status > procAbandoned {
 			return false, fmt.Errorf("a processor has status %d", status)
 		}
 		if p == nil {
 			p = &processor{status: status}
-			o.procs[c.args[0]] = p
+			o.procs[c.arg(0)] = p
 		} else if p.status != status {
 			if status != procAbandoned || p.status != procSyscall {
 				return false, errProcState
