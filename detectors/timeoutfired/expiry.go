@@ -33,24 +33,42 @@ func (o *observer) deadline(ev *traceload.Event, v, by *visitor, how how) (trace
 	if ev.Waker == traceload.WakerDeadline {
 		return ev.By.ID, true
 	}
-	if by == nil || !by.isLate() || by.regret.deadline == traceload.NoGoroutine || v.site == nil {
+	if by == nil || by.regret == 0 || v.site == 0 {
 		return traceload.NoGoroutine, false
 	}
-	helper := by.regret.site == nil
+	r := o.regrets.At(by.regret)
+	if !r.isLate() || r.deadline == traceload.NoGoroutine {
+		return traceload.NoGoroutine, false
+	}
+	helper := r.site == nil
 	switch {
 	case !helper && ev.By.Creator != ev.G.ID:
 		return traceload.NoGoroutine, false
 	case how == byCancel, how == byPoll, how == bySignal && helper:
-		by.regret.forwards = true
-		return by.regret.deadline, true
+		r.forwards = true
+		return r.deadline, true
 	}
 	return traceload.NoGoroutine, false
 }
 
+// expireBy is expire for a wait that a deadline ended.
+func (o *observer) expireBy(p *traceload.Program, ev *traceload.Event, v *visitor, deadline traceload.GoID) {
+	if v.regret != 0 {
+		r := o.regrets.At(v.regret)
+		if r.cleansUp {
+			r.cleansUp = false
+			return
+		}
+		r.pursues = nil
+	}
+	o.expire(p, ev, v, deadline)
+}
+
 // expire notes a wait that ended in vain; book adds it to its site.
 func (o *observer) expire(p *traceload.Program, ev *traceload.Event, v *visitor, deadline traceload.GoID) {
+	s := o.sites[v.site]
 	e := expiry{
-		site: v.site, began: v.began, at: p.Now, known: v.known, deadline: deadline, inARow: int(v.inARow),
+		site: s, began: v.began, at: p.Now, known: v.known, deadline: deadline, inARow: int(v.inARow),
 		stack: ev.Stack, wait: ev.Wait, reason: ev.Reason,
 	}
 	if v.askedNow {
@@ -61,15 +79,15 @@ func (o *observer) expire(p *traceload.Program, ev *traceload.Event, v *visitor,
 	}
 	if v.askedNow && v.request.whom != traceload.NoGoroutine {
 		partner := p.Goroutine(v.request.whom)
-		pv := o.visitor(partner)
-		e.unfinished = pv != nil && (v.request.child && !pv.debt.told || pv.debt.open && pv.debt.to == ev.G.ID)
+		pv := o.visitors.Of(partner)
+		e.unfinished = pv != nil && (v.askedChild && !pv.told || pv.owes == ev.G.ID)
 		e.finished = !e.unfinished
 	}
 	v.request = request{}
 	o.late(v, e)
 	v.open = false
-	if deadline != traceload.NoGoroutine && v.site != nil {
-		o.accompany(ev, v.site, deadline)
+	if deadline != traceload.NoGoroutine && s != nil {
+		o.accompany(ev, s, deadline)
 	}
 }
 
@@ -93,13 +111,13 @@ func (o *observer) accompany(ev *traceload.Event, s *site, deadline traceload.Go
 	o.nfired++
 }
 
-// book adds the expiry that v has had to its site, now that its goroutine
+// book adds the expiry that v may have had to its site, now that its goroutine
 // waits at next; nil if it has ended or waits in the standard library.
 func (o *observer) book(p *traceload.Program, g *traceload.Goroutine, v *visitor, next *site) {
-	if !v.isLate() {
+	r := o.regrets.At(v.regret)
+	if !r.isLate() {
 		return
 	}
-	r := v.regret
 	e := &r.expiry
 	if s := e.site; s != nil && !e.forwards {
 		after := moved

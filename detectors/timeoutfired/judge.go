@@ -104,7 +104,7 @@ func (o *observer) judge(p *traceload.Program) {
 	var list []*verdict
 	deadlines := map[*site]*verdict{}
 	length := time.Duration(p.Now)
-	for _, s := range o.sites {
+	for _, s := range o.sites[1:] {
 		if s.deadline != nil {
 			v := judgeDeadline(s, length)
 			deadlines[s] = v

@@ -170,35 +170,36 @@ func TestATickerThatStartsWorkDoesNotAbandonIt(t *testing.T) {
 
 func TestDebts(t *testing.T) {
 	client, child, server := &traceload.Goroutine{ID: 1, Creator: traceload.NoGoroutine}, &traceload.Goroutine{ID: 2, Creator: 1}, &traceload.Goroutine{ID: 3, Creator: traceload.NoGoroutine}
-	var d debt
-	if !d.pay(child, client) {
+	var v visitor
+	if !v.pays(child, client) {
 		t.Error("a child's first word is no answer")
 	}
-	if d.pay(child, client) {
+	if v.pays(child, client) {
 		t.Error("a child's second word is an answer to nothing")
 	}
-	d = debt{}
-	if d.pay(server, client) {
+	v = visitor{}
+	if v.pays(server, client) {
 		t.Error("a stranger's word is an answer")
 	}
-	d = debt{to: client.ID, restsAt: 7, open: true}
-	if !d.pay(server, client) || d.pay(server, client) {
+	v = visitor{owes: client.ID, restsAt: 7}
+	if !v.pays(server, client) || v.pays(server, client) {
 		t.Error("a request is not answered just once")
 	}
-	d = debt{to: client.ID, restsAt: 7, open: true}
-	if d.rest(6); !d.open {
+	v = visitor{owes: client.ID, restsAt: 7}
+	if v.rest(6); v.owes == 0 {
 		t.Error("settled by waiting elsewhere")
 	}
-	if d.rest(7); d.open {
+	if v.rest(7); v.owes != 0 {
 		t.Error("not settled by coming to rest")
 	}
 }
 
 func TestRequestStandsUntilAllHaveAnswered(t *testing.T) {
-	var r request
+	var v visitor
 	for id := range traceload.GoID(3) {
-		r.make(5, 9, id, true)
+		v.asks(5, 9, id, true)
 	}
+	r := &v.request
 	r.answered()
 	r.answered()
 	if r.at == 0 {

@@ -6,15 +6,16 @@ import "github.com/tracedoc/tracedoc/traceload"
 // goroutine, handed something over, or wrote to a connection. The trace shows
 // only those requests that woke or started somebody.
 type request struct {
-	on    traceload.Time
-	whom  traceload.GoID    // the last one asked; NoGoroutine if that was not a goroutine
-	at    traceload.StackID // where it stood; 0 if it asked nothing
-	owed  int32             // answers that are outstanding
-	child bool              // the last one asked was started for it
+	on   traceload.Time
+	whom traceload.GoID    // the last one asked; NoGoroutine if that was not a goroutine
+	at   traceload.StackID // where it stood; 0 if it asked nothing
+	owed int32             // answers that are outstanding
 }
 
-func (r *request) make(now traceload.Time, at traceload.StackID, whom traceload.GoID, child bool) {
-	r.at, r.on, r.whom, r.child = at, now, whom, child
+// asks notes a request of another goroutine; child tells whether that was started for it.
+func (v *visitor) asks(now traceload.Time, at traceload.StackID, whom traceload.GoID, child bool) {
+	r := &v.request
+	r.at, r.on, r.whom, v.askedChild = at, now, whom, child
 	r.owed++
 }
 
@@ -25,30 +26,22 @@ func (r *request) answered() {
 	}
 }
 
-// debt is what was asked of a goroutine.
-type debt struct {
-	to      traceload.GoID
-	restsAt traceload.StackID // where it waited when it was asked
-	open    bool              // it has not come back there, and has not answered
-	told    bool              // it has answered the goroutine that started it, once
-}
-
-// rest notes that the goroutine waits at a stack again.
-func (d *debt) rest(at traceload.StackID) {
-	if at == d.restsAt {
-		d.open = false
+// rest notes that the goroutine waits at a stack: if that is where it was asked, it is done.
+func (v *visitor) rest(at traceload.StackID) {
+	if at == v.restsAt {
+		v.owes = 0
 	}
 }
 
-// pay tells whether what by hands to g is an answer, and settles it: to what g
-// had asked of it, or the first word of a child to its parent.
-func (d *debt) pay(by, g *traceload.Goroutine) bool {
-	if d.open && d.to == g.ID {
-		d.open = false
+// pays tells whether what v, which is by, hands to g is an answer, and settles it:
+// to what g had asked of it, or the first word of a child to its parent.
+func (v *visitor) pays(by, g *traceload.Goroutine) bool {
+	switch {
+	case v.owes == g.ID:
+		v.owes = 0
 		return true
-	}
-	if by.Creator == g.ID && !d.told {
-		d.told = true
+	case by.Creator == g.ID && !v.told:
+		v.told = true
 		return true
 	}
 	return false

@@ -2,8 +2,6 @@ package timeoutfired
 
 import (
 	"math"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/tracedoc/tracedoc/detectors/internal/histogram"
@@ -12,7 +10,6 @@ import (
 
 // site is one line of the user's at which goroutines wait.
 type site struct {
-	number    uint32 // from 1, in order of appearance
 	frame     traceload.FrameID
 	fn        traceload.FuncID
 	userWaits bool // the user's code itself waits; otherwise something that it called
@@ -169,137 +166,6 @@ func count(b bool) int {
 		return 1
 	}
 	return 0
-}
-
-// site returns the user's line of a stack, nil if it has none.
-func (o *observer) site(p *traceload.Program, id traceload.StackID) *site {
-	for len(o.byStack) <= int(id) {
-		o.byStack = append(o.byStack, nil)
-	}
-	s := o.byStack[id]
-	if s == nil {
-		s = o.lookUp(p, id)
-		o.byStack[id] = s
-	}
-	if s == &o.elsewhere {
-		return nil
-	}
-	return s
-}
-
-func (o *observer) lookUp(p *traceload.Program, id traceload.StackID) *site {
-	frame := p.SiteID(id)
-	if frame == 0 || p.Frame(frame).Origin != traceload.OriginUser {
-		return &o.elsewhere
-	}
-	if s, ok := o.byFrame[frame]; ok {
-		return s
-	}
-	st := p.Stack(id)
-	s := &site{
-		number: uint32(len(o.sites) + 1), frame: frame, fn: p.Frame(frame).FuncID, userWaits: st.Owner == st.Site, outermost: st.Site == len(st.Frames)-1,
-		test: strings.HasSuffix(p.Frame(frame).File, "_test.go"),
-	}
-	o.byFrame[frame] = s
-	o.sites = append(o.sites, s)
-	return s
-}
-
-// asks tells whether somebody who asks there does so for the function that
-// waits at s: in that very function, or in one that it calls.
-func (o *observer) asks(p *traceload.Program, s *site, id traceload.StackID) bool {
-	if asks := o.asking.Find(s.number, uint32(id)); asks != nil {
-		return *asks
-	}
-	asks := s.asks(p, id)
-	*o.asking.At(s.number, uint32(id)) = asks
-	return asks
-}
-
-func (s *site) asks(p *traceload.Program, id traceload.StackID) bool {
-	users := 0
-	for _, f := range p.Stack(id).Frames {
-		fr := p.Frame(f)
-		if fr.Origin != traceload.OriginUser {
-			continue
-		}
-		if fr.FuncID == s.fn {
-			return true
-		}
-		if users++; users == helpers {
-			break
-		}
-	}
-	return false
-}
-
-// helpers is how deep below the function that waits a request may be made. In
-// the main loop of a server everything happens below it, but deeper.
-const helpers = 2
-
-// how says by what a goroutine woke another.
-type how uint8
-
-const (
-	unknownHow how = iota
-	byOther        // the release of a lock, of a WaitGroup, …
-	bySend         // a send, or a select that sends or receives
-	byReceive
-	bySignal // sync.Cond
-	byClose
-	byCancel // of a context
-	byPoll   // a connection was closed, or its deadline set
-)
-
-// howWoken classifies the stack of a waker, once.
-func (o *observer) howWoken(p *traceload.Program, id traceload.StackID) how {
-	if id == 0 {
-		return byOther
-	}
-	for len(o.how) <= int(id) {
-		o.how = append(o.how, unknownHow)
-	}
-	if o.how[id] == unknownHow {
-		o.how[id] = classify(p, id)
-	}
-	return o.how[id]
-}
-
-func classify(p *traceload.Program, id traceload.StackID) how {
-	st := p.Stack(id)
-	if len(st.Frames) == 0 {
-		return byOther
-	}
-	for _, f := range st.Frames[:min(len(st.Frames), 3)] {
-		if p.Frame(f).Func == "context.(*cancelCtx).cancel" {
-			return byCancel
-		}
-	}
-	switch top := p.Frame(st.Frames[0]); {
-	case strings.HasPrefix(top.Func, "runtime.chansend"), top.Func == "runtime.selectnbsend", top.Func == "runtime.selectgo":
-		return bySend
-	case strings.HasPrefix(top.Func, "runtime.chanrecv"), top.Func == "runtime.selectnbrecv":
-		return byReceive
-	case strings.HasPrefix(top.Func, "sync.(*Cond)."):
-		return bySignal
-	case strings.HasPrefix(top.Func, "internal/poll."):
-		return byPoll
-	case top.Func == "runtime.closechan", top.Origin == traceload.OriginUser, top.Origin == traceload.OriginStd:
-		return byClose // since Go 1.22 the stack of a close begins at the line that closes
-	}
-	return byOther
-}
-
-// isWrite tells whether a system call writes to a connection.
-func isWrite(p *traceload.Program, id traceload.StackID) bool {
-	return slices.ContainsFunc(p.Stack(id).Frames, func(f traceload.FrameID) bool { return p.Frame(f).Func == "net.(*conn).Write" })
-}
-
-// isDeadline tells whether a goroutine with this entry is the one that the
-// runtime starts when the deadline of a context passes.
-func isDeadline(p *traceload.Program, entry traceload.StackID) bool {
-	frames := p.Stack(entry).Frames
-	return len(frames) > 0 && strings.HasPrefix(p.Frame(frames[len(frames)-1]).Func, "context.WithDeadline")
 }
 
 // even tells whether the middle 80% of what was counted is about equally long.

@@ -32,7 +32,7 @@ var Detector = &detectors.Detector{
 	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindBlock, traceload.KindUnblock,
 		traceload.KindSyscallBegin, traceload.KindEnd),
 	New: func(p *detectors.Pass) detectors.Observer {
-		return &observer{pass: p, byFrame: map[traceload.FrameID]*site{}}
+		return &observer{pass: p, byFrame: map[traceload.FrameID]uint16{}, sites: []*site{nil}}
 	},
 }
 
@@ -49,72 +49,73 @@ const (
 type observer struct {
 	_ cpu.CacheLinePad
 
-	pass    *detectors.Pass
-	byFrame map[traceload.FrameID]*site
-	sites   []*site              // in order of appearance
-	byStack []*site              // by StackID; nil: not looked up yet
-	how     []how                // by StackID of a waker
-	asking  dense.Pairs[bool]    // by number of a site and stack, see asks
-	library dense.Answers        // see libraryAsks
-	writes  dense.Answers        // see isWrite
-	expires dense.Answers        // see isDeadline
-	slots   dense.Slots[visitor] // by Goroutine.Slot
-	free    []*regret
-	fired   [8]companion // the last waits that ended by one deadline
-	firedBy traceload.GoID
-	nfired  int
-
-	elsewhere site // in byStack, for stacks without a line of the user's
-	_         cpu.CacheLinePad
+	pass     *detectors.Pass
+	byFrame  map[traceload.FrameID]uint16
+	sites    []*site // by number, in order of appearance; 0 is none
+	places   []place // by StackID
+	visitors dense.Slots[visitor]
+	regrets  dense.Pool[regret]
+	fired    [8]companion // the last waits that ended by one deadline
+	firedBy  traceload.GoID
+	nfired   int
+	_        cpu.CacheLinePad
 }
 
-// visitor is what is known of one goroutine that is alive.
+// visitor is what is known of one goroutine that is alive. Many may be: what
+// only some need is elsewhere.
 type visitor struct {
 	// The call: one wait, or several in a row inside the standard library.
-	site     *site
-	began    traceload.Time // of its first wait
-	known    bool           // … lies in the trace
-	paused   traceload.Time // when its last wait ended; the call may go on
-	open     bool           // it may go on
-	cleansUp bool           // it has ended in vain, and its library puts things in order
-	askedNow bool           // what it asked of others it asked in the very function that waits now
-	next     uint8          // in visited
-	inARow   int32          // calls at this site, without a wait anywhere else between them
-	visited  [4]uint32      // numbers of sites, for counting goroutines by site
+	began  traceload.Time // of its first wait
+	paused traceload.Time // when its last wait ended; the call may go on
 
-	request request // what it asked of others
-	debt    debt    // what was asked of it
-	regret  *regret // nil as long as it has not waited in vain
+	request request        // what it asked of others
+	owes    traceload.GoID // who asked it for something and waits for the answer; 0 if nobody
+	restsAt traceload.StackID
+	regret  uint32  // in observer.regrets; 0 as long as it has not waited in vain
+	visited visited // for counting goroutines by site
+
+	site       uint16 // of the call; 0 for none
+	inARow     uint8  // calls at this site, without a wait anywhere else between them; up to loopsFrom
+	known      bool   // the first wait lies in the trace
+	open       bool   // the call may go on
+	askedNow   bool   // what it asked of others it asked in the very function that waits now
+	askedChild bool   // the last one asked was started for it
+	told       bool   // it has answered the goroutine that started it, once
 }
+
+// visited is the numbers of the sites where a goroutine waited last, each once; the latest is first.
+type visited [4]uint16
+
+func (l *visited) has(site uint16) bool {
+	return l[0] == site || l[1] == site || l[2] == site || l[3] == site
+}
+
+func (l *visited) add(site uint16) { *l = visited{site, l[0], l[1], l[2]} }
 
 // regret is what is known of a goroutine that has waited in vain.
 type regret struct {
-	expiry          // that is not booked yet, if at is set
-	last    *lapses // where it waited in vain the time before, at lastAt
-	lastAt  traceload.Time
-	pursues *lapses // it waits again, in the same function, right after a wait in vain
+	expiry           // that is not booked yet, if at is set
+	last     *lapses // where it waited in vain the time before, at lastAt
+	lastAt   traceload.Time
+	pursues  *lapses // it waits again, in the same function, right after a wait in vain
+	cleansUp bool    // it waits because its library puts things in order
 }
 
-// isLate tells whether v has waited in vain, and that is not booked yet.
-func (v *visitor) isLate() bool { return v.regret != nil && v.regret.at != 0 }
+// isLate tells whether it has waited in vain, and that is not booked yet.
+func (r *regret) isLate() bool { return r.at != 0 }
 
 // late makes e v's wait in vain.
 func (o *observer) late(v *visitor, e expiry) {
-	if v.regret == nil {
-		if n := len(o.free); n > 0 {
-			v.regret, o.free = o.free[n-1], o.free[:n-1]
-			*v.regret = regret{}
-		} else {
-			v.regret = new(regret)
-		}
+	if v.regret == 0 {
+		v.regret = o.regrets.Take()
 	}
-	v.regret.expiry = e
+	o.regrets.At(v.regret).expiry = e
 }
 
 // clear forgets a goroutine.
 func (o *observer) clear(v *visitor) {
-	if v.regret != nil {
-		o.free = append(o.free, v.regret)
+	if v.regret != 0 {
+		o.regrets.Give(v.regret)
 	}
 	*v = visitor{}
 }
@@ -122,46 +123,61 @@ func (o *observer) clear(v *visitor) {
 // Observe implements detectors.Observer.
 func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 	g := ev.G
-	switch ev.Kind {
-	case traceload.KindStatus, traceload.KindCreate:
+	if ev.Kind == traceload.KindCreate || ev.Kind == traceload.KindStatus {
 		o.appear(p, ev)
+		return
+	}
+	v := o.visitors.Of(g)
+	if v == nil {
+		return
+	}
+	switch ev.Kind {
 	case traceload.KindBlock:
 		if !g.System && g.Wait != traceload.WaitRuntime {
-			o.block(p, ev)
+			o.block(p, ev, v)
 		}
 	case traceload.KindUnblock:
 		if !g.System && g.Wait != traceload.WaitRuntime {
-			o.unblock(p, ev)
+			o.unblock(p, ev, v)
 		}
 	case traceload.KindSyscallBegin:
-		if v := o.visitor(g); v != nil && o.writes.Of(p, ev.Stack, isWrite) {
+		if o.place(p, ev.Stack).writes {
 			v.request = request{at: ev.Stack, on: p.Now, whom: traceload.NoGoroutine}
 		}
 	case traceload.KindEnd:
-		if v := o.visitor(g); v != nil {
-			o.book(p, g, v, nil)
-			o.closeCall(v)
-			o.clear(v)
+		if v.regret != 0 || v.open {
+			o.leave(p, g, v)
 		}
+		o.clear(v)
+	}
+}
+
+// leave books what is open when a goroutine, or the trace, ends.
+func (o *observer) leave(p *traceload.Program, g *traceload.Goroutine, v *visitor) {
+	if v.regret != 0 {
+		o.book(p, g, v, nil)
+	}
+	if v.open && g.State != traceload.StateWaiting {
+		o.closeCall(v)
 	}
 }
 
 func (o *observer) appear(p *traceload.Program, ev *traceload.Event) {
 	g := ev.G
-	v := o.slots.At(g.Slot)
-	if ev.Kind == traceload.KindStatus && ev.From == traceload.StateUnknown && v.site != nil {
+	v := o.visitors.At(g.Slot)
+	if ev.Kind == traceload.KindStatus && ev.From == traceload.StateUnknown && v.site != 0 {
 		return // only its stack became known
 	}
 	o.clear(v)
 	if ev.Kind == traceload.KindCreate {
-		by := o.visitor(ev.By)
+		by := o.visitors.Of(ev.By)
 		if by == nil {
 			return
 		}
-		if !o.library.Of(p, ev.ByStack, libraryAsks) {
-			by.request.make(p.Now, ev.ByStack, g.ID, true)
+		if !o.place(p, ev.ByStack).library {
+			by.asks(p.Now, ev.ByStack, g.ID, true)
 		}
-		if ev.By.Creator == traceload.NoGoroutine && o.expires.Of(p, ev.By.Entry, isDeadline) {
+		if ev.By.Creator == traceload.NoGoroutine && o.place(p, ev.By.Entry).expires {
 			// context.AfterFunc: what it does is the deadline's doing.
 			o.late(v, expiry{at: p.Now, deadline: ev.By.ID})
 		}
@@ -172,139 +188,119 @@ func (o *observer) appear(p *traceload.Program, ev *traceload.Event) {
 	}
 }
 
-func (o *observer) visitor(g *traceload.Goroutine) *visitor { return o.slots.Of(g) }
-
-func (o *observer) block(p *traceload.Program, ev *traceload.Event) {
-	v := o.visitor(ev.G)
-	if v == nil {
-		return
+func (o *observer) block(p *traceload.Program, ev *traceload.Event, v *visitor) {
+	here := o.place(p, ev.Stack)
+	if !here.sited {
+		here.site, here.sited = o.lookUp(p, ev.Stack), true
 	}
-	s := o.site(p, ev.Stack)
-	if v.isLate() && v.regret.site == s && s != nil && !s.userWaits && v.request.at == 0 && p.Now.Sub(v.regret.at) <= sameCall {
-		v.cleansUp = true
-		return
-	}
-	o.book(p, ev.G, v, s)
-	v.debt.rest(ev.Stack)
-	if v.open && s == v.site && p.Now.Sub(v.paused) <= sameCall {
-		v.open = false // the same call waits again
-		return
-	}
-	o.closeCall(v)
-	if s == v.site {
-		v.inARow++
-	} else {
-		v.inARow = 0
-	}
-	v.site, v.began, v.known = s, p.Now, true
-	if s == nil {
-		return
-	}
-	v.askedNow = v.request.at != 0 && o.asks(p, s, v.request.at)
-	v.visit(s)
-}
-
-// visit counts the goroutine at s, once as long as it remembers.
-func (v *visitor) visit(s *site) {
-	if v.hasVisited(s) {
-		return
-	}
-	s.goroutines++
-	v.visited[v.next] = s.number
-	v.next = (v.next + 1) % uint8(len(v.visited))
-}
-
-func (v *visitor) hasVisited(s *site) bool {
-	for _, old := range v.visited {
-		if old == s.number {
-			return true
+	site, fn := here.site, here.fns[0]
+	if v.regret != 0 && o.regrets.At(v.regret).isLate() {
+		if o.cleansUp(p, v, o.sites[site]) {
+			return
 		}
+		o.book(p, ev.G, v, o.sites[site])
 	}
-	return false
+	v.rest(ev.Stack)
+	if v.open {
+		if site == v.site && p.Now.Sub(v.paused) <= sameCall {
+			v.open = false // the same call waits again
+			return
+		}
+		o.closeCall(v)
+	}
+	switch {
+	case site != v.site:
+		v.inARow = 0
+	case v.inARow < loopsFrom:
+		v.inARow++
+	}
+	v.site, v.began, v.known = site, p.Now, true
+	if site == 0 {
+		return
+	}
+	v.askedNow = v.request.at != 0 && o.place(p, v.request.at).within(fn)
+	if !v.visited.has(site) {
+		v.visited.add(site)
+		o.sites[site].goroutines++
+	}
+}
+
+// cleansUp tells whether v, which has just waited in vain at s, waits there again
+// only because its library puts things in order.
+func (o *observer) cleansUp(p *traceload.Program, v *visitor, s *site) bool {
+	r := o.regrets.At(v.regret)
+	if s == nil || s != r.site || s.userWaits || v.request.at != 0 || p.Now.Sub(r.at) > sameCall {
+		return false
+	}
+	r.cleansUp = true
+	return true
 }
 
 // closeCall books the call that v has been in, whose last wait ended well.
 func (o *observer) closeCall(v *visitor) {
-	if !v.open {
-		return
-	}
 	v.open = false
-	v.site.well++
+	s := o.sites[v.site]
+	s.well++
 	if v.known {
-		v.site.lengths.Add(v.paused.Sub(v.began))
+		s.lengths.Add(v.paused.Sub(v.began))
 	}
 }
 
-func (o *observer) unblock(p *traceload.Program, ev *traceload.Event) {
-	v := o.visitor(ev.G)
-	if v == nil {
-		return
-	}
-	by := o.visitor(ev.By)
-	how := o.howWoken(p, ev.ByStack)
-	if v.site == nil && ev.Stack != 0 {
+func (o *observer) unblock(p *traceload.Program, ev *traceload.Event, v *visitor) {
+	if v.site == 0 && ev.Stack != 0 {
 		v.site = o.site(p, ev.Stack) // it was not known yet when the goroutine was found
 	}
-	deadline, byDeadline := o.deadline(ev, v, by, how)
-	if ev.Waker == traceload.WakerGoroutine && !byDeadline {
-		o.exchange(p, ev, v, by, how)
+	by := o.visitors.Of(ev.By)
+	there := o.place(p, ev.ByStack)
+	how := there.how
+	if ev.Waker == traceload.WakerDeadline || by != nil && by.regret != 0 {
+		if deadline, ok := o.deadline(ev, v, by, how); ok {
+			o.expireBy(p, ev, v, deadline)
+			return
+		}
 	}
-	if v.site == nil && ev.Stack != 0 {
-		v.site = o.site(p, ev.Stack) // it was not known yet when the goroutine was found
+	if ev.Waker == traceload.WakerGoroutine && by != nil && !there.library {
+		exchange(ev, v, by, how)
 	}
-	if v.cleansUp {
-		v.cleansUp = false
-		return
+	var pursues *lapses
+	if v.regret != 0 {
+		r := o.regrets.At(v.regret)
+		if r.cleansUp {
+			r.cleansUp = false
+			return
+		}
+		pursues, r.pursues = r.pursues, nil
 	}
-	s := v.site
-	switch {
-	case byDeadline:
-		o.expire(p, ev, v, deadline)
-	case s == nil:
+	switch s := o.sites[v.site]; {
+	case s == nil, ev.Waker == traceload.WakerRuntime:
 	case ev.Waker == traceload.WakerTimer && ev.Wait == traceload.WaitSelect && s.userWaits:
 		o.expire(p, ev, v, traceload.NoGoroutine)
-	case ev.Waker == traceload.WakerRuntime:
 	case how == byCancel, how == byClose && s.userWaits && ev.By != nil && ev.By.ID == ev.G.Creator:
 		s.cancelled++
 		if ev.By != nil && ev.By.ID == ev.G.Creator {
 			s.byCreator++
 		}
 	case s.userWaits, ev.Wait == traceload.WaitNetwork: // each wait for data is a call of its own
-		o.endWell(ev, v, by, how)
+		s.endWell(ev, v, by, how, pursues)
 	default:
 		v.open, v.paused = true, p.Now // the standard library may wait again in the same call
 	}
-	if v.regret != nil {
-		v.regret.pursues = nil
-	}
-}
-
-// libraryAsks tells whether it is the standard library that asks at the top of
-// this stack: net/http's client hands a request to its writer. It waits for the
-// answer itself, before it returns to the user's code.
-func libraryAsks(p *traceload.Program, id traceload.StackID) bool {
-	st := p.Stack(id)
-	return st.Owner >= 0 && p.Frame(st.Frames[st.Owner]).Origin == traceload.OriginStd
 }
 
 // exchange notes who asked whom for something.
-func (o *observer) exchange(p *traceload.Program, ev *traceload.Event, v, by *visitor, how how) {
-	if by == nil || o.library.Of(p, ev.ByStack, libraryAsks) {
-		return
-	}
+func exchange(ev *traceload.Event, v, by *visitor, how how) {
 	switch how {
 	case bySend, bySignal:
-		by.request.make(ev.Time, ev.ByStack, ev.G.ID, false)
-		v.debt = debt{to: ev.By.ID, restsAt: ev.Stack, open: true, told: v.debt.told}
+		by.asks(ev.Time, ev.ByStack, ev.G.ID, false)
+		v.owes, v.restsAt = ev.By.ID, ev.Stack
 	case byReceive:
-		v.request.make(ev.Time, ev.Stack, ev.By.ID, false)
-		by.debt = debt{to: ev.G.ID, restsAt: ev.ByStack, open: true, told: by.debt.told}
+		v.asks(ev.Time, ev.Stack, ev.By.ID, false)
+		by.owes, by.restsAt = ev.G.ID, ev.ByStack
 	}
 }
 
-// endWell books a wait that ended by what it waited for.
-func (o *observer) endWell(ev *traceload.Event, v, by *visitor, how how) {
-	s := v.site
+// endWell books a wait that ended by what it waited for; pursues is where the one before ended in vain.
+func (s *site) endWell(ev *traceload.Event, v, by *visitor, how how, pursues *lapses) {
 	s.well++
 	if v.known && ev.FromKnown {
 		s.lengths.Add(ev.Lived)
@@ -322,10 +318,10 @@ func (o *observer) endWell(ev *traceload.Event, v, by *visitor, how how) {
 	if by == nil {
 		return
 	}
-	if answered := by.debt.pay(ev.By, ev.G); answered {
+	if by.pays(ev.By, ev.G) {
 		s.answered++
-		if how == bySend && v.regret != nil && v.regret.pursues != nil {
-			v.regret.pursues.pursued++
+		if how == bySend && pursues != nil {
+			pursues.pursued++
 		}
 		v.request.answered()
 	} else {
@@ -334,7 +330,7 @@ func (o *observer) endWell(ev *traceload.Event, v, by *visitor, how how) {
 		}
 		v.request = request{}
 	}
-	if by.hasVisited(s) {
+	if by.visited.has(v.site) {
 		s.peers++
 	}
 }
@@ -342,11 +338,8 @@ func (o *observer) endWell(ev *traceload.Event, v, by *visitor, how how) {
 // Finish implements detectors.Observer.
 func (o *observer) Finish(p *traceload.Program) {
 	for g := range p.Live {
-		if v := o.visitor(g); v != nil {
-			o.book(p, g, v, nil)
-			if g.State != traceload.StateWaiting {
-				o.closeCall(v)
-			}
+		if v := o.visitors.Of(g); v != nil {
+			o.leave(p, g, v)
 		}
 	}
 	o.judge(p)
