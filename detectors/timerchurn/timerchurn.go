@@ -54,15 +54,14 @@ type observer struct {
 
 	pass    *detectors.Pass
 	byFrame map[traceload.FrameID]*site
-	sites   []*site           // in order of appearance
-	byStack []*site           // by StackID; nil: not looked up yet
-	slots   dense.Slots[turn] // by Goroutine.Slot
-	asking  dense.Answers
+	sites   []*site // in order of appearance
+	stacks  dense.ByID[traceload.StackID, spot]
+	slots   dense.Slots[turn]
+	looks   dense.Pool[looks]
 
 	// What goroutines do, by where they came to block or by what ended: when
 	// it happened last, and in which kind of goroutine.
 	classes dense.ByID[traceload.FrameID, int16] // class + 1
-	byBlock dense.ByID[traceload.StackID, int16] // class + 1
 	acts    []act                                // by class
 
 	running time.Duration // of all goroutines
@@ -71,6 +70,19 @@ type observer struct {
 	makers  []*maker
 	_       cpu.CacheLinePad
 }
+
+// spot is what follows from a stack alone, each worked out when it is first asked for.
+type spot struct {
+	site  uint32 // number of the line; 0 if it is not the user's
+	class int16  // of what blocks here, + 1
+	flags uint8
+}
+
+const (
+	siteKnown = 1 << iota
+	asksKnown
+	isAsking // see asks
+)
 
 type act struct {
 	at    traceload.Time
@@ -125,22 +137,45 @@ type tally struct {
 
 // turn is what is known of one goroutine that is alive.
 type turn struct {
-	site    *site
-	began   traceload.Time // of its pause
-	slept   time.Duration
-	rowFrom traceload.Time
-	row     int32 // looks in vain one after the other
-	awake   bool  // woken by a timer at site, and not back yet
-	acted   bool  // … and has done something since
-	partial bool  // … and its run was interrupted
+	life  uint32            // how many goroutines had the slot before
+	site  uint32            // number of the line where it waits, or waited last; 0 if no timer ends that
+	last  uint32            // number of the last such line, which counts it
+	looks uint32            // in observer.looks; 0 for most
+	owes  uint32            // who asked this one: its slot + 1; 0 if nobody did, or it is done
+	asker uint32            // … and its life
+	rest  traceload.FrameID // where it waited to be asked; 0 if it was started for it
 
-	asked    bool              // it has asked another goroutine for something, in that it woke or started it
-	answered traceload.Time    // when that one was done with it
-	owes     traceload.GoID    // who asked this one
-	rest     traceload.FrameID // where it waited to be asked; 0 if it was started for it
+	awake   bool // woken by a timer at site, and not back yet
+	acted   bool // … and has done something since
+	partial bool // … and its run was interrupted
+	asked   bool // it has asked another goroutine for something, in that it woke or started it
+}
+
+// looks is what is known beyond that of a goroutine that a timer has woken, or that waits
+// at several lines.
+type looks struct {
+	began    traceload.Time // of the last pause that a timer ended
+	slept    time.Duration
+	rowFrom  traceload.Time
+	answered traceload.Time // when one that it had asked was done with it
+	row      int32          // looks in vain one after the other
 
 	next    uint8
 	visited [4]uint32 // numbers of sites: counted there
+}
+
+// looksOf returns a goroutine's looks, after making a place for them if there is none.
+func (o *observer) looksOf(t *turn) *looks {
+	if t.looks == 0 {
+		t.looks = o.looks.Take()
+	}
+	return o.looks.At(t.looks)
+}
+
+// forget clears what is known of a goroutine.
+func (o *observer) forget(t *turn) {
+	o.looks.Give(t.looks)
+	*t = turn{life: t.life}
 }
 
 // story is the first row of looks that found something in the end.
@@ -153,75 +188,77 @@ type story struct {
 // Observe implements detectors.Observer.
 func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 	g := ev.G
-	if ev.Kind == traceload.KindSample {
-		o.sample(p, ev.Stack)
-		return
-	}
-	if ev.From == traceload.StateRunning {
-		o.running += ev.Lived
-	}
 	switch ev.Kind {
-	case traceload.KindStatus, traceload.KindCreate:
+	case traceload.KindStatus:
 		t := o.slots.At(g.Slot)
-		if ev.Kind == traceload.KindStatus && ev.From == traceload.StateUnknown && t.site != nil {
+		if t.site != 0 {
 			return // only its stack became known
 		}
-		*t = turn{}
-		if ev.Kind == traceload.KindCreate {
-			o.act(ev.By)
-			if o.asking.Of(p, ev.ByStack, asks) {
-				o.ask(ev.By, g, 0)
-			}
-		} else if g.State == traceload.StateWaiting {
+		o.forget(t)
+		if g.State == traceload.StateWaiting && endedByTimers.has(g.Wait) {
 			t.site = o.site(p, g.Stack, g.Wait)
 		}
+	case traceload.KindCreate:
+		t := o.slots.At(g.Slot)
+		o.forget(t)
+		if by := o.slots.Of(ev.By); by != nil {
+			by.acted = true
+			if o.asks(p, ev.ByStack) {
+				o.ask(ev.By.Slot, by, t, 0)
+			}
+		}
 	case traceload.KindBlock:
-		if !g.System && g.Wait != traceload.WaitRuntime {
-			o.block(p, ev)
+		o.ran(ev)
+		if t := o.slots.Of(g); t != nil && !g.System && g.Wait != traceload.WaitRuntime {
+			o.block(p, ev, t)
 		}
 	case traceload.KindUnblock:
-		if !g.System && g.Wait != traceload.WaitRuntime {
+		if !g.System && g.Wait != traceload.WaitRuntime && !g.Wait.IsLock() {
 			o.unblock(p, ev)
 		}
 	case traceload.KindStop, traceload.KindSyscallBegin:
-		o.act(g)
-	case traceload.KindEnd:
-		if t := o.turn(g); t != nil {
-			o.came(p, g, p.EntryID(g))
-			o.answer(p, t)
-			if t.awake {
-				o.found(p, g, t, true)
-			}
-			*t = turn{}
+		o.ran(ev)
+		if t := o.slots.Of(g); t != nil {
+			t.acted = true
 		}
+	case traceload.KindEnd:
+		o.ran(ev)
+		if t := o.slots.Of(g); t != nil {
+			o.end(p, g, t)
+		}
+	case traceload.KindSample:
+		o.sample(p, ev.Stack)
 	}
 }
 
-func (o *observer) turn(g *traceload.Goroutine) *turn {
-	return o.slots.Of(g)
-}
-
-// act notes that a goroutine has done something that others see.
-func (o *observer) act(g *traceload.Goroutine) {
-	if t := o.turn(g); t != nil {
-		t.acted = true
+// ran adds the time that a goroutine ran, if an event ends that.
+func (o *observer) ran(ev *traceload.Event) {
+	if ev.From == traceload.StateRunning {
+		o.running += ev.Lived
 	}
 }
 
-// site returns the line where a timer may end the wait; nil for other waits.
-func (o *observer) site(p *traceload.Program, stack traceload.StackID, wait traceload.Wait) *site {
-	if wait != traceload.WaitSleep && wait != traceload.WaitSelect && wait != traceload.WaitChanReceive {
-		return nil
+// waits is a set of kinds of waits.
+type waits uint32
+
+const endedByTimers waits = 1<<traceload.WaitSleep | 1<<traceload.WaitSelect | 1<<traceload.WaitChanReceive
+
+func (s waits) has(w traceload.Wait) bool { return s&(1<<w) != 0 }
+
+// site returns the number of the line of a wait that a timer may end; 0 for the library's.
+func (o *observer) site(p *traceload.Program, stack traceload.StackID, wait traceload.Wait) uint32 {
+	at := o.stacks.At(stack)
+	if at.flags&siteKnown == 0 {
+		at.flags |= siteKnown
+		at.site = o.lookUp(p, stack, wait)
 	}
-	for len(o.byStack) <= int(stack) {
-		o.byStack = append(o.byStack, nil)
-	}
-	if s := o.byStack[stack]; s != nil {
-		return s
-	}
+	return at.site
+}
+
+func (o *observer) lookUp(p *traceload.Program, stack traceload.StackID, wait traceload.Wait) uint32 {
 	frame := p.SiteID(stack)
 	if frame == 0 || p.Frame(frame).Origin != traceload.OriginUser {
-		return nil
+		return 0
 	}
 	s := o.byFrame[frame]
 	if s == nil {
@@ -229,137 +266,195 @@ func (o *observer) site(p *traceload.Program, stack traceload.StackID, wait trac
 		o.byFrame[frame] = s
 		o.sites = append(o.sites, s)
 	}
-	o.byStack[stack] = s
-	return s
+	return s.number
 }
 
-func (o *observer) block(p *traceload.Program, ev *traceload.Event) {
+func (o *observer) siteOf(t *turn) *site { return o.sites[t.site-1] }
+
+func (o *observer) block(p *traceload.Program, ev *traceload.Event, t *turn) {
 	g := ev.G
-	t := o.turn(g)
-	if t == nil {
-		return
-	}
 	if g.Wait.IsLock() {
 		t.partial = true // a look may have to wait for a lock
 		return
 	}
-	o.arrive(p, g, ev.Stack)
+	at := o.stacks.At(ev.Stack)
+	if at.class == 0 {
+		at.class = int16(o.class(p.SiteID(ev.Stack)) + 1)
+	}
+	o.acts[at.class-1].note(p.Now, p.EntryID(g))
 	if t.owes != 0 && t.rest != 0 && t.rest == p.SiteID(ev.Stack) {
 		o.answer(p, t)
 	}
-	s := o.site(p, ev.Stack, g.Wait)
-	if t.awake {
-		switch {
-		case s == t.site && !t.acted && (ev.Lived <= aLook || t.partial):
-			o.inVain(p, g, t, ev.Lived)
-		case s == t.site && !t.acted:
-			s.stays++ // it ran for long: it had something to do
-			t.row = 0
-		default:
-			o.found(p, g, t, s != t.site)
+	site := uint32(0)
+	if endedByTimers.has(g.Wait) {
+		if site = at.site; at.flags&siteKnown == 0 {
+			site = o.site(p, ev.Stack, g.Wait)
 		}
 	}
-	t.site, t.began, t.awake = s, p.Now, false
-	if s == nil {
+	if t.awake {
+		o.back(p, ev, t, site)
+	}
+	t.site, t.awake = site, false
+	if site == 0 {
 		return
 	}
+	s := o.sites[site-1]
 	s.begun++
-	if !slices.Contains(t.visited[:], s.number) {
-		t.visited[t.next%uint8(len(t.visited))] = s.number
-		t.next++
-		if s.goroutines < len(s.ids) {
-			s.ids[s.goroutines] = g.ID
-		}
-		s.goroutines++
-		s.entry, s.created = g.Entry, g.CreatedAt
-		s.testing = s.testing || p.Stack(ev.Stack).Testing || strings.HasSuffix(p.Frame(s.frame).File, "_test.go")
+	if t.last != site {
+		o.enter(p, ev, t, s)
 	}
 }
 
-func (o *observer) unblock(p *traceload.Program, ev *traceload.Event) {
-	if !ev.Wait.IsLock() {
-		o.act(ev.By)
+// back books the look that ends as its goroutine comes to block at a site, 0 for elsewhere.
+func (o *observer) back(p *traceload.Program, ev *traceload.Event, t *turn, site uint32) {
+	switch {
+	case site == t.site && !t.acted && (ev.Lived <= aLook || t.partial):
+		o.inVain(p, ev.G, t, ev.Lived)
+	case site == t.site && !t.acted:
+		o.siteOf(t).stays++ // it ran for long: it had something to do
+		o.looks.At(t.looks).row = 0
+	default:
+		o.found(p, ev.G, t, site != t.site)
 	}
-	t := o.turn(ev.G)
-	if t == nil || ev.Wait.IsLock() {
+}
+
+// enter counts a goroutine that comes to wait at s, unless it has been there lately.
+func (o *observer) enter(p *traceload.Program, ev *traceload.Event, t *turn, s *site) {
+	g := ev.G
+	last := t.last
+	t.last = s.number
+	if last != 0 {
+		l := o.looksOf(t)
+		if l.visited[0] == 0 {
+			l.visited[0], l.next = last, 1
+		}
+		if slices.Contains(l.visited[:], s.number) {
+			return
+		}
+		l.visited[l.next%uint8(len(l.visited))] = s.number
+		l.next++
+	}
+	if s.goroutines < len(s.ids) {
+		s.ids[s.goroutines] = g.ID
+	}
+	s.goroutines++
+	s.entry, s.created = g.Entry, g.CreatedAt
+	s.testing = s.testing || p.Stack(ev.Stack).Testing || strings.HasSuffix(p.Frame(s.frame).File, "_test.go")
+}
+
+func (o *observer) unblock(p *traceload.Program, ev *traceload.Event) {
+	t, by := o.slots.Of(ev.G), o.slots.Of(ev.By)
+	if by != nil {
+		by.acted = true
+	}
+	if t == nil {
 		return
 	}
-	if ev.Waker == traceload.WakerGoroutine && o.asking.Of(p, ev.ByStack, asks) {
+	if by != nil && ev.Waker == traceload.WakerGoroutine && o.asks(p, ev.ByStack) {
 		if ev.Wait == traceload.WaitChanSend { // the one that took it is asked
-			o.ask(ev.G, ev.By, p.SiteID(ev.ByStack))
+			o.ask(ev.G.Slot, t, by, p.SiteID(ev.ByStack))
 		} else {
-			o.ask(ev.By, ev.G, p.SiteID(ev.Stack))
+			o.ask(ev.By.Slot, by, t, p.SiteID(ev.Stack))
 		}
 	}
-	s := t.site
-	if s == nil {
+	if t.site == 0 {
 		return
 	}
-	if ev.Waker != traceload.WakerTimer {
-		s.others++
-		t.row, t.awake = 0, false
+	s := o.siteOf(t)
+	if ev.Waker == traceload.WakerTimer {
+		s.wakes++
+		o.woken(p, ev, t)
 		return
 	}
-	s.wakes++
-	t.awake, t.acted, t.partial, t.slept = true, false, false, ev.Lived
+	s.others++
+	t.awake = false
+	if t.looks != 0 {
+		o.looks.At(t.looks).row = 0
+	}
+}
+
+// woken notes that a timer has ended a pause.
+func (o *observer) woken(p *traceload.Program, ev *traceload.Event, t *turn) {
+	t.awake, t.acted, t.partial = true, false, false
+	l := o.looksOf(t)
+	l.began, l.slept = p.Now-traceload.Time(ev.Lived), ev.Lived
+}
+
+func (o *observer) end(p *traceload.Program, g *traceload.Goroutine, t *turn) {
+	if !g.System {
+		entry := p.EntryID(g)
+		o.acts[o.class(entry)].note(p.Now, entry)
+	}
+	if t.owes != 0 {
+		o.answer(p, t)
+	}
+	if t.awake {
+		o.found(p, g, t, true)
+	}
+	o.forget(t)
+	t.life++
 }
 
 // asks tells whether it is the program that wakes or starts somebody at the top
 // of this stack: what the standard library does so is its own affair, such as
 // the goroutine that watches a request's connection.
-func asks(p *traceload.Program, id traceload.StackID) bool {
-	st := p.Stack(id)
-	return st.Owner < 0 || p.Frame(st.Frames[st.Owner]).Origin == traceload.OriginUser
-}
-
-// ask notes that one goroutine asked another one, which waits for such at rest.
-func (o *observer) ask(asker, asked *traceload.Goroutine, rest traceload.FrameID) {
-	from, to := o.turn(asker), o.turn(asked)
-	if from == nil || to == nil {
-		return
+func (o *observer) asks(p *traceload.Program, stack traceload.StackID) bool {
+	at := o.stacks.At(stack)
+	if at.flags&asksKnown == 0 {
+		at.flags |= asksKnown
+		if st := p.Stack(stack); st.Owner < 0 || p.Frame(st.Frames[st.Owner]).Origin == traceload.OriginUser {
+			at.flags |= isAsking
+		}
 	}
-	from.asked, from.answered = true, 0
-	to.owes, to.rest = asker.ID, rest
+	return at.flags&isAsking != 0
 }
 
-// answer notes that a goroutine is done with what it was asked for.
+// ask notes that the goroutine in a slot asked another one, which waits for such at rest.
+func (o *observer) ask(slot int32, from, to *turn, rest traceload.FrameID) {
+	from.asked = true
+	if from.looks != 0 {
+		o.looks.At(from.looks).answered = 0
+	}
+	to.owes, to.asker, to.rest = uint32(slot)+1, from.life, rest
+}
+
+// answer notes that a goroutine is done with what it was asked for. When that was is of
+// interest only to one that has begun to look.
 func (o *observer) answer(p *traceload.Program, t *turn) {
-	if t.owes == 0 {
-		return
-	}
-	if from := o.turn(p.Goroutine(t.owes)); from != nil && from.asked {
-		from.answered = p.Now
+	if from := o.slots.At(int32(t.owes - 1)); from.life == t.asker && from.asked && from.looks != 0 {
+		o.looks.At(from.looks).answered = p.Now
 	}
 	t.owes = 0
 }
 
 // inVain books a look that found nothing.
 func (o *observer) inVain(p *traceload.Program, g *traceload.Goroutine, t *turn, ran time.Duration) {
-	s := t.site
+	s, l := o.siteOf(t), o.looks.At(t.looks)
 	s.empties++
-	s.pauses.Add(t.slept)
+	s.pauses.Add(l.slept)
 	if !t.partial {
 		s.runs.Add(ran)
 	}
-	if t.row == 0 {
-		t.rowFrom = t.began
+	if l.row == 0 {
+		l.rowFrom = l.began
 	}
-	t.row++
+	l.row++
 	if s.empties > warmUp {
 		s.inVain++
-		o.compare(p, g, t, false)
+		o.compare(p, g, s, l.began, false)
 	}
 }
 
 // found books a look that found something to do; it leaves the line for it, or
 // comes back at once.
 func (o *observer) found(p *traceload.Program, g *traceload.Goroutine, t *turn, leaves bool) {
-	s, row := t.site, t.row
-	t.row, t.awake = 0, false
+	s, l := o.siteOf(t), o.looks.At(t.looks)
+	row := int(l.row)
+	l.row = 0
 	if !leaves {
 		s.stays++
 		if row > 0 {
-			s.lateStays += t.slept / 2
+			s.lateStays += l.slept / 2
 		}
 		return
 	}
@@ -367,40 +462,24 @@ func (o *observer) found(p *traceload.Program, g *traceload.Goroutine, t *turn, 
 		return // it has not looked in vain before: a pause, no poll
 	}
 	s.leaves++
-	s.lateLeaves += t.slept / 2
-	s.rowsTotal += int(row)
+	s.lateLeaves += l.slept / 2
+	s.rowsTotal += row
 	if t.asked {
 		s.askedRows++
-		if t.answered > t.began {
+		if l.answered > l.began {
 			s.answeredRows++
 		}
 		t.asked = false
 	}
 	if s.leaves == 1 {
-		s.rowMin = int(row)
-		s.first = story{g.ID, t.rowFrom, p.Now, int(row) + 1}
+		s.rowMin = row
+		s.first = story{g.ID, l.rowFrom, p.Now, row + 1}
 	}
-	s.rowMin, s.rowMax = min(s.rowMin, int(row)), max(s.rowMax, int(row))
-	if s.occasions == 0 || p.Now.Sub(s.lastLeave) > t.slept {
+	s.rowMin, s.rowMax = min(s.rowMin, row), max(s.rowMax, row)
+	if s.occasions == 0 || p.Now.Sub(s.lastLeave) > l.slept {
 		s.occasions++
 		s.lastLeave = p.Now
-		o.compare(p, g, t, true)
-	}
-}
-
-// arrive notes that g came to block at a place.
-func (o *observer) arrive(p *traceload.Program, g *traceload.Goroutine, stack traceload.StackID) {
-	c := o.byBlock.At(stack)
-	if *c == 0 {
-		*c = int16(o.class(p.SiteID(stack)) + 1)
-	}
-	o.note(p, int(*c)-1, p.EntryID(g))
-}
-
-// came notes that a goroutine of that entry function ended.
-func (o *observer) came(p *traceload.Program, g *traceload.Goroutine, entry traceload.FrameID) {
-	if !g.System {
-		o.note(p, o.class(entry), entry)
+		o.compare(p, g, s, l.began, true)
 	}
 }
 
@@ -415,21 +494,17 @@ func (o *observer) class(frame traceload.FrameID) int {
 	return int(*c) - 1
 }
 
-func (o *observer) note(p *traceload.Program, class int, entry traceload.FrameID) {
-	a := &o.acts[class]
-	a.at, a.entry = p.Now, entry
-}
+func (a *act) note(now traceload.Time, entry traceload.FrameID) { a.at, a.entry = now, entry }
 
 // compare notes what others came to do during the pause before a look. The
 // goroutine's own kind is left out: siblings do the same at the same time.
-func (o *observer) compare(p *traceload.Program, g *traceload.Goroutine, t *turn, found bool) {
-	s := t.site
+func (o *observer) compare(p *traceload.Program, g *traceload.Goroutine, s *site, began traceload.Time, found bool) {
 	for len(s.hits) < len(o.acts) {
 		s.hits = append(s.hits, tally{})
 	}
 	entry := p.EntryID(g)
 	for c := range o.acts {
-		if a := &o.acts[c]; a.at > t.began && a.entry != entry {
+		if a := &o.acts[c]; a.at > began && a.entry != entry {
 			if found {
 				s.hits[c].last++
 			} else {
