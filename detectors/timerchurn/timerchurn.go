@@ -71,17 +71,25 @@ type observer struct {
 	_       cpu.CacheLinePad
 }
 
-// spot is what follows from a stack alone, each worked out when it is first asked for.
+// spot is what is known of a stack.
 type spot struct {
-	site  uint32 // number of the line; 0 if it is not the user's
-	class int16  // of what blocks here, + 1
-	flags uint8
+	frame  traceload.FrameID // its site
+	site   uint32            // number of the line, if a timer may end a wait here; 0 for others
+	begun  uint32            // waits that began, on top of the site's
+	class  int16             // of what blocks here, + 1
+	wait   traceload.Wait    // the kind of wait for which the above holds, + 1; 0 if nobody has waited here
+	asking asking
 }
 
+// asking tells whether it is the program that wakes or starts somebody at the top
+// of a stack: what the standard library does so is its own affair, such as the
+// goroutine that watches a request's connection.
+type asking uint8
+
 const (
-	siteKnown = 1 << iota
-	asksKnown
-	isAsking // see asks
+	unknown asking = iota
+	notAsking
+	isAsking
 )
 
 type act struct {
@@ -135,49 +143,6 @@ type tally struct {
 	other int32 // before a look in vain
 }
 
-// turn is what is known of one goroutine that is alive.
-type turn struct {
-	life  uint32            // how many goroutines had the slot before
-	site  uint32            // number of the line where it waits, or waited last; 0 if no timer ends that
-	last  uint32            // number of the last such line, which counts it
-	looks uint32            // in observer.looks; 0 for most
-	owes  uint32            // who asked this one: its slot + 1; 0 if nobody did, or it is done
-	asker uint32            // … and its life
-	rest  traceload.FrameID // where it waited to be asked; 0 if it was started for it
-
-	awake   bool // woken by a timer at site, and not back yet
-	acted   bool // … and has done something since
-	partial bool // … and its run was interrupted
-	asked   bool // it has asked another goroutine for something, in that it woke or started it
-}
-
-// looks is what is known beyond that of a goroutine that a timer has woken, or that waits
-// at several lines.
-type looks struct {
-	began    traceload.Time // of the last pause that a timer ended
-	slept    time.Duration
-	rowFrom  traceload.Time
-	answered traceload.Time // when one that it had asked was done with it
-	row      int32          // looks in vain one after the other
-
-	next    uint8
-	visited [4]uint32 // numbers of sites: counted there
-}
-
-// looksOf returns a goroutine's looks, after making a place for them if there is none.
-func (o *observer) looksOf(t *turn) *looks {
-	if t.looks == 0 {
-		t.looks = o.looks.Take()
-	}
-	return o.looks.At(t.looks)
-}
-
-// forget clears what is known of a goroutine.
-func (o *observer) forget(t *turn) {
-	o.looks.Give(t.looks)
-	*t = turn{life: t.life}
-}
-
 // story is the first row of looks that found something in the end.
 type story struct {
 	g        traceload.GoID
@@ -185,47 +150,66 @@ type story struct {
 	looks    int
 }
 
-// Observe implements detectors.Observer.
+// waits is a set of kinds of waits.
+type waits uint32
+
+const (
+	endedByTimers waits = 1<<traceload.WaitSleep | 1<<traceload.WaitSelect | 1<<traceload.WaitChanReceive
+	// quiet are those for locks, which a look may need, and the runtime's own.
+	quiet waits = 1<<traceload.WaitMutex | 1<<traceload.WaitRWMutexR | 1<<traceload.WaitRWMutexW | 1<<traceload.WaitRuntime
+)
+
+func (s waits) has(w traceload.Wait) bool { return s>>(w&31)&1 != 0 }
+
+// Observe implements detectors.Observer. What happens at most events stands here in one
+// piece, with calls only where they are the last thing to do.
 func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 	g := ev.G
 	switch ev.Kind {
-	case traceload.KindStatus:
-		t := o.slots.At(g.Slot)
-		if t.site != 0 {
-			return // only its stack became known
-		}
-		o.forget(t)
-		if g.State == traceload.StateWaiting && endedByTimers.has(g.Wait) {
-			t.site = o.site(p, g.Stack, g.Wait)
-		}
-	case traceload.KindCreate:
-		t := o.slots.At(g.Slot)
-		o.forget(t)
-		if by := o.slots.Of(ev.By); by != nil {
-			by.acted = true
-			if o.asks(p, ev.ByStack) {
-				o.ask(ev.By.Slot, by, t, 0)
-			}
-		}
 	case traceload.KindBlock:
+		t, at := o.slots.Of(g), o.stacks.Of(ev.Stack)
+		if t == nil || at == nil || at.wait != g.Wait+1 {
+			o.meet(p, ev, t)
+			return
+		}
 		o.ran(ev)
-		if t := o.slots.Of(g); t != nil && !g.System && g.Wait != traceload.WaitRuntime {
-			o.block(p, ev, t)
+		at.begun++
+		o.acts[at.class-1].note(ev.Time, p.EntryID(g))
+		if t.awake || t.last != at.site && at.site != 0 {
+			o.arrive(p, ev, t, at)
+			return
+		}
+		t.site = at.site
+		if t.rest != 0 && t.rest == at.frame {
+			o.answer(ev.Time, t)
 		}
 	case traceload.KindUnblock:
-		if !g.System && g.Wait != traceload.WaitRuntime && !g.Wait.IsLock() {
-			o.unblock(p, ev)
+		if quiet.has(ev.Wait) {
+			return
 		}
+		t, by, at := o.slots.Of(g), o.slots.Of(ev.By), o.stacks.Of(ev.ByStack)
+		if t == nil || by == nil || at == nil || at.asking == unknown || ev.Waker != traceload.WakerGoroutine {
+			o.unblock(p, ev, t, by)
+			return
+		}
+		by.acted = true
+		if t.site != 0 {
+			o.disturb(t)
+		}
+		if at.asking == isAsking {
+			o.asked(p, ev, t, by)
+		}
+	case traceload.KindCreate:
+		o.create(p, ev)
+	case traceload.KindEnd:
+		o.end(p, ev)
 	case traceload.KindStop, traceload.KindSyscallBegin:
 		o.ran(ev)
 		if t := o.slots.Of(g); t != nil {
 			t.acted = true
 		}
-	case traceload.KindEnd:
-		o.ran(ev)
-		if t := o.slots.Of(g); t != nil {
-			o.end(p, g, t)
-		}
+	case traceload.KindStatus:
+		o.status(p, g)
 	case traceload.KindSample:
 		o.sample(p, ev.Stack)
 	}
@@ -238,26 +222,80 @@ func (o *observer) ran(ev *traceload.Event) {
 	}
 }
 
-// waits is a set of kinds of waits.
-type waits uint32
-
-const endedByTimers waits = 1<<traceload.WaitSleep | 1<<traceload.WaitSelect | 1<<traceload.WaitChanReceive
-
-func (s waits) has(w traceload.Wait) bool { return s&(1<<w) != 0 }
-
-// site returns the number of the line of a wait that a timer may end; 0 for the library's.
-func (o *observer) site(p *traceload.Program, stack traceload.StackID, wait traceload.Wait) uint32 {
-	at := o.stacks.At(stack)
-	if at.flags&siteKnown == 0 {
-		at.flags |= siteKnown
-		at.site = o.lookUp(p, stack, wait)
+func (o *observer) status(p *traceload.Program, g *traceload.Goroutine) {
+	t := o.slots.At(g.Slot)
+	if t.site != 0 {
+		return // only its stack became known
 	}
-	return at.site
+	o.forget(t)
+	if g.State == traceload.StateWaiting {
+		t.site = o.site(p, g.Stack, g.Wait)
+	}
 }
 
-func (o *observer) lookUp(p *traceload.Program, stack traceload.StackID, wait traceload.Wait) uint32 {
+func (o *observer) create(p *traceload.Program, ev *traceload.Event) {
+	t := o.slots.At(ev.G.Slot)
+	o.forget(t)
+	if by := o.slots.Of(ev.By); by != nil {
+		by.acted = true
+		if o.asks(p, ev.ByStack) {
+			o.ask(ev.By, by, t, 0)
+		}
+	}
+}
+
+func (o *observer) end(p *traceload.Program, ev *traceload.Event) {
+	g := ev.G
+	o.ran(ev)
+	t := o.slots.Of(g)
+	if t == nil {
+		return
+	}
+	if !g.System {
+		entry := p.EntryID(g)
+		o.acts[o.class(entry)].note(p.Now, entry)
+	}
+	if t.owes != 0 {
+		o.answer(p.Now, t)
+	}
+	if t.awake {
+		o.found(p, g, t, true)
+	}
+	o.forget(t)
+	t.life++
+}
+
+// meet takes a goroutine that comes to block where nobody has waited in that way before.
+func (o *observer) meet(p *traceload.Program, ev *traceload.Event, t *turn) {
+	switch w := ev.G.Wait; {
+	case t == nil, w == traceload.WaitRuntime:
+		o.ran(ev)
+	case w.IsLock():
+		o.ran(ev)
+		if t.awake {
+			o.looks.At(t.looks).partial = true // a look may have to wait for a lock
+		}
+	default:
+		at := o.stacks.At(ev.Stack)
+		o.settle(at)
+		at.wait, at.frame, at.site = w+1, p.SiteID(ev.Stack), o.site(p, ev.Stack, w)
+		at.class = int16(o.class(at.frame) + 1)
+		o.Observe(p, ev)
+	}
+}
+
+// settle counts the waits that began on a stack for its site.
+func (o *observer) settle(at *spot) {
+	if at.site != 0 {
+		o.sites[at.site-1].begun += int(at.begun)
+	}
+	at.begun = 0
+}
+
+// site returns the number of the line where a timer may end the wait; 0 for other waits.
+func (o *observer) site(p *traceload.Program, stack traceload.StackID, wait traceload.Wait) uint32 {
 	frame := p.SiteID(stack)
-	if frame == 0 || p.Frame(frame).Origin != traceload.OriginUser {
+	if !endedByTimers.has(wait) || frame == 0 || p.Frame(frame).Origin != traceload.OriginUser {
 		return 0
 	}
 	s := o.byFrame[frame]
@@ -269,50 +307,29 @@ func (o *observer) lookUp(p *traceload.Program, stack traceload.StackID, wait tr
 	return s.number
 }
 
-func (o *observer) siteOf(t *turn) *site { return o.sites[t.site-1] }
-
-func (o *observer) block(p *traceload.Program, ev *traceload.Event, t *turn) {
-	g := ev.G
-	if g.Wait.IsLock() {
-		t.partial = true // a look may have to wait for a lock
-		return
-	}
-	at := o.stacks.At(ev.Stack)
-	if at.class == 0 {
-		at.class = int16(o.class(p.SiteID(ev.Stack)) + 1)
-	}
-	o.acts[at.class-1].note(p.Now, p.EntryID(g))
-	if t.owes != 0 && t.rest != 0 && t.rest == p.SiteID(ev.Stack) {
-		o.answer(p, t)
-	}
-	site := uint32(0)
-	if endedByTimers.has(g.Wait) {
-		if site = at.site; at.flags&siteKnown == 0 {
-			site = o.site(p, ev.Stack, g.Wait)
-		}
-	}
+// arrive takes a goroutine that comes back from a look, or to a line where it was not before.
+func (o *observer) arrive(p *traceload.Program, ev *traceload.Event, t *turn, at *spot) {
 	if t.awake {
-		o.back(p, ev, t, site)
+		o.back(p, ev, t, at.site)
 	}
-	t.site, t.awake = site, false
-	if site == 0 {
-		return
+	t.site, t.awake = at.site, false
+	if t.site != 0 && t.site != t.last {
+		o.enter(p, ev, t, o.sites[t.site-1])
 	}
-	s := o.sites[site-1]
-	s.begun++
-	if t.last != site {
-		o.enter(p, ev, t, s)
+	if t.rest != 0 && t.rest == at.frame {
+		o.answer(p.Now, t)
 	}
 }
 
 // back books the look that ends as its goroutine comes to block at a site, 0 for elsewhere.
 func (o *observer) back(p *traceload.Program, ev *traceload.Event, t *turn, site uint32) {
+	l := o.looks.At(t.looks)
 	switch {
-	case site == t.site && !t.acted && (ev.Lived <= aLook || t.partial):
+	case site == t.site && !t.acted && (ev.Lived <= aLook || l.partial):
 		o.inVain(p, ev.G, t, ev.Lived)
 	case site == t.site && !t.acted:
-		o.siteOf(t).stays++ // it ran for long: it had something to do
-		o.looks.At(t.looks).row = 0
+		o.sites[site-1].stays++ // it ran for long: it had something to do
+		l.row = 0
 	default:
 		o.found(p, ev.G, t, site != t.site)
 	}
@@ -320,8 +337,7 @@ func (o *observer) back(p *traceload.Program, ev *traceload.Event, t *turn, site
 
 // enter counts a goroutine that comes to wait at s, unless it has been there lately.
 func (o *observer) enter(p *traceload.Program, ev *traceload.Event, t *turn, s *site) {
-	g := ev.G
-	last := t.last
+	g, last := ev.G, t.last
 	t.last = s.number
 	if last != 0 {
 		l := o.looksOf(t)
@@ -342,8 +358,8 @@ func (o *observer) enter(p *traceload.Program, ev *traceload.Event, t *turn, s *
 	s.testing = s.testing || p.Stack(ev.Stack).Testing || strings.HasSuffix(p.Frame(s.frame).File, "_test.go")
 }
 
-func (o *observer) unblock(p *traceload.Program, ev *traceload.Event) {
-	t, by := o.slots.Of(ev.G), o.slots.Of(ev.By)
+// unblock takes the wake-ups that Observe does not.
+func (o *observer) unblock(p *traceload.Program, ev *traceload.Event, t, by *turn) {
 	if by != nil {
 		by.acted = true
 	}
@@ -351,88 +367,35 @@ func (o *observer) unblock(p *traceload.Program, ev *traceload.Event) {
 		return
 	}
 	if by != nil && ev.Waker == traceload.WakerGoroutine && o.asks(p, ev.ByStack) {
-		if ev.Wait == traceload.WaitChanSend { // the one that took it is asked
-			o.ask(ev.G.Slot, t, by, p.SiteID(ev.ByStack))
-		} else {
-			o.ask(ev.By.Slot, by, t, p.SiteID(ev.Stack))
-		}
+		o.asked(p, ev, t, by)
 	}
-	if t.site == 0 {
-		return
+	switch {
+	case t.site == 0:
+	case ev.Waker == traceload.WakerTimer:
+		o.sites[t.site-1].wakes++
+		t.paused, t.awake, t.acted = true, true, false
+		l := o.looksOf(t)
+		l.began, l.slept, l.partial = p.Now-traceload.Time(ev.Lived), ev.Lived, false
+	default:
+		o.disturb(t)
 	}
-	s := o.siteOf(t)
-	if ev.Waker == traceload.WakerTimer {
-		s.wakes++
-		o.woken(p, ev, t)
-		return
-	}
-	s.others++
-	t.awake = false
-	if t.looks != 0 {
+}
+
+// disturb notes that something else than a timer has ended a wait at a site.
+func (o *observer) disturb(t *turn) {
+	o.sites[t.site-1].others++
+	if t.paused {
+		t.awake = false
 		o.looks.At(t.looks).row = 0
 	}
 }
 
-// woken notes that a timer has ended a pause.
-func (o *observer) woken(p *traceload.Program, ev *traceload.Event, t *turn) {
-	t.awake, t.acted, t.partial = true, false, false
-	l := o.looksOf(t)
-	l.began, l.slept = p.Now-traceload.Time(ev.Lived), ev.Lived
-}
-
-func (o *observer) end(p *traceload.Program, g *traceload.Goroutine, t *turn) {
-	if !g.System {
-		entry := p.EntryID(g)
-		o.acts[o.class(entry)].note(p.Now, entry)
-	}
-	if t.owes != 0 {
-		o.answer(p, t)
-	}
-	if t.awake {
-		o.found(p, g, t, true)
-	}
-	o.forget(t)
-	t.life++
-}
-
-// asks tells whether it is the program that wakes or starts somebody at the top
-// of this stack: what the standard library does so is its own affair, such as
-// the goroutine that watches a request's connection.
-func (o *observer) asks(p *traceload.Program, stack traceload.StackID) bool {
-	at := o.stacks.At(stack)
-	if at.flags&asksKnown == 0 {
-		at.flags |= asksKnown
-		if st := p.Stack(stack); st.Owner < 0 || p.Frame(st.Frames[st.Owner]).Origin == traceload.OriginUser {
-			at.flags |= isAsking
-		}
-	}
-	return at.flags&isAsking != 0
-}
-
-// ask notes that the goroutine in a slot asked another one, which waits for such at rest.
-func (o *observer) ask(slot int32, from, to *turn, rest traceload.FrameID) {
-	from.asked = true
-	if from.looks != 0 {
-		o.looks.At(from.looks).answered = 0
-	}
-	to.owes, to.asker, to.rest = uint32(slot)+1, from.life, rest
-}
-
-// answer notes that a goroutine is done with what it was asked for. When that was is of
-// interest only to one that has begun to look.
-func (o *observer) answer(p *traceload.Program, t *turn) {
-	if from := o.slots.At(int32(t.owes - 1)); from.life == t.asker && from.asked && from.looks != 0 {
-		o.looks.At(from.looks).answered = p.Now
-	}
-	t.owes = 0
-}
-
 // inVain books a look that found nothing.
 func (o *observer) inVain(p *traceload.Program, g *traceload.Goroutine, t *turn, ran time.Duration) {
-	s, l := o.siteOf(t), o.looks.At(t.looks)
+	s, l := o.sites[t.site-1], o.looks.At(t.looks)
 	s.empties++
 	s.pauses.Add(l.slept)
-	if !t.partial {
+	if !l.partial {
 		s.runs.Add(ran)
 	}
 	if l.row == 0 {
@@ -448,7 +411,7 @@ func (o *observer) inVain(p *traceload.Program, g *traceload.Goroutine, t *turn,
 // found books a look that found something to do; it leaves the line for it, or
 // comes back at once.
 func (o *observer) found(p *traceload.Program, g *traceload.Goroutine, t *turn, leaves bool) {
-	s, l := o.siteOf(t), o.looks.At(t.looks)
+	s, l := o.sites[t.site-1], o.looks.At(t.looks)
 	row := int(l.row)
 	l.row = 0
 	if !leaves {
@@ -515,4 +478,9 @@ func (o *observer) compare(p *traceload.Program, g *traceload.Goroutine, s *site
 }
 
 // Finish implements detectors.Observer.
-func (o *observer) Finish(p *traceload.Program) { o.judge(p) }
+func (o *observer) Finish(p *traceload.Program) {
+	for _, at := range o.stacks.All {
+		o.settle(at)
+	}
+	o.judge(p)
+}

@@ -40,7 +40,12 @@ func (t *Slots[T]) Of(g *traceload.Goroutine) *T {
 	if g == nil {
 		return nil
 	}
-	i := uint32(g.Slot)
+	return t.Get(g.Slot)
+}
+
+// Get returns the place for a slot; nil if there is none.
+func (t *Slots[T]) Get(slot int32) *T {
+	i := uint32(slot)
 	if int(i/page) >= len(t.pages) {
 		return nil
 	}
@@ -108,6 +113,15 @@ func (t *ByID[K, V]) Get(id K) (v V) {
 		v = t.list[id]
 	}
 	return v
+}
+
+// Of returns the place for id's value; nil if there is none. There is one for every
+// id up to the highest that At was called for.
+func (t *ByID[K, V]) Of(id K) *V {
+	if i := int(id); i < len(t.list) {
+		return &t.list[i]
+	}
+	return nil
 }
 
 // All calls yield for each id from 0 to the highest that a place was made for,
