@@ -1,6 +1,7 @@
 package traceload
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -24,6 +25,7 @@ type pipeline struct {
 	work    chan *decoding // the same, for whoever decodes
 	stop    chan struct{}
 	batches sync.Pool   // of *[]record
+	piece   int         // length of those
 	pieces  chan []byte // of generations that the walk is through with, to read others into
 	jobs    sync.WaitGroup
 
@@ -48,14 +50,17 @@ type decoding struct {
 const readyBatches = 16
 
 // startPipeline reads on from a scanner that has passed the header.
-func startPipeline(s *generationScanner, jobs int, memory int64) *pipeline {
+func startPipeline(s *generationScanner, limits Limits) *pipeline {
+	jobs, memory := limits.jobs(), cmp.Or(limits.Memory, defaultMemory)
+	piece := cmp.Or(limits.piece, pieceSize)
 	p := &pipeline{
 		scanner: s,
 		memory:  newBudget(memory),
 		order:   make(chan *decoding, jobs),
 		work:    make(chan *decoding, jobs),
 		stop:    make(chan struct{}),
-		pieces:  make(chan []byte, max(memory/pieceSize, 2)),
+		piece:   piece,
+		pieces:  make(chan []byte, min(max(memory/int64(piece), 2), maxFree)),
 	}
 	p.batches.New = func() any { b := make([]record, 0, batchSize); return &b }
 	p.jobs.Add(1 + jobs)
@@ -87,16 +92,19 @@ func (p *pipeline) close() {
 	p.jobs.Wait()
 }
 
-// pieceSize is how much of a generation is read into one buffer. Buffers are small
-// and used again, since a large one costs more than its bytes: fresh memory, and a
-// collector that has to wait until all of it is copied.
-const pieceSize = 1 << 20
+// pieceSize is how much of a generation is read into one buffer, of which maxFree are
+// kept. Buffers are small and used again, since a large one costs more than its bytes:
+// fresh memory, and a collector that has to wait until all of it is copied.
+const (
+	pieceSize = 1 << 20
+	maxFree   = 1 << 12
+)
 
 // split cuts the trace into generations. The error says why there are no more.
 func (p *pipeline) split() error {
 	s := p.scanner
 	var full [][]byte // of the present generation
-	piece := p.piece()
+	piece := p.buffer()
 	begin := s.offset // where piece begins in the trace
 	for index := 0; ; {
 		if len(piece) == cap(piece) {
@@ -104,7 +112,7 @@ func (p *pipeline) split() error {
 			if s.state != scanTag && s.begin > begin { // the next piece shall begin with a batch
 				end = s.begin
 			}
-			next := append(p.piece(), piece[end-begin:]...)
+			next := append(p.buffer(), piece[end-begin:]...)
 			full, piece, begin = append(full, piece[:end-begin]), next, end
 		}
 		at := time.Now()
@@ -113,7 +121,7 @@ func (p *pipeline) split() error {
 		piece = piece[:len(piece)+n]
 		for index+1 < len(s.starts) { // the next has begun, so this one is over
 			end := s.starts[index+1]
-			next := append(p.piece(), piece[end-begin:]...)
+			next := append(p.buffer(), piece[end-begin:]...)
 			if !p.hand(index, append(full, piece[:end-begin]), end) {
 				return nil
 			}
@@ -126,13 +134,13 @@ func (p *pipeline) split() error {
 	}
 }
 
-// piece returns an empty buffer.
-func (p *pipeline) piece() []byte {
+// buffer returns an empty buffer for a piece.
+func (p *pipeline) buffer() []byte {
 	select {
 	case b := <-p.pieces:
 		return b
 	default:
-		return make([]byte, 0, pieceSize)
+		return make([]byte, 0, p.piece)
 	}
 }
 

@@ -1,7 +1,6 @@
 package traceload
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"runtime"
@@ -58,7 +57,9 @@ type Limits struct {
 	// Spent is told where the time went; nil if nobody wants to know.
 	Spent *Spent
 
-	reference bool // have golang.org/x/exp/trace read it, for tests
+	// For tests:
+	reference bool // have golang.org/x/exp/trace read it
+	piece     int  // in place of pieceSize; a batch must fit in
 }
 
 // Spent says where the time of a walk went: how long each stage was at work,
@@ -193,7 +194,7 @@ func feedReader(d *decoder, send func(*part) bool) outcome {
 
 // feedGenerations sends on what we decode ourselves.
 func feedGenerations(s *generationScanner, send func(*part) bool, limits Limits, spent *Spent) (o outcome) {
-	pipe := startPipeline(s, limits.jobs(), cmp.Or(limits.Memory, defaultMemory))
+	pipe := startPipeline(s, limits)
 	defer func() {
 		pipe.close() // also when nobody wants any more
 		spent.Read, spent.Decode, spent.Held = pipe.reading, time.Duration(pipe.decoding.Load()), pipe.memory.most

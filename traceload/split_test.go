@@ -1,0 +1,90 @@
+package traceload
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+)
+
+// TestPieces checks that where a generation is cut into pieces makes no difference.
+func TestPieces(t *testing.T) {
+	for _, rec := range recordings(t) {
+		if !ownFormat(headerVersion(rec.data[:headerSize])) {
+			continue
+		}
+		least := longestBatch(rec.data)
+		comparePieces(t, rec.name, rec.data, least, least+1, least+least/3)
+	}
+}
+
+// TestPiecesDamaged checks the same where the trace breaks off or is damaged.
+func TestPiecesDamaged(t *testing.T) {
+	data := traced(t, func() {
+		ping, pong := make(chan int), make(chan int)
+		go func() {
+			for n := range ping {
+				pong <- n
+			}
+			close(pong)
+		}()
+		for n := range 12_000 {
+			ping <- n
+			<-pong
+		}
+		close(ping)
+	})
+	const piece = maxBatchSize + 64 // a batch with its header
+	if len(data) < 3*piece {
+		t.Fatalf("a trace of %d bytes is of too few pieces to tell", len(data))
+	}
+	comparePieces(t, "whole", data, piece)
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 6 {
+		n := random.IntN(len(data))
+		comparePieces(t, "broken off", data[:n], piece)
+		bad := slices.Clone(data)
+		bad[n] ^= byte(1 + random.IntN(255))
+		comparePieces(t, "damaged", bad, piece)
+	}
+}
+
+// longestBatch returns the length of the longest batch, header and all.
+func longestBatch(data []byte) (longest int) {
+	in := numbers{data: data, at: headerSize}
+	for in.more() {
+		begin := in.at
+		switch in.byte() {
+		case tagEndOfGeneration:
+			continue
+		case tagExperimentalBatch:
+			in.byte()
+		}
+		in.uvarint()
+		in.uvarint()
+		in.uvarint()
+		size := in.uvarint()
+		in.at += int(size)
+		longest = max(longest, in.at-begin)
+	}
+	return longest
+}
+
+// comparePieces reads data in pieces of several lengths, and compares that with one piece.
+func comparePieces(t *testing.T, name string, data []byte, lengths ...int) {
+	t.Helper()
+	walk := func(piece int) (list []sight, info Info, text string) {
+		_, info, err := WalkWith(input(t, data), func(p *Program, ev *Event) { list = append(list, look(p, ev)) }, nil, Limits{piece: piece})
+		if err != nil {
+			text = err.Error()
+		}
+		return list, info, text
+	}
+	want, wantInfo, wantErr := walk(2*len(data) + 1)
+	for _, piece := range lengths {
+		got, info, err := walk(piece)
+		if info != wantInfo || err != wantErr || !slices.Equal(got, want) {
+			t.Errorf("%s, %d bytes in pieces of %d: %d events, %+v, %q; in one: %d, %+v, %q",
+				name, len(data), piece, len(got), info, err, len(want), wantInfo, wantErr)
+		}
+	}
+}
