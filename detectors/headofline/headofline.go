@@ -24,7 +24,7 @@ var Detector = &detectors.Detector{
 	Causes: []detectors.Cause{
 		{Name: inOrder, Pattern: "take-as-completed", Cap: detectors.Medium},
 	},
-	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindBlock, traceload.KindUnblock, traceload.KindEnd),
+	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindBlock, traceload.KindUnblock, traceload.KindEnd),
 	New: func(p *detectors.Pass) detectors.Observer {
 		return &observer{pass: p}
 	},
@@ -47,13 +47,16 @@ type observer struct {
 	_ cpu.CacheLinePad
 
 	pass     *detectors.Pass
-	slots    dense.Slots[party] // zero between two goroutines; there are none before one was told of
-	takers   dense.Pool[taker]
+	slots    dense.Slots[party] // zero between two goroutines
+	waits    dense.Pool[wait]
+	kept     int // how many waits there are
+	sweepAt  int // how many there may be until those that are worth nothing any more are forgotten
 	givers   dense.Pool[giver]
-	lines    dense.Pairs[*line] // by lineKey
+	byKey    dense.Pairs[uint32] // the number of a line plus one, by lineKey
+	lines    []*line             // by number
 	numbers  jobs.Table
-	jobs     []*job                             // by number
-	standing dense.ByID[traceload.FrameID, int] // by line, the goroutines that wait there and may be about to give
+	jobs     []*job                                  // by number
+	standing dense.ByID[traceload.FrameID, standing] // by line
 	sends    dense.Answers
 	_        cpu.CacheLinePad
 }
@@ -63,6 +66,12 @@ type job struct {
 	ended  [endedKept]interval // the lives of those that ended last
 	n      int
 	feeder *job // whose goroutines give it work
+}
+
+// standing is who waits at a line and may be about to give there.
+type standing struct {
+	n     int            // how many there are, plus one; 0 as long as nobody was seen to give there
+	since traceload.Time // none of them has been there for longer
 }
 
 // lineKey is where results are taken, and where they are given.
@@ -100,27 +109,26 @@ func (i interval) overlap(from, to traceload.Time) time.Duration {
 	return max(0, min(i.to, to).Sub(max(i.from, from)))
 }
 
-// wait is a taker's wait for one result.
+// wait is a taker's wait for one result. Most takers have few that are worth
+// remembering, or none: those they have are in a list, by their places.
 type wait struct {
 	interval
-	line *line
-	job  *job // of whom it was for
-	slow traceload.GoID
-	by   traceload.GoID // who created that one
-	born traceload.Time // when; 0 if unknown
+	slow  traceload.GoID // whom it was for
+	by    traceload.GoID // who created that one
+	born  traceload.Time // when; 0 if unknown
+	line  uint32         // its number
+	job   jobs.ID        // of whom it was for
+	next  uint32         // in waits; 0 for the last
+	place uint8          // of the n-th wait of a taker, n modulo remembered
 }
 
 // party is one goroutine's part in it.
 type party struct {
 	job   jobs.ID // plus one; 0 as long as it was not asked for
-	taker uint32  // its place in takers; 0 as long as none of its waits is worth remembering
+	first uint32  // of its waits that are worth remembering; 0 if there is none
 	giver uint32  // its place in givers; 0 as long as it has not stood ready
 	takes uint32  // its waits for a result
 }
-
-// taker is the last waits of a goroutine that takes results: the n-th at n
-// modulo remembered, or nothing there if it is not worth it.
-type taker [remembered]wait
 
 // giver is what is remembered of a goroutine that gives results.
 type giver struct {
@@ -134,15 +142,17 @@ type giver struct {
 func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 	switch ev.Kind {
 	case traceload.KindBlock:
-		if gives(ev.Wait) && !ev.G.System {
+		if gives(ev.Wait) && o.standing.Get(p.SiteID(ev.Stack)).n != 0 && !ev.G.System {
 			o.stands(p, ev)
 		}
 	case traceload.KindUnblock:
 		if ev.G.System {
 			return
 		}
-		if gives(ev.Wait) && ev.FromKnown {
-			*o.standing.At(p.SiteID(ev.Stack))--
+		if gives(ev.Wait) {
+			if site := p.SiteID(ev.Stack); o.standing.Get(site).n != 0 && ev.FromKnown {
+				o.standing.At(site).left(p.Now)
+			}
 		}
 		if ev.Waker != traceload.WakerGoroutine {
 			return
@@ -151,45 +161,71 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 		case ev.Wait == traceload.WaitChanReceive, ev.Wait == traceload.WaitSelect && o.sends.Of(p, ev.ByStack, sends):
 			o.taken(p, ev)
 		case gives(ev.Wait):
-			o.given(p, ev)
+			if by := o.slots.At(ev.By.Slot); by.first != 0 || by.giver != 0 {
+				o.given(p, ev, by)
+			}
 		case !ev.Wait.IsLock():
 			o.met(p, ev)
 		}
-	case traceload.KindCreate:
-		o.slots.At(ev.G.Slot)
-	case traceload.KindStatus:
-		o.slots.At(ev.G.Slot)
-		if g := ev.G; g.SinceKnown && g.State == traceload.StateWaiting && gives(g.Wait) { // only now it is known where
-			*o.standing.At(p.SiteID(g.Stack))++
+	case traceload.KindStatus: // only now it may be known where it stands
+		if g := ev.G; mayGive(g) && o.standing.Get(p.SiteID(g.Stack)).n != 0 {
+			o.standing.At(p.SiteID(g.Stack)).n++
 		}
 	case traceload.KindEnd:
-		if y := o.slots.Of(ev.G); y != nil {
-			o.end(p, ev.G, y)
-		}
+		o.end(p, ev.G, o.slots.At(ev.G.Slot))
 	}
 }
 
 func (o *observer) end(p *traceload.Program, g *traceload.Goroutine, y *party) {
 	if g.BornKnown && !g.System {
-		j := o.jobOf(p, g, y)
+		j := o.jobs[o.jobOf(p, g, y)]
 		j.ended[j.n%endedKept] = interval{g.Born, p.Now}
 		j.n++
 	}
-	o.takers.Give(y.taker)
+	for y.first != 0 {
+		o.forget(&y.first)
+	}
 	o.givers.Give(y.giver)
 	*y = party{}
 }
 
-// stands notes that a goroutine waits, and may be about to give.
-func (o *observer) stands(p *traceload.Program, ev *traceload.Event) {
-	site := p.SiteID(ev.Stack)
-	*o.standing.At(site)++
-	y := o.slots.Of(ev.G)
-	if y == nil || y.giver == 0 {
+// watch begins to count who waits at a line and may be about to give there.
+func (o *observer) watch(p *traceload.Program, give traceload.FrameID) {
+	s := o.standing.At(give)
+	if s.n != 0 {
 		return
 	}
-	if r := o.givers.At(y.giver); r.pending > 0 && site == r.ready.line.key.give {
-		r.ready.line.lose(ev.G, r.stack, r.reason, r.pending, &r.ready) // it has made another result
+	s.n = 1
+	for g := range p.Live {
+		if mayGive(g) && p.SiteID(g.Stack) == give {
+			s.n++
+		}
+	}
+}
+
+// left notes that one of them has gone on.
+func (s *standing) left(now traceload.Time) {
+	if s.n--; s.n == 1 {
+		s.since = now
+	}
+}
+
+// mayGive tells whether a goroutine waits, has begun to while it was traced, and may
+// be about to give something.
+func mayGive(g *traceload.Goroutine) bool {
+	return g.State == traceload.StateWaiting && gives(g.Wait) && g.SinceKnown && !g.System
+}
+
+// stands notes that a goroutine waits where others gave, and may be about to give.
+func (o *observer) stands(p *traceload.Program, ev *traceload.Event) {
+	site := p.SiteID(ev.Stack)
+	o.standing.At(site).n++
+	y := o.slots.At(ev.G.Slot)
+	if y.giver == 0 {
+		return
+	}
+	if r := o.givers.At(y.giver); r.pending > 0 && site == o.lines[r.ready.line].key.give {
+		o.lines[r.ready.line].lose(ev.G, r.stack, r.reason, r.pending, &r.ready) // it has made another result
 		r.pending = 0
 	}
 }
@@ -199,37 +235,33 @@ func gives(w traceload.Wait) bool {
 	return w == traceload.WaitChanSend || w == traceload.WaitSelect
 }
 
-func (o *observer) jobOf(p *traceload.Program, g *traceload.Goroutine, y *party) *job {
+// jobOf returns the number of g's job, as it was when it was first asked for.
+func (o *observer) jobOf(p *traceload.Program, g *traceload.Goroutine, y *party) jobs.ID {
 	if y.job == 0 {
 		y.job = o.numbers.Of(p, g) + 1
 		for len(o.jobs) < int(y.job) {
 			o.jobs = append(o.jobs, new(job))
 		}
 	}
-	return o.jobs[y.job-1]
+	return y.job - 1
 }
 
 // met takes the end of a wait of g's for anything else: what is known of their
 // jobs when two first meet is what counts.
 func (o *observer) met(p *traceload.Program, ev *traceload.Event) {
-	if y, by := o.slots.Of(ev.G), o.slots.Of(ev.By); y != nil && by != nil {
-		o.jobOf(p, ev.G, y)
-		o.jobOf(p, ev.By, by)
-	}
+	o.jobOf(p, ev.G, o.slots.At(ev.G.Slot))
+	o.jobOf(p, ev.By, o.slots.At(ev.By.Slot))
 }
 
 // taken takes the end of a wait of g's for something that another goroutine gave.
 func (o *observer) taken(p *traceload.Program, ev *traceload.Event) {
-	y, by := o.slots.Of(ev.G), o.slots.Of(ev.By)
-	if y == nil || by == nil {
-		return
-	}
+	y, by := o.slots.At(ev.G.Slot), o.slots.At(ev.By.Slot)
 	if y.giver != 0 { // it would have waited for work anyway
 		r := o.givers.At(y.giver)
 		r.pending = max(0, r.pending-ev.Lived)
 	}
 	theirs := o.jobOf(p, ev.By, by)
-	o.jobOf(p, ev.G, y).feeder = theirs
+	o.jobs[o.jobOf(p, ev.G, y)].feeder = o.jobs[theirs]
 	if by.giver != 0 {
 		o.idle(p, ev, o.givers.At(by.giver))
 	}
@@ -238,18 +270,12 @@ func (o *observer) taken(p *traceload.Program, ev *traceload.Event) {
 	}
 }
 
-// given takes the end of a wait of g's to give something to another goroutine.
-func (o *observer) given(p *traceload.Program, ev *traceload.Event) {
-	by := o.slots.Of(ev.By)
-	if by == nil || by.taker == 0 && by.giver == 0 {
-		return
-	}
-	y := o.slots.Of(ev.G)
-	if y == nil {
-		return
-	}
-	if by.taker != 0 && ev.FromKnown {
-		o.stoodReady(p, ev, y, o.takers.At(by.taker))
+// given takes the end of a wait of g's to give something to another goroutine, by,
+// of which something is remembered.
+func (o *observer) given(p *traceload.Program, ev *traceload.Event, by *party) {
+	y := o.slots.At(ev.G.Slot)
+	if by.first != 0 && ev.FromKnown {
+		o.stoodReady(p, ev, y, by)
 	}
 	if by.giver == 0 {
 		return
@@ -264,12 +290,12 @@ func (o *observer) given(p *traceload.Program, ev *traceload.Event) {
 }
 
 // stoodReady finds the waits of the taker's that g stood ready behind, or lost time behind.
-func (o *observer) stoodReady(p *traceload.Program, ev *traceload.Event, y *party, by *taker) {
+func (o *observer) stoodReady(p *traceload.Program, ev *traceload.Event, y, by *party) {
 	began := p.Now - traceload.Time(ev.Lived)
 	give := p.SiteID(ev.Stack)
 	mine := o.jobOf(p, ev.G, y)
-	for i := range by {
-		w := &by[i]
+	for at := by.first; at != 0; at = o.waits.At(at).next {
+		w := o.waits.At(at)
 		if w.slow == ev.G.ID {
 			continue
 		}
@@ -277,19 +303,20 @@ func (o *observer) stoodReady(p *traceload.Program, ev *traceload.Event, y *part
 		if d < waitFrom {
 			continue
 		}
+		l := o.lines[w.line]
 		switch {
-		case w.line.key.give == give && w.job == mine:
-			w.line.proved++
-			w.line.giveStack = ev.Stack
+		case l.key.give == give && w.job == mine:
+			l.proved++
+			l.giveStack = ev.Stack
 			if y.giver == 0 {
 				y.giver = o.givers.Take()
 			}
 			r := o.givers.At(y.giver)
 			r.ready, r.pending, r.stack, r.reason = *w, r.pending+d, ev.Stack, ev.Reason
-		case w.by == ev.G.ID || w.job.feeder == mine:
-			since := overtaken(w)
+		case w.by == ev.G.ID || o.jobs[w.job].feeder == o.jobs[mine]:
+			since := o.overtaken(w)
 			if d := w.overlap(max(began, since), p.Now); since > 0 && d > 0 {
-				w.line.overtaken++
+				l.overtaken++
 				o.lose(y, ev, d, w)
 			}
 		}
@@ -302,14 +329,15 @@ func (o *observer) lose(y *party, ev *traceload.Event, d time.Duration, w *wait)
 		r := o.givers.At(y.giver)
 		r.stack, r.reason = ev.Stack, ev.Reason
 	}
-	w.line.lose(ev.G, ev.Stack, ev.Reason, d, w)
+	o.lines[w.line].lose(ev.G, ev.Stack, ev.Reason, d, w)
 }
 
 // overtaken says since when a result was ready that had been begun later than
 // the one that w was for: its goroutine ended while that was waited for. If
 // all gave to one channel it would have ended the wait. 0 if there is none.
-func overtaken(w *wait) (since traceload.Time) {
-	for _, life := range w.job.ended[:min(w.job.n, endedKept)] {
+func (o *observer) overtaken(w *wait) (since traceload.Time) {
+	j := o.jobs[w.job]
+	for _, life := range j.ended[:min(j.n, endedKept)] {
 		if w.born > 0 && life.from > w.born && life.to > w.from+traceload.Time(waitFrom/2) && life.to < w.to && (since == 0 || life.to < since) {
 			since = life.to
 		}
@@ -321,7 +349,7 @@ func overtaken(w *wait) (since traceload.Time) {
 // the taker: that is what proves that others could have gone on.
 func (o *observer) idle(p *traceload.Program, ev *traceload.Event, by *giver) {
 	if w := &by.ready; by.pending == 0 && w.overlap(p.Now-traceload.Time(ev.Lived), p.Now) >= waitFrom {
-		w.line.overtaken++
+		o.lines[w.line].overtaken++
 	}
 }
 
@@ -332,17 +360,19 @@ func sends(p *traceload.Program, stack traceload.StackID) bool {
 }
 
 // took notes the wait of a taker that one result has ended.
-func (o *observer) took(p *traceload.Program, ev *traceload.Event, y *party, giver *job) {
+func (o *observer) took(p *traceload.Program, ev *traceload.Event, y *party, giver jobs.ID) {
 	key := lineKey{p.SiteID(ev.Stack), p.SiteID(ev.ByStack)}
 	if key.take == 0 || key.give == 0 {
 		return
 	}
-	at := o.lines.At(uint32(key.take), uint32(key.give))
-	if *at == nil {
-		*at = &line{key: key}
+	at := o.byKey.At(uint32(key.take), uint32(key.give))
+	if *at == 0 {
+		o.lines = append(o.lines, &line{key: key})
+		*at = uint32(len(o.lines))
+		o.watch(p, key.give)
 	}
-	l := *at
-	w := wait{interval: interval{p.Now - traceload.Time(ev.Lived), p.Now}, line: l, job: giver, slow: ev.By.ID, by: ev.By.Creator}
+	l := o.lines[*at-1]
+	w := wait{interval: interval{p.Now - traceload.Time(ev.Lived), p.Now}, line: *at - 1, job: giver, slow: ev.By.ID, by: ev.By.Creator}
 	if ev.By.BornKnown {
 		w.born = ev.By.Born
 	}
@@ -350,24 +380,72 @@ func (o *observer) took(p *traceload.Program, ev *traceload.Event, y *party, giv
 	l.waited += ev.Lived
 	l.takeStack, l.takerEntry, l.taker = ev.Stack, ev.G.Entry, ev.G.ID
 	l.testing = l.testing || p.Stack(ev.Stack).Testing
-	o.remember(y, &w)
+	o.remember(p, y, &w)
 }
 
-// remember keeps a wait that has just ended, if it is worth it: if somebody may
-// have stood ready meanwhile, who waits still then, or was overtaken.
-func (o *observer) remember(y *party, w *wait) {
-	worth := *o.standing.At(w.line.key.give) > 0 || overtaken(w) > 0
-	if worth && y.taker == 0 {
-		y.taker = o.takers.Take()
+// remember keeps a wait that has just ended, if it is worth it, in place of the one
+// that was remembered times before.
+func (o *observer) remember(p *traceload.Program, y *party, w *wait) {
+	w.place = uint8(y.takes % remembered)
+	y.takes++
+	at := &y.first
+	for *at != 0 && o.waits.At(*at).place < w.place {
+		at = &o.waits.At(*at).next
 	}
-	if y.taker != 0 {
-		place := &o.takers.At(y.taker)[y.takes%remembered]
-		*place = wait{}
-		if worth {
-			*place = *w
+	if *at != 0 && o.waits.At(*at).place == w.place {
+		o.forget(at)
+	}
+	if !o.worth(w) {
+		return
+	}
+	w.next = *at
+	*at = o.waits.Take()
+	*o.waits.At(*at) = *w
+	if o.kept++; o.kept >= o.sweepAt {
+		o.sweep(p)
+		o.sweepAt = o.kept + o.kept/4 + p.Slots()/8 + 1024 // so that it takes little for each
+	}
+}
+
+// worth tells whether a wait that has ended may tell something: whether somebody
+// may have stood ready meanwhile, who waits still, or was overtaken.
+func (o *observer) worth(w *wait) bool {
+	s := o.standing.Get(o.lines[w.line].key.give)
+	return s.n > 1 && w.to.Sub(s.since) >= waitFrom || o.overtaken(w) > 0
+}
+
+// sweep forgets the waits that are worth nothing any more. Each is worth something
+// for a moment only, and a taker's place for it may not be needed again for long.
+func (o *observer) sweep(p *traceload.Program) {
+	for _, l := range o.lines {
+		o.standing.At(l.key.give).since = p.Now
+	}
+	for g := range p.Live {
+		if mayGive(g) {
+			if site := p.SiteID(g.Stack); o.standing.Get(site).n != 0 {
+				s := o.standing.At(site)
+				s.since = min(s.since, g.Since)
+			}
 		}
 	}
-	y.takes++
+	for g := range p.Live {
+		at := &o.slots.At(g.Slot).first
+		for *at != 0 {
+			if w := o.waits.At(*at); o.worth(w) {
+				at = &w.next
+			} else {
+				o.forget(at)
+			}
+		}
+	}
+}
+
+// forget takes the wait out of the list that at points to.
+func (o *observer) forget(at *uint32) {
+	next := o.waits.At(*at).next
+	o.waits.Give(*at)
+	o.kept--
+	*at = next
 }
 
 // lose books time that g has lost behind w.

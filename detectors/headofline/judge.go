@@ -23,8 +23,8 @@ const (
 
 func (o *observer) judge(p *traceload.Program) {
 	var list []*line
-	for _, at := range o.lines.All {
-		if l := *at; l.hits >= hitsAtLeast && l.lost >= lostAtLeast && float64(l.proved+l.overtaken) >= oftenEnough*float64(l.count) {
+	for _, l := range o.lines {
+		if l.hits >= hitsAtLeast && l.lost >= lostAtLeast && float64(l.proved+l.overtaken) >= oftenEnough*float64(l.count) {
 			list = append(list, l)
 		}
 	}

@@ -58,8 +58,7 @@ func TestJudge(t *testing.T) {
 func judge(t *testing.T, l *line) []detectors.Finding {
 	t.Helper()
 	return detectortest.Judge(t, Detector, nil, func(pass *detectors.Pass, p *traceload.Program) {
-		o := &observer{pass: pass}
-		*o.lines.At(0, 0) = l
+		o := &observer{pass: pass, lines: []*line{l}}
 		o.judge(p)
 	})
 }
