@@ -2,7 +2,7 @@
 package histogram
 
 import (
-	"math/bits"
+	"math"
 	"time"
 )
 
@@ -20,6 +20,8 @@ const (
 	octaves = 42
 	steps   = 4
 	lowest  = 6 // the first octave begins at 2^6 ns
+
+	exponent = 1023 // of the floating-point number 1, as it is stored
 )
 
 // Add counts one length.
@@ -53,15 +55,23 @@ func (h *Histogram) Quantile(q float64) time.Duration {
 	return 0
 }
 
+// bucket is what the length falls into: octave and step are the exponent of its
+// floating-point form and the first two bits after. Lengths that such a number
+// cannot hold exactly lie beyond the scale anyway.
 func bucket(d time.Duration) int {
-	octave := bits.Len64(uint64(max(d, 1))) - 1
-	if octave < lowest {
+	b := int(int64(math.Float64bits(float64(d)))>>50) - (exponent+lowest)*steps
+	if uint(b) >= octaves*steps {
+		return end(b)
+	}
+	return b
+}
+
+// end is the bucket at the end of the scale beyond which b lies.
+func end(b int) int {
+	if b < 0 {
 		return 0
 	}
-	if octave >= lowest+octaves {
-		return octaves*steps - 1
-	}
-	return (octave-lowest)*steps + int(d>>(octave-2))&(steps-1)
+	return octaves*steps - 1
 }
 
 // middle is the middle of a bucket.

@@ -18,6 +18,26 @@ func TestQuantileIsCloseToWhatWasAdded(t *testing.T) {
 	}
 }
 
+// TestSteps: four in each octave, all over the scale, and each begins with the
+// very length that it should.
+func TestSteps(t *testing.T) {
+	of := func(d time.Duration) time.Duration {
+		var h histogram.Histogram
+		h.Add(d)
+		return h.Quantile(0.5)
+	}
+	for octave := 6; octave < 48; octave++ {
+		for step := range 4 {
+			first := time.Duration(4+step) << (octave - 2)
+			last := time.Duration(5+step)<<(octave-2) - 1
+			middle := time.Duration(9+2*step) << (octave - 3)
+			if of(first) != middle || of(last) != middle {
+				t.Errorf("%d and %d count as %d and %d, want %d", first, last, of(first), of(last), middle)
+			}
+		}
+	}
+}
+
 func TestQuantiles(t *testing.T) {
 	var h, other histogram.Histogram
 	for i := 1; i <= 900; i++ {
