@@ -84,7 +84,7 @@ func (w Wait) String() string {
 }
 
 // IsLock tells whether w waits for a lock that some goroutine holds.
-func (w Wait) IsLock() bool { return w == WaitMutex || w == WaitRWMutexW || w == WaitRWMutexR }
+func (w Wait) IsLock() bool { return WaitMutex <= w && w <= WaitRWMutexR }
 
 // Stack is a stack and what follows from it alone, worked out once.
 type Stack struct {

@@ -43,7 +43,7 @@ func (v *victims) merge(o *victims) {
 // starve counts a burst of g's that came late.
 func (c *crew) starve(g *traceload.Goroutine, r *runner) {
 	c.starved.add(g.ID, r)
-	if r.net {
+	if r.is&fromNet != 0 {
 		c.starvedNet.add(g.ID, r)
 	}
 	if g.ID != c.last {

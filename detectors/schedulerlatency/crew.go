@@ -20,51 +20,40 @@ type crew struct {
 	distinct   int // goroutines in ids and beyond, counted when another one than the last starves
 	stack      traceload.StackID
 	reason     traceload.StringID
-	bursts     int
 	partner    jobs.ID // whom its goroutines woke the last time …
 	woken      int     // … and how often in a row: not in observer.exchanges yet
 }
 
-// crewOf returns the number of g's crew, 0 as long as it is not known what g runs.
-func (o *observer) crewOf(p *traceload.Program, g *traceload.Goroutine) jobs.ID {
+// join makes r, of g's, one of its crew if it is none yet; it returns false as long
+// as it is not known what g runs.
+func (o *observer) join(p *traceload.Program, g *traceload.Goroutine, r *runner) bool {
+	if r.crew != 0 {
+		return true
+	}
 	entry := p.EntryID(g)
 	if entry == 0 {
-		return 0
-	}
-	job := o.jobs.Of(p, g)
-	for len(o.crews) <= int(job) {
-		o.crews = append(o.crews, nil)
-	}
-	c := o.crews[job]
-	if c == nil {
-		c = &crew{job: job, key: jobs.KeyOf(p, g), entry: entry, last: traceload.NoGoroutine}
-		o.crews[job] = c
-	}
-	c.goroutines++
-	return job
-}
-
-// byHog counts that by, of ev.By, woke or started r, of ev.G, and tells whether
-// it is one that keeps its processor.
-func (o *observer) byHog(p *traceload.Program, ev *traceload.Event, r, by *runner) bool {
-	if ev.By.System {
 		return false
 	}
-	if by.crew == 0 {
-		if by.crew = o.crewOf(p, ev.By); by.crew == 0 {
-			return false
-		}
+	r.crew = o.jobs.Of(p, g)
+	if int(r.crew) >= len(o.crews) || o.crews[r.crew] == nil {
+		o.found(&crew{job: r.crew, key: jobs.KeyOf(p, g), entry: entry, last: traceload.NoGoroutine})
 	}
-	c := o.crews[by.crew]
-	switch {
-	case r.crew == 0, r.crew == by.crew, ev.Wait.IsLock():
-	case r.crew == c.partner:
-		c.woken++
-	default:
-		o.book(c)
-		c.partner, c.woken = r.crew, 1
+	o.crews[r.crew].goroutines++
+	return r.crew != 0
+}
+
+// found adds a crew.
+func (o *observer) found(c *crew) {
+	for len(o.crews) <= int(c.job) {
+		o.crews, o.bursts = append(o.crews, nil), append(o.bursts, 0)
 	}
-	return c.keeps || by.burst+p.InState(ev.By) > longBurst
+	o.crews[c.job] = c
+}
+
+// pair begins to count how often c's goroutines wake or start others of one crew in a row.
+func (o *observer) pair(c *crew, with jobs.ID) {
+	o.book(c)
+	c.partner = with
 }
 
 // book adds what c has counted in a row to exchanges.

@@ -51,7 +51,8 @@ func (o *observer) judgeSaturation(p *traceload.Program) {
 // starvation sums up; nil if nothing is worth a word.
 func (o *observer) starvation(p *traceload.Program) *starvation {
 	s := &starvation{procs: max(p.Procs, 1), samples: o.samples}
-	if o.starving == 0 {
+	starving := o.starving(p.Now)
+	if starving == 0 {
 		return nil
 	}
 	o.fold()
@@ -64,8 +65,8 @@ func (o *observer) starvation(p *traceload.Program) *starvation {
 	slices.SortFunc(s.hogs, func(a, b *hog) int {
 		return cmp.Or(cmp.Compare(b.harm, a.harm), cmp.Compare(b.cpu, a.cpu), cmp.Compare(a.first, b.first))
 	})
-	s.share = harm / (float64(o.starving) * float64(s.procs))
-	s.busy = float64(o.starving) / float64(max(o.waiting, 1))
+	s.share = harm / (float64(starving) * float64(s.procs))
+	s.busy = float64(starving) / float64(max(o.waiting, 1))
 	length := max(time.Duration(p.Now).Seconds(), 1e-6)
 	s.rest = max(0, (o.busy.Seconds()-cpu)/(length*float64(s.procs)))
 	for _, c := range o.crews {
@@ -105,7 +106,7 @@ func (o *observer) worksFor(c *crew, hogs []*hog) bool {
 			n += o.exchanged(c, h.key.crew) + o.exchanged(h.key.crew, c)
 		}
 	}
-	return n >= 3 && float64(n) >= colleagues*float64(c.bursts)
+	return n >= 3 && float64(n) >= colleagues*float64(o.bursts[c.job])
 }
 
 // exchanged is how often goroutines of the one crew woke or started some of the other.

@@ -78,6 +78,9 @@ func (o *observer) rangeBegin(p *traceload.Program, ev *traceload.Event, r *runn
 		if r != nil {
 			if t := o.traitsOf(r); t.assist.site == 0 {
 				t.assist.begin(p, ev)
+				if t.assist.site != 0 {
+					r.is |= assisting
+				}
 			}
 		}
 	case name == "GC concurrent mark phase":
@@ -91,11 +94,11 @@ func (o *observer) rangeEnd(p *traceload.Program, ev *traceload.Event, r *runner
 	case strings.HasPrefix(name, "stop-the-world"):
 		o.pauses.end(o, p)
 	case name == "GC mark assist":
-		if r != nil && r.traits != 0 {
-			if a := &o.traits.At(r.traits).assist; a.site != 0 {
-				a.pause(p.Now)
-				o.assists.book(p, ev.G, a)
-			}
+		if r != nil && r.is&assisting != 0 {
+			r.is &^= assisting
+			a := &o.traits.At(r.traits).assist
+			a.pause(p.Now)
+			o.assists.book(p, ev.G, a)
 		}
 	case name == "GC concurrent mark phase":
 		o.assists.markEnds(p)

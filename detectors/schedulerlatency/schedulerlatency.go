@@ -30,7 +30,7 @@ var Detector = &detectors.Detector{
 		traceload.KindRangeBegin, traceload.KindRangeEnd, traceload.KindMetric, traceload.KindSample),
 	New: func(p *detectors.Pass) detectors.Observer {
 		return &observer{
-			pass: p, hogs: map[hogKey]*hog{},
+			pass: p, hogs: map[hogKey]*hog{}, bursts: make([]int, 1), load: load{procs: 1},
 			pauses: pauses{calls: map[callKey]*call{}}, assists: assists{sites: map[traceload.FrameID]*assistSite{}},
 		}
 	},
@@ -76,28 +76,26 @@ type observer struct {
 	traits    dense.Pool[traits]
 	jobs      jobs.Table
 	crews     []*crew          // by job; nil where it is not known what they run
+	bursts    []int            // by job: bursts of its crew's goroutines; the first counts those of no crew
 	exchanges dense.Pairs[int] // by job: how often a goroutine of the first woke or started one of the second; see crew.woken
 	outermost dense.ByID[traceload.StackID, outer]
 	hogs      map[hogKey]*hog
 
-	running  level // goroutines that run, the runtime's own too
-	ready    level // goroutines that could
-	fresh    level // of these, those that have just become ready
-	clock    traceload.Time
-	starving int64         // ∫ fresh over the time when all processors were busy, up to clock, in ns
-	own      time.Duration // running time of the program's goroutines, ended slices only
-	busy     time.Duration // running time of all processors, known in Finish
-	waiting  int64         // ∫ fresh over all time, in ns, known in Finish
-	unseen   int64         // … of which nobody saw: see comeLate
-	spilt    time.Duration // slices longer than the scheduler allows, while others waited
-	samples  int
+	load
+	clock   traceload.Time // of the latest event
+	own     time.Duration  // running time of the program's goroutines, ended slices only
+	busy    time.Duration  // running time of all processors, known in Finish
+	waiting int64          // ∫ fresh over all time, in ns, known in Finish
+	unseen  int64          // … of which nobody saw: see comeLate
+	spilt   time.Duration  // slices longer than the scheduler allows, while others waited
+	samples int
 
 	// A stretch in which all processors ran and none looked for what had come
 	// due: how long it was, when it ended, who stopped then.
-	solid   time.Duration
+	solid   time.Duration // less than solidFrom: none, and the others do not count
 	ended   traceload.Time
-	changed traceload.Time
 	stopped *traceload.Goroutine
+	changed traceload.Time // when somebody began to run or stopped
 
 	pauses  pauses
 	assists assists
@@ -114,9 +112,19 @@ type runner struct {
 	timer  traceload.StackID // where a timer woke it the last time, if nothing else has since
 	crew   jobs.ID           // whose crew it belongs to; 0 as long as it is not known what it runs
 	traits uint32            // in observer.traits; 0 as long as there are none
-	fresh  bool
-	net    bool // the network ended the wait before the burst
+	is     marks
 }
+
+// marks are what is true of a goroutine.
+type marks uint8
+
+const (
+	fresh     marks = 1 << iota // it became ready, and has not run since
+	fromNet                     // the network ended the wait before the burst
+	late                        // traits.late is not 0
+	assisting                   // traits.assist is on
+	sampled                     // traits.samples is not 0
+)
 
 // traits are what few goroutines have.
 type traits struct {
@@ -128,69 +136,92 @@ type traits struct {
 	assist  assist
 }
 
-// Observe implements detectors.Observer.
+// Observe implements detectors.Observer. What most events are is done right here,
+// and what is rare by calls that come last: so nothing need be kept for after them.
 func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
-	o.advance(p)
-	r := o.slots.Of(ev.G)
-	if r != nil {
-		switch ev.Kind { // most events by far
-		case traceload.KindStart:
+	g := ev.G
+	r, ok := o.slots.Find(g)
+	if !ok {
+		o.others(p, ev, nil)
+		return
+	}
+	now := p.Now
+	o.clock = now
+	switch ev.Kind {
+	case traceload.KindStart:
+		if ev.From != traceload.StateRunnable || r.is&(late|assisting) != 0 {
 			o.start(p, ev, r)
 			return
-		case traceload.KindBlock:
-			o.block(p, ev, r)
-			return
-		case traceload.KindUnblock:
-			o.unblock(p, ev, r)
-			return
-		case traceload.KindEnd:
-			o.end(p, ev, r)
-			return
-		case traceload.KindStop, traceload.KindSyscallBegin, traceload.KindSyscallEnd:
-			o.move(p, ev, r)
+		}
+		o.ready.down(now)
+		o.run(now, r)
+		if r.is&fresh != 0 {
+			r.is &^= fresh
+			r.wait = ev.Lived
+			o.fresh.less(now)
+		}
+	case traceload.KindBlock, traceload.KindEnd:
+		if ev.From != traceload.StateRunning || ev.Wait == traceload.WaitRuntime || g.System || !r.usual(ev.Lived) {
+			o.cease(p, ev, r)
 			return
 		}
-	}
-	switch ev.Kind {
-	case traceload.KindCreate, traceload.KindStatus:
-		o.appear(p, ev)
-	case traceload.KindMetric:
-		o.assists.metric(p, ev)
-	case traceload.KindSample:
-		o.sample(p, ev, r)
-	case traceload.KindRangeBegin:
-		o.rangeBegin(p, ev, r)
-	case traceload.KindRangeEnd:
-		o.rangeEnd(p, ev, r)
+		o.stretch(now, g)
+		o.vacate(now)
+		o.own += ev.Lived
+		o.bursts[r.crew]++
+		r.burst, r.harm, r.wait = 0, 0, 0
+		if ev.Kind == traceload.KindEnd {
+			o.end(now, r)
+		}
+	case traceload.KindUnblock:
+		if ev.Waker != traceload.WakerGoroutine || ev.From != traceload.StateWaiting || ev.Wait == traceload.WaitRuntime || g.System || r.crew == 0 {
+			o.unblock(p, ev, r)
+			return
+		}
+		o.ready.up(now)
+		r.began, r.timer = now, 0
+		r.is &^= fromNet
+		o.become(p, ev, r)
+	default:
+		o.others(p, ev, r)
 	}
 }
 
 // start: a goroutine got a processor.
 func (o *observer) start(p *traceload.Program, ev *traceload.Event, r *runner) {
-	if ev.From == traceload.StateRunnable {
-		o.ready.down(p.Now)
-	} else {
-		o.leave(p, ev, r) // something is missing
-	}
-	o.run(p, r)
-	if r.fresh {
-		r.fresh, r.wait = false, ev.Lived
-		o.fresh.down(p.Now)
+	o.leave(p, ev, r)
+	o.run(p.Now, r)
+	if r.is&fresh != 0 {
+		r.is &^= fresh
+		r.wait = ev.Lived
+		o.fresh.less(p.Now)
 	}
 	if r.traits != 0 {
 		t := o.traits.At(r.traits)
+		r.is &^= late
 		r.wait += t.late // 0 unless it was fresh
 		t.late = 0
 		t.assist.resume(p.Now)
 	}
 }
 
-// block: a goroutine's burst ends, unless it only waits for the runtime.
-func (o *observer) block(p *traceload.Program, ev *traceload.Event, r *runner) {
+// cease: a goroutine's burst ends, unless it only waits for the runtime.
+func (o *observer) cease(p *traceload.Program, ev *traceload.Event, r *runner) {
 	o.leave(p, ev, r)
-	if ev.Wait != traceload.WaitRuntime {
+	if ev.Kind == traceload.KindEnd {
+		o.settle(p, ev.G, r)
+		o.end(p.Now, r)
+	} else if ev.Wait != traceload.WaitRuntime {
 		o.settle(p, ev.G, r)
 	}
+}
+
+// end: a goroutine has ended.
+func (o *observer) end(now traceload.Time, r *runner) {
+	if r.is&fresh != 0 {
+		o.fresh.less(now)
+	}
+	o.clear(r)
 }
 
 // unblock: a goroutine is ready.
@@ -204,8 +235,42 @@ func (o *observer) unblock(p *traceload.Program, ev *traceload.Event, r *runner)
 	case ev.Wait == traceload.WaitRuntime:
 		o.pauses.collected(p, ev)
 	default:
-		o.become(p, ev, r)
+		r.began = p.Now
+		o.join(p, ev.G, r)
+		if o.due(p, ev, r) && o.become(p, ev, r) && (ev.Waker == traceload.WakerNetwork || ev.Waker == traceload.WakerTimer) {
+			o.comeLate(p, r)
+		}
 	}
+}
+
+// usual tells whether nothing is to be said of a burst that ends after a slice of d
+// but that it was: it was neither long nor came late.
+func (r *runner) usual(d time.Duration) bool {
+	burst := r.burst + d
+	return burst < longBurst && (r.wait < starvedFrom || burst > shortBurst || r.wait < 2*burst) &&
+		r.is&(assisting|sampled) == 0
+}
+
+// others takes events of rarer kinds, and those of goroutines that are not known.
+func (o *observer) others(p *traceload.Program, ev *traceload.Event, r *runner) {
+	switch ev.Kind {
+	case traceload.KindCreate, traceload.KindStatus:
+		o.appear(p, ev)
+	case traceload.KindStop, traceload.KindSyscallBegin, traceload.KindSyscallEnd:
+		if r != nil {
+			o.move(p, ev, r)
+		}
+	case traceload.KindMetric:
+		o.resize(o.clock, max(int64(p.Procs), 1))
+		o.assists.metric(p, ev)
+	case traceload.KindSample:
+		o.sample(p, ev, r)
+	case traceload.KindRangeBegin:
+		o.rangeBegin(p, ev, r)
+	case traceload.KindRangeEnd:
+		o.rangeEnd(p, ev, r)
+	}
+	o.clock = p.Now
 }
 
 // move: a goroutine gave its processor up, or began or ended a system call.
@@ -218,27 +283,6 @@ func (o *observer) move(p *traceload.Program, ev *traceload.Event, r *runner) {
 	}
 }
 
-// end: a goroutine has ended.
-func (o *observer) end(p *traceload.Program, ev *traceload.Event, r *runner) {
-	o.leave(p, ev, r)
-	o.settle(p, ev.G, r)
-	if r.fresh {
-		o.fresh.down(p.Now)
-	}
-	o.clear(r)
-}
-
-// advance brings starving up to the present.
-func (o *observer) advance(p *traceload.Program) {
-	if o.full(p) {
-		o.starving += int64(p.Now-o.clock) * o.fresh.n
-	}
-	o.clock = p.Now
-}
-
-// full tells whether no processor is free.
-func (o *observer) full(p *traceload.Program) bool { return o.running.n >= max(int64(p.Procs), 1) }
-
 // appear takes the first event of a goroutine.
 func (o *observer) appear(p *traceload.Program, ev *traceload.Event) {
 	r := o.slots.At(ev.G.Slot)
@@ -248,13 +292,17 @@ func (o *observer) appear(p *traceload.Program, ev *traceload.Event) {
 	o.clear(r)
 	o.enter(p, ev, r)
 	if ev.Kind == traceload.KindCreate && !ev.G.System && ev.Wait != traceload.WaitRuntime {
+		r.began = p.Now
+		o.join(p, ev.G, r)
 		o.become(p, ev, r)
 	}
 }
 
 // clear forgets a goroutine.
 func (o *observer) clear(r *runner) {
-	o.traits.Give(r.traits)
+	if r.traits != 0 {
+		o.traits.Give(r.traits)
+	}
 	*r = runner{}
 }
 
@@ -280,8 +328,8 @@ func (o *observer) leave(p *traceload.Program, ev *traceload.Event, r *runner) {
 func (o *observer) enter(p *traceload.Program, ev *traceload.Event, r *runner) {
 	switch ev.To {
 	case traceload.StateRunning:
-		o.run(p, r)
-		if r.traits != 0 {
+		o.run(p.Now, r)
+		if r.is&assisting != 0 {
 			o.traits.At(r.traits).assist.resume(p.Now)
 		}
 	case traceload.StateRunnable:
@@ -290,40 +338,39 @@ func (o *observer) enter(p *traceload.Program, ev *traceload.Event, r *runner) {
 }
 
 // run notes that a goroutine begins to run.
-func (o *observer) run(p *traceload.Program, r *runner) {
-	o.changed = p.Now
-	o.running.up(p.Now)
-	r.hungry = o.starving
+func (o *observer) run(now traceload.Time, r *runner) {
+	o.changed = now
+	r.hungry = o.occupy(now)
 }
 
 // stop notes that a goroutine runs no longer.
 func (o *observer) stop(p *traceload.Program, ev *traceload.Event, r *runner) {
 	if ev.To != traceload.StateSyscall {
-		o.stretch(p, ev.G)
+		o.stretch(p.Now, ev.G)
 	}
-	o.running.down(p.Now)
+	o.vacate(p.Now)
 	if ev.G.System {
 		return
 	}
-	o.slice(r, ev.Lived)
-	if r.traits != 0 {
+	o.slice(p.Now, r, ev.Lived)
+	if r.is&assisting != 0 {
 		o.traits.At(r.traits).assist.pause(p.Now)
 	}
 }
 
 // stretch notes when a processor becomes free to look for what has come due,
 // after all had been busy.
-func (o *observer) stretch(p *traceload.Program, g *traceload.Goroutine) {
+func (o *observer) stretch(now traceload.Time, g *traceload.Goroutine) {
 	o.solid = 0
-	if o.full(p) {
-		o.solid = p.Now.Sub(o.changed)
+	if d := now.Sub(o.changed); d >= solidFrom && o.full() {
+		o.solid, o.ended, o.stopped = d, now, g
 	}
-	o.ended, o.changed, o.stopped = p.Now, p.Now, g
+	o.changed = now
 }
 
 // slice adds a slice of running time to the burst.
-func (o *observer) slice(r *runner, d time.Duration) {
-	starving := o.starving - r.hungry
+func (o *observer) slice(now traceload.Time, r *runner, d time.Duration) {
+	starving := o.starving(now) - r.hungry
 	o.own += d
 	r.burst += d
 	r.harm += starving
@@ -332,67 +379,15 @@ func (o *observer) slice(r *runner, d time.Duration) {
 	}
 }
 
-// become notes that a goroutine of the program's could run from now on.
-func (o *observer) become(p *traceload.Program, ev *traceload.Event, r *runner) {
-	g := ev.G
-	if r.crew == 0 {
-		r.crew = o.crewOf(p, g)
-	}
-	r.began, r.net = p.Now, ev.Waker == traceload.WakerNetwork
-	if ev.Waker == traceload.WakerTimer {
-		again := r.timer == ev.Stack
-		r.timer = ev.Stack
-		o.pauses.due(p)
-		if again {
-			return // a ticker; nobody is known to wait for it
-		}
-	} else {
-		r.timer = 0
-	}
-	switch ev.Waker {
-	case traceload.WakerNetwork:
-		o.pauses.due(p)
-	case traceload.WakerRuntime:
-		return // nobody is known to wait for it
-	}
-	if by := o.slots.Of(ev.By); by != nil && o.byHog(p, ev, r, by) {
-		return // it waits for a processor to go on with what a hog gave it
-	}
-	if g.State == traceload.StateRunnable && !r.fresh {
-		r.fresh = true
-		o.fresh.up(p.Now)
-		if ev.Waker == traceload.WakerNetwork || ev.Waker == traceload.WakerTimer {
-			o.comeLate(p, r)
-		}
-	}
-}
-
-// comeLate reckons how long ago the timer or the data came due that make r
-// ready: nobody looked while all processors were busy.
-func (o *observer) comeLate(p *traceload.Program, r *runner) {
-	if o.solid < solidFrom || p.Now.Sub(o.ended) > soon {
-		return
-	}
-	late := min(o.solid, pollEvery) / 2 // at some time within the stretch
-	o.traitsOf(r).late = late
-	o.starving += int64(late)
-	o.unseen += int64(late)
-	if s := o.stopped; s != nil && !s.System && s.State == traceload.StateRunnable {
-		if stopped := o.slots.Of(s); stopped != nil {
-			stopped.harm += int64(late)
-		}
-	}
-}
-
 // settle judges the burst that ends now.
 func (o *observer) settle(p *traceload.Program, g *traceload.Goroutine, r *runner) {
 	if !g.System {
 		if r.crew == 0 && r.burst >= longBurst {
-			r.crew = o.crewOf(p, g)
+			o.join(p, g, r)
 		}
 		if r.crew != 0 {
 			c := o.crews[r.crew]
-			c.bursts++
+			o.bursts[r.crew]++
 			switch {
 			case r.burst >= longBurst:
 				c.keeps = true
@@ -403,7 +398,8 @@ func (o *observer) settle(p *traceload.Program, g *traceload.Goroutine, r *runne
 		}
 	}
 	r.burst, r.harm, r.wait = 0, 0, 0
-	if r.traits != 0 {
+	if r.is&sampled != 0 {
+		r.is &^= sampled
 		o.traits.At(r.traits).samples = 0
 	}
 }
@@ -446,11 +442,11 @@ func (o *observer) sample(p *traceload.Program, ev *traceload.Event, r *runner) 
 		}
 	}
 	t.samples++
+	r.is |= sampled
 }
 
 // Finish implements detectors.Observer.
 func (o *observer) Finish(p *traceload.Program) {
-	o.advance(p)
 	o.busy = time.Duration(o.running.until(p.Now))
 	o.waiting = o.fresh.until(p.Now) + o.unseen
 	for g := range p.Live {
@@ -459,7 +455,7 @@ func (o *observer) Finish(p *traceload.Program) {
 			continue
 		}
 		if g.State == traceload.StateRunning && !g.System {
-			o.slice(r, p.InState(g))
+			o.slice(p.Now, r, p.InState(g))
 		}
 		if g.State == traceload.StateRunning || g.State == traceload.StateRunnable {
 			o.settle(p, g, r)

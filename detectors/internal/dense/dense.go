@@ -52,6 +52,17 @@ func (t *Slots[T]) Get(slot int32) *T {
 	return &t.pages[i/page][i%page]
 }
 
+// Find is Of with a second result for what a test of the first would cost more: what
+// is done for nearly every event.
+func (t *Slots[T]) Find(g *traceload.Goroutine) (*T, bool) {
+	if g != nil {
+		if i := uint32(g.Slot); int(i/page) < len(t.pages) {
+			return &t.pages[i/page][i%page], true
+		}
+	}
+	return nil, false
+}
+
 // Goroutines keeps a T for each goroutine that is alive and was entered.
 type Goroutines[T any] struct {
 	slots Slots[occupant[T]]
