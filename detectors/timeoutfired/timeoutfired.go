@@ -122,33 +122,28 @@ func (o *observer) clear(v *visitor) {
 
 // Observe implements detectors.Observer.
 func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
-	g := ev.G
-	if ev.Kind == traceload.KindCreate || ev.Kind == traceload.KindStatus {
-		o.appear(p, ev)
-		return
-	}
-	v := o.visitors.Of(g)
-	if v == nil {
-		return
-	}
 	switch ev.Kind {
 	case traceload.KindBlock:
-		if !g.System && g.Wait != traceload.WaitRuntime {
+		if v := o.visitors.Of(ev.G); v != nil && ev.Wait != traceload.WaitRuntime {
 			o.block(p, ev, v)
 		}
 	case traceload.KindUnblock:
-		if !g.System && g.Wait != traceload.WaitRuntime {
+		if v := o.visitors.Of(ev.G); v != nil && ev.Wait != traceload.WaitRuntime && !ev.G.System {
 			o.unblock(p, ev, v)
 		}
+	case traceload.KindStatus, traceload.KindCreate:
+		o.appear(p, ev)
 	case traceload.KindSyscallBegin:
-		if o.place(p, ev.Stack).writes {
+		if v := o.visitors.Of(ev.G); v != nil && o.place(p, ev.Stack).writes {
 			v.request = request{at: ev.Stack, on: p.Now, whom: traceload.NoGoroutine}
 		}
 	case traceload.KindEnd:
-		if v.regret != 0 || v.open {
-			o.leave(p, g, v)
+		if v := o.visitors.Of(ev.G); v != nil {
+			if v.regret != 0 || v.open {
+				o.leave(p, ev.G, v)
+			}
+			o.clear(v)
 		}
-		o.clear(v)
 	}
 }
 
@@ -259,8 +254,15 @@ func (o *observer) unblock(p *traceload.Program, ev *traceload.Event, v *visitor
 			return
 		}
 	}
-	if ev.Waker == traceload.WakerGoroutine && by != nil && !there.library {
-		exchange(ev, v, by, how)
+	if by != nil && ev.Waker == traceload.WakerGoroutine && !there.library {
+		switch how { // who asks whom for something
+		case bySend, bySignal:
+			by.asks(p.Now, ev.ByStack, ev.G.ID, false)
+			v.owes, v.restsAt = ev.By.ID, ev.Stack
+		case byReceive:
+			v.asks(p.Now, ev.Stack, ev.By.ID, false)
+			by.owes, by.restsAt = ev.G.ID, ev.ByStack
+		}
 	}
 	var pursues *lapses
 	if v.regret != 0 {
@@ -284,18 +286,6 @@ func (o *observer) unblock(p *traceload.Program, ev *traceload.Event, v *visitor
 		s.endWell(ev, v, by, how, pursues)
 	default:
 		v.open, v.paused = true, p.Now // the standard library may wait again in the same call
-	}
-}
-
-// exchange notes who asked whom for something.
-func exchange(ev *traceload.Event, v, by *visitor, how how) {
-	switch how {
-	case bySend, bySignal:
-		by.asks(ev.Time, ev.ByStack, ev.G.ID, false)
-		v.owes, v.restsAt = ev.By.ID, ev.Stack
-	case byReceive:
-		v.asks(ev.Time, ev.Stack, ev.By.ID, false)
-		by.owes, by.restsAt = ev.G.ID, ev.ByStack
 	}
 }
 

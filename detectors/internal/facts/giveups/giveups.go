@@ -87,53 +87,33 @@ type Table struct {
 	Cases []*Case
 
 	cases   dense.Pairs[*Case] // by the lines that wait and start
+	places  []place            // by StackID
 	how     wakes.Table
-	funcs   dense.ByID[traceload.StackID, pair]
-	alive   dense.Goroutines[occupant]
+	alive   dense.Slots[occupant]
 	broods  dense.Pool[brood]
-	watched int // of those alive
-	free    []*watch
+	watches dense.Pool[watch]
+	watched int // goroutines alive that are watched
+	gaveUp  int // goroutines alive that have given up
 	_       cpu.CacheLinePad
 }
 
-// pair is the two innermost functions of the user's on a stack.
-type pair struct {
-	known bool
-	own   bool // the operation itself was called by the user's code
-	fn    [2]traceload.FuncID
-}
-
-func (a pair) meets(b pair) bool {
-	for _, x := range a.fn {
-		if x != 0 && (x == b.fn[0] || x == b.fn[1]) {
-			return true
-		}
-	}
-	return false
-}
-
+// occupant is what is known of one goroutine that is alive.
 type occupant struct {
-	parent traceload.GoID
-	watch  *watch
-	gave   gave
-	brood  uint32 // in Table.broods; 0 if it has started nobody
+	parent traceload.GoID   // who has started it to be answered, else NoGoroutine; 0 if nobody is here
+	gave   traceload.FuncID // the function that waited when it last gave up; 0 if none
+	watch  uint32           // in Table.watches; 0 if it is not watched
+	brood  uint32           // in Table.broods; 0 if it has started nobody
+	told   bool             // it has answered its parent
 }
 
-// brood is the latest that a goroutine started.
+// brood is the latest that a goroutine started; 0 is nobody.
 type brood struct {
-	list [4]child
+	list [4]traceload.GoID
 	next uint8
 }
 
-type child struct {
-	id   traceload.GoID
-	at   traceload.StackID // where it was started
-	told bool              // it has answered
-}
-
-// gave is the wait that a goroutine gave up last.
-type gave struct {
-	fn traceload.FuncID // function that waited; 0 if none
+func (b *brood) has(id traceload.GoID) bool {
+	return b.list[0] == id || b.list[1] == id || b.list[2] == id || b.list[3] == id
 }
 
 // watch follows a goroutine that was left alone.
@@ -145,107 +125,103 @@ type watch struct {
 	trail  trails.Trail
 }
 
+// occupant returns what is known of g; nil if g is nil, or its beginning was not seen.
+func (t *Table) occupant(g *traceload.Goroutine) *occupant {
+	if o := t.alive.Of(g); o != nil && o.parent != 0 {
+		return o
+	}
+	return nil
+}
+
 // Observe implements detectors.Observer.
 func (t *Table) Observe(p *traceload.Program, ev *traceload.Event) {
-	g := ev.G
-	switch ev.Kind {
-	case traceload.KindStatus, traceload.KindCreate:
-		t.appear(p, ev)
-		return
-	case traceload.KindStop, traceload.KindSyscallBegin, traceload.KindSyscallEnd:
-		if t.watched == 0 {
-			return
-		}
-	}
-	o := t.alive.Of(g)
-	if o == nil {
-		return
-	}
-	if o.watch != nil {
-		o.watch.trail.Observe(p, ev)
+	if t.watched != 0 {
+		t.follow(p, ev)
 	}
 	switch ev.Kind {
 	case traceload.KindBlock:
-		if o.gave.fn != 0 {
-			t.comesBack(p, ev, o)
+		if t.gaveUp != 0 {
+			t.comesBack(p, ev)
 		}
 	case traceload.KindUnblock:
-		if !g.System {
-			t.unblock(p, ev, o)
+		switch {
+		case ev.G.System:
+		case ev.Waker == traceload.WakerGoroutine:
+			t.woken(p, ev)
+		case ev.Waker == traceload.WakerTimer, ev.Waker == traceload.WakerDeadline:
+			t.timedOut(p, ev)
 		}
+	case traceload.KindStatus, traceload.KindCreate:
+		t.appear(p, ev)
 	case traceload.KindEnd:
-		if o.watch != nil {
-			t.settle(p, g, o)
+		if o := t.alive.Of(ev.G); o != nil {
+			if o.watch != 0 || o.gave != 0 || o.brood != 0 {
+				t.leave(p, ev.G, o)
+			}
+			*o = occupant{}
 		}
-		t.broods.Give(o.brood)
-		t.alive.Leave(g)
+	}
+}
+
+// follow shows an event to the watch of a goroutine that has one.
+func (t *Table) follow(p *traceload.Program, ev *traceload.Event) {
+	if o := t.occupant(ev.G); o != nil && o.watch != 0 && ev.Kind != traceload.KindStatus && ev.Kind != traceload.KindCreate {
+		t.watches.At(o.watch).trail.Observe(p, ev)
 	}
 }
 
 func (t *Table) appear(p *traceload.Program, ev *traceload.Event) {
 	g := ev.G
-	if t.alive.Of(g) == nil {
-		t.alive.Enter(g).parent = traceload.NoGoroutine
+	o := t.alive.At(g.Slot)
+	if o.parent == 0 {
+		o.parent = traceload.NoGoroutine
 	}
-	by := t.alive.Of(ev.By)
-	if ev.Kind != traceload.KindCreate || by == nil {
+	if ev.Kind != traceload.KindCreate {
 		return
 	}
-	fn := t.functions(p, ev.ByStack)
-	if e := p.Entry(g); e == nil || e.Origin == traceload.OriginStd && !timeoutHandler(e.Func) || !fn.own {
+	by := t.occupant(ev.By)
+	if by == nil || !t.place(p, g.Entry).begins {
+		return
+	}
+	at := t.place(p, ev.ByStack)
+	if !at.own {
 		return // started by the standard library for its own ends
 	}
-	t.alive.Of(g).parent = ev.By.ID
+	o.parent = ev.By.ID
 	if by.brood == 0 {
 		by.brood = t.broods.Take()
 	}
 	b := t.broods.At(by.brood)
-	b.list[b.next] = child{id: g.ID, at: ev.ByStack}
+	b.list[b.next] = g.ID
 	b.next = (b.next + 1) % uint8(len(b.list))
-	if by.gave.fn == fn.fn[0] || by.gave.fn == fn.fn[1] {
-		by.gave = gave{} // it asks anew
+	if by.gave != 0 && at.has(by.gave) {
+		t.forgive(by) // it asks anew
 	}
 }
 
-// timeoutHandler tells whether net/http's handler with a time limit started the goroutine.
-func timeoutHandler(fn string) bool {
-	return len(fn) >= len(timeoutServe) && fn[:len(timeoutServe)] == timeoutServe
+func (t *Table) leave(p *traceload.Program, g *traceload.Goroutine, o *occupant) {
+	if o.watch != 0 {
+		t.settle(p, g, o)
+	}
+	if o.gave != 0 {
+		t.forgive(o)
+	}
+	if o.brood != 0 {
+		t.broods.Give(o.brood)
+	}
 }
 
-const timeoutServe = "net/http.(*timeoutHandler).ServeHTTP"
-
-func (t *Table) functions(p *traceload.Program, id traceload.StackID) pair {
-	f := t.funcs.At(id)
-	if !f.known {
-		*f = functions(p, id)
-	}
-	return *f
-}
-
-func functions(p *traceload.Program, id traceload.StackID) pair {
-	f := pair{known: true}
-	st := p.Stack(id)
-	if st.Owner >= 0 {
-		owner := p.Frame(st.Frames[st.Owner])
-		f.own = owner.Origin == traceload.OriginUser
-		if timeoutHandler(owner.Func) {
-			return pair{known: true, own: true, fn: [2]traceload.FuncID{owner.FuncID}}
-		}
-	}
-	n := 0
-	for _, id := range st.Frames {
-		if fr := p.Frame(id); fr.Origin == traceload.OriginUser && n < len(f.fn) {
-			f.fn[n] = fr.FuncID
-			n++
-		}
-	}
-	return f
+// forgive forgets that a goroutine has given up.
+func (t *Table) forgive(o *occupant) {
+	o.gave = 0
+	t.gaveUp--
 }
 
 // comesBack takes back that a goroutine has given up: it waits on, in the same
 // function, without having asked anew.
-func (t *Table) comesBack(p *traceload.Program, ev *traceload.Event, o *occupant) {
-	if t.functions(p, ev.Stack).fn[0] != o.gave.fn {
+func (t *Table) comesBack(p *traceload.Program, ev *traceload.Event) {
+	o := t.occupant(ev.G)
+	if o == nil || o.gave == 0 || t.place(p, ev.Stack).fns[0] != o.gave {
 		return
 	}
 	switch ev.Wait {
@@ -253,45 +229,60 @@ func (t *Table) comesBack(p *traceload.Program, ev *traceload.Event, o *occupant
 	default:
 		return
 	}
-	for _, child := range t.children(o) {
-		if c := t.alive.Of(p.Goroutine(child.id)); c != nil && child.id != 0 && c.watch != nil && c.watch.caller == ev.G.ID {
-			c.watch.way.Count--
+	for _, id := range t.children(o) {
+		c := t.occupant(p.Goroutine(id))
+		if c == nil || c.watch == 0 {
+			continue
+		}
+		if w := t.watches.At(c.watch); w.caller == ev.G.ID {
+			w.way.Count--
 			t.release(c)
 		}
 	}
-	o.gave = gave{}
+	t.forgive(o)
 }
 
-func (t *Table) unblock(p *traceload.Program, ev *traceload.Event, o *occupant) {
-	how := t.how.Of(p, ev.ByStack)
-	switch ev.Waker {
-	case traceload.WakerGoroutine:
-		if how == wakes.Send || how == wakes.Close || how == wakes.Receive {
-			t.answer(p, ev, o)
+// woken takes that another goroutine ended a wait.
+func (t *Table) woken(p *traceload.Program, ev *traceload.Event) {
+	switch t.place(p, ev.ByStack).how {
+	case wakes.Send, wakes.Close, wakes.Receive:
+		by := t.occupant(ev.By)
+		if by == nil {
+			return
 		}
-		if how == wakes.Cancel {
-			t.stops(o)
-			if !t.asked(o, ev.By.ID) { // such a cancellation is an answer
-				t.giveUp(p, ev, o, Cancelled)
-			}
+		if by.watch != 0 {
+			t.answersLate(p, ev, by)
 		}
-	case traceload.WakerTimer:
-		if ev.Wait == traceload.WaitSelect {
-			t.giveUp(p, ev, o, Timer)
+		if by.parent == ev.G.ID && !by.told {
+			t.answer(p, ev, by)
 		}
-	case traceload.WakerDeadline:
+	case wakes.Cancel:
+		o := t.occupant(ev.G)
+		if o == nil {
+			return
+		}
 		t.stops(o)
-		t.giveUp(p, ev, o, Deadline)
+		if !slices.Contains(t.children(o), ev.By.ID) { // such a cancellation is an answer
+			t.giveUp(p, ev, o, Cancelled)
+		}
 	}
 }
 
-// asked tells whether the occupant has started that goroutine, and not long ago.
-func (t *Table) asked(o *occupant, id traceload.GoID) bool {
-	return slices.ContainsFunc(t.children(o), func(c child) bool { return c.id == id })
+// timedOut takes that a timer or a context's deadline ended a wait.
+func (t *Table) timedOut(p *traceload.Program, ev *traceload.Event) {
+	o := t.occupant(ev.G)
+	switch {
+	case o == nil:
+	case ev.Waker == traceload.WakerDeadline:
+		t.stops(o)
+		t.giveUp(p, ev, o, Deadline)
+	case ev.Wait == traceload.WaitSelect:
+		t.giveUp(p, ev, o, Timer)
+	}
 }
 
-// children returns the latest that the occupant has started; the id of unused entries is 0.
-func (t *Table) children(o *occupant) []child {
+// children returns the latest that the occupant has started; 0 is nobody.
+func (t *Table) children(o *occupant) []traceload.GoID {
 	if o.brood == 0 {
 		return nil
 	}
@@ -300,48 +291,54 @@ func (t *Table) children(o *occupant) []child {
 
 // stops notes that a goroutine that was left alone is told to stop as well.
 func (t *Table) stops(o *occupant) {
-	if o.watch != nil {
-		o.watch.way.Stopped++
+	if o.watch != 0 {
+		t.watches.At(o.watch).way.Stopped++
 		t.release(o)
 	}
 }
 
-// answer notes that a goroutine ended the wait of the one that had started it,
-// or of somebody else.
-func (t *Table) answer(p *traceload.Program, ev *traceload.Event, o *occupant) {
-	by := t.alive.Of(ev.By)
-	if by == nil || ev.By.ID == ev.G.ID {
+// answer notes that a goroutine ended the wait of the one that had started it.
+func (t *Table) answer(p *traceload.Program, ev *traceload.Event, by *occupant) {
+	if ev.Wait != traceload.WaitSelect && ev.Wait != traceload.WaitChanReceive {
 		return
 	}
-	if w := by.watch; w != nil {
-		if w.caller == ev.G.ID {
-			w.way.Late++
-			t.release(by)
-		} else if p.SiteID(ev.Stack) == w.c.Wait {
-			w.way.Shared++
-			t.release(by)
-		}
+	o := t.occupant(ev.G)
+	if o == nil || o.brood == 0 || !t.broods.At(o.brood).has(ev.By.ID) {
+		return // it was started long ago
 	}
-	if by.parent != ev.G.ID || ev.Wait != traceload.WaitSelect && ev.Wait != traceload.WaitChanReceive {
-		return
+	at, start := t.place(p, ev.Stack), ev.By.CreatedAt
+	if at.cas == nil || at.starts != start {
+		if !t.meet(p, ev.Stack, start) {
+			return
+		}
+		at = t.place(p, ev.Stack)
+		at.cas, at.starts = t.of(p, ev.Stack, start), start
 	}
-	waits := t.functions(p, ev.Stack)
-	children := t.children(o)
-	for i := range children {
-		c := &children[i]
-		if c.id != ev.By.ID || c.told || !waits.meets(t.functions(p, c.at)) {
-			continue
-		}
-		c.told = true
-		if s := t.of(p, ev.Stack, c.at); s != nil {
-			s.Answered++
-			s.lengths.Add(ev.Lived)
-		}
+	by.told = true
+	if at.cas != nil {
+		at.cas.Answered++
+		at.cas.lengths.Add(ev.Lived)
 	}
 }
 
-func (t *Table) of(p *traceload.Program, wait, created traceload.StackID) *Case {
-	waits, starts := site(p, wait), site(p, created)
+// answersLate notes that a goroutine that was left alone has an answer, for the one
+// that had started it or for somebody else.
+func (t *Table) answersLate(p *traceload.Program, ev *traceload.Event, by *occupant) {
+	w := t.watches.At(by.watch)
+	switch {
+	case t.occupant(ev.G) == nil:
+	case w.caller == ev.G.ID:
+		w.way.Late++
+		t.release(by)
+	case p.SiteID(ev.Stack) == w.c.Wait:
+		w.way.Shared++
+		t.release(by)
+	}
+}
+
+// of returns the case of a wait and the start of a goroutine; nil if one of them has no line.
+func (t *Table) of(p *traceload.Program, wait, start traceload.StackID) *Case {
+	waits, starts := t.place(p, wait).line, t.place(p, start).line
 	if waits == 0 || starts == 0 {
 		return nil
 	}
@@ -353,70 +350,49 @@ func (t *Table) of(p *traceload.Program, wait, created traceload.StackID) *Case 
 	return *c
 }
 
-// site is the user's line on a stack; of net/http's handler with a time limit, that.
-func site(p *traceload.Program, stack traceload.StackID) traceload.FrameID {
-	st := p.Stack(stack)
-	if st.Owner >= 0 && timeoutHandler(p.Frame(st.Frames[st.Owner]).Func) {
-		return st.Frames[st.Owner]
-	}
-	return p.SiteID(stack)
-}
-
 // giveUp notes that a goroutine no longer waits for those that it has started,
 // as far as it seems.
 func (t *Table) giveUp(p *traceload.Program, ev *traceload.Event, o *occupant, how How) {
 	if ev.Wait != traceload.WaitSelect && ev.Wait != traceload.WaitChanReceive {
 		return
 	}
-	waits := t.functions(p, ev.Stack)
-	if !waits.own {
+	if !t.place(p, ev.Stack).own {
 		return
 	}
-	children := t.children(o)
-	for i := range children {
-		c := &children[i]
-		if c.id == 0 || c.told || !waits.meets(t.functions(p, c.at)) {
+	for _, id := range t.children(o) {
+		g := p.Goroutine(id)
+		co := t.occupant(g)
+		if co == nil || co.told || co.watch != 0 || co.parent != ev.G.ID || !t.meet(p, ev.Stack, g.CreatedAt) {
 			continue
 		}
-		g := p.Goroutine(c.id)
-		co := t.alive.Of(g)
-		if co == nil || co.watch != nil || co.parent != ev.G.ID {
-			continue
-		}
-		s := t.of(p, ev.Stack, c.at)
+		s := t.of(p, ev.Stack, g.CreatedAt)
 		if s == nil {
 			continue
 		}
 		way := &s.Ways[how]
 		way.Count++
 		way.Waited += ev.Lived
-		w := t.newWatch()
+		co.watch = t.watches.Take()
+		t.watched++
+		w := t.watches.At(co.watch)
 		w.c, w.way, w.caller, w.waited = s, way, ev.G.ID, ev.Lived
 		w.trail.Begin(p, g, p.Now)
-		co.watch = w
-		o.gave = gave{fn: waits.fn[0]}
+		if o.gave == 0 {
+			t.gaveUp++
+		}
+		o.gave = t.place(p, ev.Stack).fns[0]
 	}
-}
-
-func (t *Table) newWatch() *watch {
-	t.watched++
-	if n := len(t.free); n > 0 {
-		w := t.free[n-1]
-		t.free = t.free[:n-1]
-		return w
-	}
-	return &watch{}
 }
 
 func (t *Table) release(o *occupant) {
 	t.watched--
-	t.free = append(t.free, o.watch)
-	o.watch = nil
+	t.watches.Give(o.watch)
+	o.watch = 0
 }
 
 // settle takes what a goroutine that was left alone did until its end, or the trace's.
 func (t *Table) settle(p *traceload.Program, g *traceload.Goroutine, o *occupant) {
-	w := o.watch
+	w := t.watches.At(o.watch)
 	r := Result{Past: w.trail.Close(p, g), Caller: w.caller, Waited: w.waited}
 	if g.State == traceload.StateWaiting && g.Wait == traceload.WaitChanSend {
 		r.Sending, r.SendsFor, r.SendsAt = true, p.InState(g), g.Stack
@@ -433,8 +409,8 @@ func (t *Table) settle(p *traceload.Program, g *traceload.Goroutine, o *occupant
 // Finish implements detectors.Observer.
 func (t *Table) Finish(p *traceload.Program) {
 	for g := range p.Live {
-		if o := t.alive.Of(g); o != nil && o.watch != nil {
-			o.watch.trail.Finish(p, g)
+		if o := t.occupant(g); o != nil && o.watch != 0 {
+			t.watches.At(o.watch).trail.Finish(p, g)
 			t.settle(p, g, o)
 		}
 	}
