@@ -9,7 +9,6 @@ import (
 	"github.com/tracedoc/tracedoc/detectors"
 	"github.com/tracedoc/tracedoc/detectors/internal/dense"
 	"github.com/tracedoc/tracedoc/detectors/internal/facts/jobs"
-	"github.com/tracedoc/tracedoc/detectors/internal/histogram"
 	"github.com/tracedoc/tracedoc/traceload"
 )
 
@@ -65,13 +64,21 @@ type observer struct {
 	takes dense.Answers
 	kept  []*server // that have ended, and have something to tell
 	free  []*server // that have ended, to be used again
+	idle  []*work   // likewise
 	_     cpu.CacheLinePad
 }
 
-// party is one goroutine's present step.
+// party is one goroutine: what is known of all of them, in 24 bytes.
 type party struct {
-	asked  traceload.GoID // whom it gave something last, NoGoroutine if nobody
-	server *server
+	asked traceload.GoID // whom it gave something last, NoGoroutine if nobody
+	work  *work          // nil until it has woken others servesFrom times
+	job   jobs.ID
+	woke  uint8 // how often it has woken others, up to servesFrom
+}
+
+// work is the present step of a goroutine that has woken others often.
+type work struct {
+	server *server        // nil until it does so once more
 	began  traceload.Time // when the step began
 	cpu    time.Duration  // running time of the step, ended slices
 	doubt  time.Duration  // of this, in slices longer than the scheduler allows
@@ -79,169 +86,230 @@ type party struct {
 	callAt traceload.StackID
 	stack  traceload.StackID // where it was interrupted
 	inCall traceload.StackID
-	job    jobs.ID
-	woke   uint8 // how often it has woken others, up to servesFrom
 }
 
-// step is a long step that is over.
-type step struct {
-	cause    string
-	from, to traceload.Time
-	share    float64 // of the time between, in which it ran, or was in the call
-	number   int     // among the server's long steps; 0 if there is none
-}
-
-// Observe implements detectors.Observer.
+// Observe implements detectors.Observer. What most events are is done right here.
 func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 	g := ev.G
-	if ev.Kind == traceload.KindStatus || ev.Kind == traceload.KindCreate {
-		y := o.slots.At(g.Slot)
-		if ev.Kind == traceload.KindStatus && ev.From == traceload.StateUnknown && y.asked != 0 {
-			return // only its stack became known
+	if ev.Kind <= traceload.KindCreate {
+		o.appear(ev)
+		return
+	}
+	y, ok := o.slots.Find(g)
+	if !ok || g.System {
+		return
+	}
+	w := y.work
+	switch ev.Kind {
+	case traceload.KindBlock:
+		if w != nil && (ev.From != traceload.StateRunning || ev.Wait == traceload.WaitRuntime || !w.pass(p.Now, w.cpu+ev.Lived)) {
+			o.watched(p, ev, y)
 		}
-		*y = party{asked: traceload.NoGoroutine, began: p.Now}
-		return
+	case traceload.KindUnblock:
+		if w != nil {
+			if ev.From != traceload.StateWaiting || ev.Wait == traceload.WaitRuntime {
+				o.watched(p, ev, y)
+				return
+			}
+			w.wake(p.Now)
+		}
+		if ev.Wait != traceload.WaitRuntime {
+			o.woken(p, ev, y)
+		}
+	default:
+		if w != nil {
+			o.watched(p, ev, y)
+		} else if ev.Kind == traceload.KindEnd {
+			*y = party{asked: traceload.NoGoroutine}
+		}
 	}
-	y := o.slots.Of(g)
-	if y == nil || g.System {
-		return
+}
+
+// appear takes the first event of a goroutine.
+func (o *observer) appear(ev *traceload.Event) {
+	y := o.slots.At(ev.G.Slot)
+	if ev.Kind == traceload.KindStatus && ev.From == traceload.StateUnknown && y.asked != 0 {
+		return // only its stack became known
 	}
+	*y = party{asked: traceload.NoGoroutine}
+}
+
+// watched takes an event of a goroutine whose steps are watched.
+func (o *observer) watched(p *traceload.Program, ev *traceload.Event, y *party) {
+	w := y.work
 	switch ev.From {
 	case traceload.StateRunning:
-		y.cpu += ev.Lived
+		w.cpu += ev.Lived
 		if ev.Lived > overlong {
-			y.doubt += ev.Lived
+			w.doubt += ev.Lived
 		}
 	case traceload.StateSyscall:
-		if s := y.server; s != nil && ev.Lived < longSyscall && s.syscall.count > 0 && y.inCall == s.syscall.call {
+		if s := w.server; s != nil && ev.Lived < longSyscall && s.syscall.count > 0 && w.inCall == s.syscall.call {
 			s.syscall.short++
 		}
-		if ev.FromKnown && ev.Lived > y.call {
-			y.call, y.callAt = ev.Lived, y.inCall
+		if ev.FromKnown && ev.Lived > w.call {
+			w.call, w.callAt = ev.Lived, w.inCall
 		}
 	}
 	switch ev.Kind {
-	case traceload.KindSyscallBegin:
-		y.inCall = ev.Stack
-	case traceload.KindStop:
-		if ev.Stack != 0 {
-			y.stack = ev.Stack
-		}
 	case traceload.KindBlock:
 		if ev.Wait != traceload.WaitRuntime {
-			o.endStep(p, g, y, 0)
+			w.end(p, w.cpu)
 		}
 	case traceload.KindUnblock:
 		if ev.Wait != traceload.WaitRuntime {
-			if y.server != nil {
-				y.server.turns++
-			}
+			w.wake(p.Now)
 			o.woken(p, ev, y)
-			y.begin(p.Now)
+		}
+	case traceload.KindSyscallBegin:
+		w.inCall = ev.Stack
+	case traceload.KindStop:
+		if ev.Stack != 0 {
+			w.stack = ev.Stack
 		}
 	case traceload.KindEnd:
-		o.endStep(p, g, y, 0)
-		if s := y.server; s != nil {
+		w.end(p, w.cpu)
+		if s := w.server; s != nil {
 			if s.cpu.lost >= lostAtLeast || s.syscall.lost >= lostAtLeast {
 				o.kept = append(o.kept, s)
 			} else {
 				o.free = append(o.free, s)
 			}
 		}
+		o.idle = append(o.idle, w)
 		*y = party{asked: traceload.NoGoroutine}
 	}
 }
 
-func (y *party) begin(now traceload.Time) {
-	y.began, y.cpu, y.doubt, y.call, y.callAt, y.stack = now, 0, 0, 0, 0, 0
+func (w *work) begin(now traceload.Time) {
+	w.began, w.cpu, w.doubt, w.call, w.callAt, w.stack = now, 0, 0, 0, 0, 0
 }
 
-// endStep closes g's step; extra is the running time of a slice that goes on.
-func (o *observer) endStep(p *traceload.Program, g *traceload.Goroutine, y *party, extra time.Duration) {
-	if s := y.server; s != nil {
-		cpu := y.cpu + extra
-		s.steps.Add(cpu + y.call)
-		if cpu >= longCPU || y.call >= longSyscall {
-			s.take(p, y, cpu)
-		}
+// wake begins a step with the end of a wait.
+func (w *work) wake(now traceload.Time) {
+	if w.server != nil {
+		w.server.turns++
 	}
-	y.begin(p.Now)
+	w.begin(now)
 }
 
-// take looks at a step that was long in some way, and took cpu of running time.
-func (s *server) take(p *traceload.Program, y *party, cpu time.Duration) {
-	st := step{from: y.began, to: p.Now}
-	length := max(p.Now.Sub(y.began), 1)
-	var stack traceload.StackID
-	switch {
-	case y.call >= longSyscall && y.call >= cpu:
-		st.cause, st.share, stack = inSyscall, min(1, y.call.Seconds()/length.Seconds()), y.callAt
-	case cpu >= longCPU && y.doubt < cpu/2 && y.stack != 0:
-		st.cause, st.share, stack = onCPU, min(1, cpu.Seconds()/length.Seconds()), y.stack
+// pass ends a step that took cpu of running time, if it was quick like most. If not
+// it does nothing and returns false.
+func (w *work) pass(now traceload.Time, cpu time.Duration) bool {
+	if cpu >= longCPU || w.call >= longSyscall {
+		return false
 	}
-	if st.cause != "" {
-		st.number = s.longStep(p, &st, stack, max(cpu, y.call))
-		s.long[s.next] = st
-		s.next = (s.next + 1) % remembered
+	if w.server != nil {
+		w.server.steps.Add(cpu + w.call)
 	}
+	w.begin(now)
+	return true
 }
 
-// serve makes a server of a goroutine that has woken others often enough.
-func (o *observer) serve(p *traceload.Program, g *traceload.Goroutine, y *party) {
-	if y.woke < servesFrom {
-		y.woke++
+// end ends a step that took cpu of running time.
+func (w *work) end(p *traceload.Program, cpu time.Duration) {
+	if w.pass(p.Now, cpu) {
 		return
 	}
-	if n := len(o.free); n > 0 {
-		y.server, o.free = o.free[n-1], o.free[:n-1]
-	} else {
-		y.server = new(server)
+	if w.server != nil {
+		w.server.steps.Add(cpu + w.call)
+		w.server.take(p, w, cpu)
 	}
-	*y.server = server{id: g.ID, entry: g.Entry, created: g.CreatedAt}
+	w.begin(p.Now)
 }
 
-// woken takes the end of g's wait by another goroutine: who serves whom.
+// woken takes the end of g's wait by another goroutine: a step of the other's ends.
 func (o *observer) woken(p *traceload.Program, ev *traceload.Event, y *party) {
-	by := ev.By
-	b := o.slots.Of(by)
-	if b == nil || by == ev.G || by.System || ev.Wait.IsLock() {
+	by, now := ev.By, p.Now
+	b, ok := o.slots.Find(by)
+	if !ok || by == ev.G || by.System || ev.Wait.IsLock() {
 		return
 	}
+	w := b.work
+	if y.job == 0 || b.job == 0 || w == nil || w.server == nil || by.State != traceload.StateRunning ||
+		!w.pass(now, w.cpu+now.Sub(max(by.Since, w.began))) {
+		o.turn(p, ev, y, b)
+		return
+	}
+	w.cpu = -now.Sub(by.Since) // what it has run of this slice belongs to the step that is over
+	if y.job != b.job {        // equals take turns, as with a semaphore: none serves the others
+		o.deal(p, ev, y, b)
+	}
+}
+
+// turn is woken where there is more to do.
+func (o *observer) turn(p *traceload.Program, ev *traceload.Event, y, b *party) {
 	if y.job == 0 {
 		y.job = o.jobs.Of(p, ev.G)
 	}
 	if b.job == 0 {
-		b.job = o.jobs.Of(p, by)
+		b.job = o.jobs.Of(p, ev.By)
 	}
-	var extra time.Duration
-	if by.State == traceload.StateRunning {
-		extra = p.Now.Sub(max(by.Since, b.began))
+	if w := o.worker(ev.By, b); w != nil {
+		cpu := w.cpu
+		running := ev.By.State == traceload.StateRunning
+		if running {
+			cpu += p.Now.Sub(max(ev.By.Since, w.began))
+		}
+		w.end(p, cpu)
+		if running {
+			w.cpu = -p.InState(ev.By)
+		}
 	}
-	if b.server == nil {
-		o.serve(p, by, b)
+	if y.job != b.job {
+		o.deal(p, ev, y, b)
 	}
-	o.endStep(p, by, b, extra)
-	if by.State == traceload.StateRunning {
-		b.cpu = -p.Now.Sub(by.Since) // what it has run of this slice belongs to the step that is over
+}
+
+// worker returns the work of b, of g's, which has woken somebody; nil if it has not
+// done so often enough. After that it is made a server.
+func (o *observer) worker(g *traceload.Goroutine, b *party) *work {
+	switch {
+	case b.woke < servesFrom:
+		if b.woke++; b.woke < servesFrom {
+			return nil
+		}
+		if n := len(o.idle); n > 0 {
+			b.work, o.idle = o.idle[n-1], o.idle[:n-1]
+		} else {
+			b.work = new(work)
+		}
+		*b.work = work{}
+		if g.State == traceload.StateSyscall && g.SinceKnown {
+			b.work.inCall = g.Stack
+		}
+	case b.work.server == nil:
+		o.serve(g, b.work)
 	}
-	if y.job == b.job {
-		return // equals that take turns, as with a semaphore: none serves the others
+	return b.work
+}
+
+// serve makes a server of a goroutine.
+func (o *observer) serve(g *traceload.Goroutine, w *work) {
+	if n := len(o.free); n > 0 {
+		w.server, o.free = o.free[n-1], o.free[:n-1]
+	} else {
+		w.server = new(server)
 	}
+	*w.server = server{id: g.ID, entry: g.Entry, created: g.CreatedAt}
+}
+
+// deal takes that a goroutine woke one of another job: who serves whom.
+func (o *observer) deal(p *traceload.Program, ev *traceload.Event, y, b *party) {
 	gives := ev.Wait == traceload.WaitChanSend || ev.Wait == traceload.WaitSelect && o.takes.Of(p, ev.ByStack, takes)
 	if gives { // ev.G gives, by takes
-		y.asked = by.ID
+		y.asked = ev.By.ID
 		*o.asked(y, b)++
 	} else { // by gives, ev.G takes
 		b.asked = ev.G.ID
 		*o.asked(b, y)++
 	}
-	s := b.server
-	if s == nil {
+	if b.work == nil || b.work.server == nil {
 		return
 	}
-	asked := gives || y.asked == by.ID || *o.asked(y, b) >= askedOften
+	asked := gives || y.asked == ev.By.ID || *o.asked(y, b) >= askedOften
 	if asked && ev.FromKnown {
-		s.serve(p, ev)
+		b.work.server.serve(p, ev)
 	}
 }
 
@@ -251,7 +319,7 @@ func (o *observer) asked(from, to *party) *int {
 }
 
 // servesFrom is how often a goroutine must have woken others to be watched:
-// state is kept for those alone.
+// a work is kept for those alone.
 const servesFrom = 6
 
 // askedOften is how often goroutines of one job must have given to those of
@@ -272,142 +340,11 @@ func takes(p *traceload.Program, stack traceload.StackID) bool {
 	return false
 }
 
-// server is a goroutine that others wait for.
-type server struct {
-	id             traceload.GoID
-	entry, created traceload.StackID
-	steps          histogram.Histogram // time that each step took
-	served         int
-	turns          int                 // times that it was woken
-	waits          histogram.Histogram // of those that it served, how long they had waited
-	cpu, syscall   toll
-	long           [remembered]step // its last ones
-	next           uint8
-}
-
-// toll is what the long steps of one kind have cost.
-type toll struct {
-	count     int
-	total     time.Duration
-	longest   step
-	length    time.Duration       // of the longest
-	path      []traceload.FrameID // the user's frames that all of them have in common, outermost first
-	stack     traceload.StackID
-	call      traceload.StackID // of the first
-	short     int               // such calls that were not long, since then
-	testing   bool
-	lost      time.Duration
-	hit       int // waits that they made longer
-	steps     int // long steps that made somebody wait
-	several   int // … at least two at a time
-	last      int // the step that hit somebody last
-	lastHits  int
-	victims   int
-	ids       [detectors.MaxGroupIDs]traceload.GoID
-	waitStack traceload.StackID
-	reason    traceload.StringID
-	entry     traceload.StackID
-	createdAt traceload.StackID
-	first     traceload.Time
-}
-
-func (s *server) of(cause string) *toll {
-	if cause == inSyscall {
-		return &s.syscall
-	}
-	return &s.cpu
-}
-
-// longStep notes a long step and returns its number.
-func (s *server) longStep(p *traceload.Program, st *step, stack traceload.StackID, length time.Duration) int {
-	t := s.of(st.cause)
-	t.count++
-	t.total += length
-	if t.count == 1 {
-		t.call = stack
-	}
-	if length > t.length {
-		t.length, t.longest, t.stack = length, *st, stack
-	}
-	t.testing = t.testing || p.Stack(stack).Testing
-	t.narrow(p, stack)
-	return t.count
-}
-
-// narrow keeps of the path what the stack shares with it.
-func (t *toll) narrow(p *traceload.Program, stack traceload.StackID) {
-	frames := p.Stack(stack).Frames
-	if t.count == 1 {
-		for i := len(frames) - 1; i >= 0; i-- {
-			if p.Frame(frames[i]).Origin == traceload.OriginUser {
-				t.path = append(t.path, frames[i])
-			}
-		}
-		return
-	}
-	n := 0
-	for i := len(frames) - 1; i >= 0 && n < len(t.path); i-- {
-		if p.Frame(frames[i]).Origin != traceload.OriginUser {
-			continue
-		}
-		if frames[i] != t.path[n] {
-			break
-		}
-		n++
-	}
-	t.path = t.path[:n]
-}
-
-// serve takes the end of a wait for the server: what of it fell into its long steps.
-func (s *server) serve(p *traceload.Program, ev *traceload.Event) {
-	s.served++
-	s.waits.Add(ev.Lived)
-	began := p.Now - traceload.Time(ev.Lived)
-	for i := range s.long {
-		st := &s.long[i]
-		if st.number == 0 || st.to <= began {
-			continue
-		}
-		overlap := time.Duration(float64(st.to.Sub(max(st.from, began))) * st.share)
-		if overlap < longSyscall/10 {
-			continue
-		}
-		t := s.of(st.cause)
-		t.lost += overlap
-		t.hit++
-		if st.number != t.last {
-			t.last, t.lastHits = st.number, 0
-			t.steps++
-		}
-		if t.lastHits++; t.lastHits == 2 {
-			t.several++
-		}
-		t.note(ev.G)
-		if t.first == 0 {
-			t.first = began
-		}
-		t.waitStack, t.reason = ev.Stack, ev.Reason
-	}
-}
-
-func (t *toll) note(g *traceload.Goroutine) {
-	for _, id := range t.ids[:min(t.victims, len(t.ids))] {
-		if id == g.ID {
-			return
-		}
-	}
-	if t.victims < len(t.ids) {
-		t.ids[t.victims] = g.ID
-	}
-	t.victims++
-	t.entry, t.createdAt = g.Entry, g.CreatedAt
-}
-
 // Finish implements detectors.Observer.
 func (o *observer) Finish(p *traceload.Program) {
 	for g := range p.Live {
-		if y := o.slots.Of(g); y != nil && y.server != nil {
-			o.kept = append(o.kept, y.server)
+		if y := o.slots.Of(g); y != nil && y.work != nil && y.work.server != nil {
+			o.kept = append(o.kept, y.work.server)
 		}
 	}
 	for _, s := range o.kept {
