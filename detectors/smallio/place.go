@@ -19,10 +19,15 @@ var none = new(use)
 
 // use returns what the stack says, never nil.
 func (o *observer) use(p *traceload.Program, id traceload.StackID) *use {
-	if int(id) >= len(o.byStack) || o.byStack[id] == nil {
+	if !o.known(id) {
 		o.find(p, id)
 	}
 	return o.byStack[id]
+}
+
+// known tells whether a stack has been looked at.
+func (o *observer) known(id traceload.StackID) bool {
+	return int(id) < len(o.byStack) && o.byStack[id] != nil
 }
 
 func (o *observer) find(p *traceload.Program, id traceload.StackID) {

@@ -20,20 +20,39 @@ type Key struct {
 // Table numbers jobs in the order in which it is asked for them. The zero
 // value is empty and ready to use.
 type Table struct {
+	latest   []named         // by creation: the job of the latest that was asked for; mostly there is no other
 	byStacks dense.Pairs[ID] // by entry and creation; several pairs have one job
 	byKey    map[Key]ID
 	n        ID
 }
 
+// named is the job of those with one entry.
+type named struct {
+	entry traceload.StackID
+	id    ID // 0: none was asked for
+}
+
 // Of returns the job of g as far as it is known by now: g's entry may become
 // known later.
 func (t *Table) Of(p *traceload.Program, g *traceload.Goroutine) ID {
-	if id := t.byStacks.Find(uint32(g.Entry), uint32(g.CreatedAt)); id != nil {
-		return *id
+	if int(g.CreatedAt) < len(t.latest) {
+		if l := t.latest[g.CreatedAt]; l.entry == g.Entry && l.id != 0 {
+			return l.id
+		}
 	}
-	id := t.number(KeyOf(p, g))
-	*t.byStacks.At(uint32(g.Entry), uint32(g.CreatedAt)) = id
-	return id
+	return t.find(p, g)
+}
+
+func (t *Table) find(p *traceload.Program, g *traceload.Goroutine) ID {
+	id := t.byStacks.At(uint32(g.Entry), uint32(g.CreatedAt))
+	if *id == 0 {
+		*id = t.number(KeyOf(p, g))
+	}
+	if n := int(g.CreatedAt) + 1 - len(t.latest); n > 0 {
+		t.latest = append(t.latest, make([]named, n)...)
+	}
+	t.latest[g.CreatedAt] = named{g.Entry, *id}
+	return *id
 }
 
 // KeyOf returns what makes g's job.
