@@ -129,10 +129,9 @@ type parent struct {
 
 // Observe implements detectors.Observer.
 func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
-	g := ev.G
 	switch ev.Kind {
 	case traceload.KindUnblock:
-		if ev.Wait == traceload.WaitWaitGroup && ev.By != nil && !g.System {
+		if ev.Wait == traceload.WaitWaitGroup && ev.By != nil && !ev.G.System {
 			o.join(p, ev)
 		}
 		return
@@ -140,30 +139,28 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 		o.appear(p, ev)
 		return
 	}
-	y := o.slots.Of(g)
-	if y == nil || g.System && ev.Kind != traceload.KindEnd {
+	y := o.slots.Of(ev.G)
+	if y == nil {
+		return
+	}
+	if ev.Kind == traceload.KindEnd {
+		o.end(p, ev, y)
+		return
+	}
+	if ev.G.System {
 		return
 	}
 	if ev.From == traceload.StateRunning {
 		y.cpu += ev.Lived
 	}
-	switch ev.Kind {
-	case traceload.KindBlock, traceload.KindSyscallBegin:
-		if site := p.SiteID(ev.Stack); site != 0 && ev.Wait != traceload.WaitRuntime {
-			y.last = site
-			if y.parent != 0 {
-				o.parents[y.parent-1].visit(site)
-			}
-		}
-	case traceload.KindEnd:
-		if y.of != 0 && !g.System {
-			o.endChild(p, g, y)
-		}
+	if ev.Kind == traceload.KindStop || ev.Wait == traceload.WaitRuntime {
+		return
+	}
+	if site := p.SiteID(ev.Stack); site != 0 {
+		y.last = site
 		if y.parent != 0 {
-			o.parents[y.parent-1].tenure = 0
-			o.free = append(o.free, y.parent)
+			o.parents[y.parent-1].visit(site)
 		}
-		*y = party{}
 	}
 }
 
@@ -176,6 +173,21 @@ func (o *observer) appear(p *traceload.Program, ev *traceload.Event) {
 			o.start(p, ev, by, y)
 		}
 	}
+}
+
+// end takes the end of a goroutine, which may have been taken for one of the program's.
+func (o *observer) end(p *traceload.Program, ev *traceload.Event, y *party) {
+	if y.of != 0 && !ev.G.System {
+		if ev.From == traceload.StateRunning {
+			y.cpu += ev.Lived
+		}
+		o.endChild(p, ev.G, y)
+	}
+	if y.parent != 0 {
+		o.parents[y.parent-1].tenure = 0
+		o.free = append(o.free, y.parent)
+	}
+	*y = party{}
 }
 
 // parentOf returns y as a parent, which it is from now on.

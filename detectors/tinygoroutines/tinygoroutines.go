@@ -74,18 +74,18 @@ type site struct {
 
 // Observe implements detectors.Observer.
 func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
-	switch ev.Kind {
-	case traceload.KindCreate:
+	if ev.Kind == traceload.KindCreate {
 		o.birth(p, ev)
-		return
-	case traceload.KindUnblock:
-		if !ofWork(ev.Wait) {
-			o.waited(ev)
-		}
 		return
 	}
 	l := o.slots.Of(ev.G)
 	if l == nil || l.site == 0 {
+		return
+	}
+	if ev.Kind == traceload.KindUnblock {
+		if !l.waited {
+			l.waited = waited(ev)
+		}
 		return
 	}
 	if ev.From == traceload.StateRunning || ev.From == traceload.StateSyscall {
@@ -97,8 +97,7 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 			l.blocked = true
 		}
 	case traceload.KindEnd:
-		o.list[l.site-1].end(l)
-		*l = life{}
+		o.end(l)
 	}
 }
 
@@ -107,12 +106,10 @@ func ofWork(w traceload.Wait) bool {
 	return w.IsLock() || w == traceload.WaitChanSend || w == traceload.WaitRuntime
 }
 
-// waited notes that a goroutine has waited for something that it may have been
+// waited tells whether a goroutine has waited for something that it may have been
 // started to wait for. Waiting for one's own child is part of a recursion.
-func (o *observer) waited(ev *traceload.Event) {
-	if l := o.slots.Of(ev.G); l != nil && (ev.By == nil || ev.By.Creator != ev.G.ID) {
-		l.waited = true
-	}
+func waited(ev *traceload.Event) bool {
+	return !ofWork(ev.Wait) && (ev.By == nil || ev.By.Creator != ev.G.ID)
 }
 
 func (o *observer) birth(p *traceload.Program, ev *traceload.Event) {
@@ -122,14 +119,23 @@ func (o *observer) birth(p *traceload.Program, ev *traceload.Event) {
 	if g.System {
 		return
 	}
+	s := o.byStacks.Hit(uint32(ev.ByStack), uint32(ev.Stack))
+	if s == nil {
+		s = o.find(p, ev)
+	}
+	if l.site = *s; l.site != 0 {
+		o.list[l.site-1].birth(p.Now, g)
+	}
+}
+
+// find returns what byStacks holds for a birth.
+func (o *observer) find(p *traceload.Program, ev *traceload.Event) *uint32 {
 	s := o.byStacks.Find(uint32(ev.ByStack), uint32(ev.Stack))
 	if s == nil {
 		s = o.byStacks.At(uint32(ev.ByStack), uint32(ev.Stack))
 		*s = o.site(p, ev.ByStack, ev.Stack)
 	}
-	if l.site = *s; l.site != 0 {
-		o.list[l.site-1].birth(p.Now, g)
-	}
+	return s
 }
 
 // site returns the number of these stacks' go statement, 0 if it is not the program's
@@ -175,7 +181,9 @@ func (s *site) birth(now traceload.Time, g *traceload.Goroutine) {
 	s.last = now
 }
 
-func (s *site) end(l *life) {
+// end takes the end of a goroutine that is of interest.
+func (o *observer) end(l *life) {
+	s := o.list[l.site-1]
 	s.ended++
 	s.ran += l.ran
 	s.work.Add(l.ran)
@@ -185,6 +193,7 @@ func (s *site) end(l *life) {
 	if l.blocked {
 		s.blocked++
 	}
+	*l = life{}
 }
 
 // Finish implements detectors.Observer.

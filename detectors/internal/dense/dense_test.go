@@ -46,13 +46,16 @@ func TestGoroutines(t *testing.T) {
 
 func TestByID(t *testing.T) {
 	var table ByID[traceload.StackID, string]
-	if got := table.Get(3); got != "" {
+	if got := table.Get(3); got != "" || table.Of(3) != nil {
 		t.Errorf("of an empty table: %q", got)
 	}
 	*table.At(300) = "x"
 	*table.At(0) = "y"
 	if table.Get(300) != "x" || table.Get(0) != "y" || table.Get(299) != "" || table.Get(1<<20) != "" {
 		t.Error("not what was set")
+	}
+	if table.Of(300) != table.At(300) || table.Of(1<<20) != nil {
+		t.Error("not the place")
 	}
 	var set []traceload.StackID
 	for id, v := range table.All {
@@ -68,7 +71,7 @@ func TestByID(t *testing.T) {
 // TestPairs holds a table against a map.
 func TestPairs(t *testing.T) {
 	var table Pairs[int]
-	if table.Find(0, 0) != nil {
+	if table.Find(0, 0) != nil || table.Hit(0, 0) != nil {
 		t.Error("something is in an empty table")
 	}
 	want := map[Pair]int{}
@@ -77,6 +80,9 @@ func TestPairs(t *testing.T) {
 		k := Pair{random.Uint32N(100), random.Uint32N(1000) << random.UintN(20)}
 		if v := table.Find(k.A, k.B); (v == nil) != (want[k] == 0) {
 			t.Fatalf("after %d steps %v is there: %v", i, k, v != nil)
+		}
+		if v := table.Hit(k.A, k.B); v != nil && v != table.Find(k.A, k.B) {
+			t.Fatalf("after %d steps the hit for %v is another's", i, k)
 		}
 		want[k]++
 		*table.At(k.A, k.B)++

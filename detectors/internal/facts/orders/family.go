@@ -18,32 +18,44 @@ type kind struct {
 	entry   traceload.FuncID // 0 if it is none of the user's
 }
 
-// kinds numbers kinds.
+// familyOf returns the family of g, whose occupant is o.
+func familyOf(g *traceload.Goroutine, o *occupant) family {
+	if g.BornKnown {
+		return family{o.kind, g.Creator}
+	}
+	return family{o.kind, traceload.NoGoroutine}
+}
+
+// kinds numbers kinds, from 1.
 type kinds struct {
 	list   []kind
 	number map[kind]int32
-	// born and found hold the numbers, plus one, by the stacks of creation and
-	// entry, for those whose birth the trace shows and for the others.
+	// born and found hold the numbers by the stacks of creation and entry, for those
+	// whose birth the trace shows and for the others.
 	born, found dense.Pairs[int32]
 }
 
-func (k *kinds) familyOf(p *traceload.Program, g *traceload.Goroutine) family {
-	f := family{creator: traceload.NoGoroutine}
+func newKinds() kinds { return kinds{list: make([]kind, 1), number: map[kind]int32{}} }
+
+// of returns the number of g's kind.
+func (k *kinds) of(p *traceload.Program, g *traceload.Goroutine) int32 {
 	known := &k.found
 	if g.BornKnown {
-		f.creator, known = g.Creator, &k.born
+		known = &k.born
+	}
+	if n := known.Hit(uint32(g.CreatedAt), uint32(g.Entry)); n != nil {
+		return *n
 	}
 	n := known.At(uint32(g.CreatedAt), uint32(g.Entry))
 	if *n == 0 {
-		*n = k.add(kindOf(p, g)) + 1
+		*n = k.add(kindOf(p, g))
 	}
-	f.kind = *n - 1
-	return f
+	return *n
 }
 
 func (k *kinds) add(of kind) int32 {
-	n, ok := k.number[of]
-	if !ok {
+	n := k.number[of]
+	if n == 0 {
 		n = int32(len(k.list))
 		k.list = append(k.list, of)
 		k.number[of] = n

@@ -17,6 +17,7 @@
 package orders
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -35,7 +36,7 @@ var Fact = &detectors.Fact[*Table]{
 	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindBlock, traceload.KindUnblock,
 		traceload.KindStop, traceload.KindSyscallBegin, traceload.KindSyscallEnd, traceload.KindEnd),
 	New: func(*detectors.Pass) *Table {
-		return &Table{cases: map[caseKey]*Case{}, kinds: kinds{number: map[kind]int32{}}, givers: map[traceload.FrameID][]Giver{}}
+		return &Table{due: never, cases: map[caseKey]*Case{}, kinds: newKinds(), givers: map[traceload.FrameID][]Giver{}}
 	},
 }
 
@@ -101,17 +102,19 @@ type Table struct {
 	how     wakes.Table
 	cases   map[caseKey]*Case
 	kinds   kinds
-	alive   dense.Goroutines[occupant]
-	toldIDs []traceload.GoID // of the order that is evaluated, sorted
-	born    []traceload.Time // when those of one family that it told were born, sorted
-	watched int              // of those alive
+	alive   dense.Slots[occupant] // zero between two goroutines
+	toldIDs []traceload.GoID      // of the order that is evaluated, sorted
+	born    []traceload.Time      // when those of one family that it told were born, sorted
+	watched int                   // of those alive
 	open    []*order
+	due     traceload.Time                      // when the oldest of open is over; never if there is none
 	listens dense.ByID[traceload.FrameID, bool] // lines where an order has ended a wait
 	givers  map[traceload.FrameID][]Giver
 	senders dense.ByID[traceload.FrameID, senders] // by the line that receives
 	events  int64
 	scanned int64
-	free    []*watch
+	watches []*watch // by number minus one
+	free    []uint32 // numbers of those that are over
 	_       cpu.CacheLinePad
 }
 
@@ -121,16 +124,10 @@ type caseKey struct {
 	kind int32
 }
 
+// occupant is a goroutine that is alive.
 type occupant struct {
-	family family
-	watch  *watch
-}
-
-// watch follows one goroutine after an order.
-type watch struct {
-	at    *Instance
-	told  bool
-	trail trails.Trail
+	kind  int32  // 0: nobody
+	watch uint32 // the number of what follows it; 0 if nothing does
 }
 
 // order is one in progress: more may be woken by it.
@@ -150,56 +147,83 @@ type told struct {
 	stack  traceload.StackID
 }
 
-// Observe implements detectors.Observer.
+// Observe implements detectors.Observer. Most of the time no order is in progress,
+// and nobody is watched.
 func (t *Table) Observe(p *traceload.Program, ev *traceload.Event) {
 	t.events++
-	if len(t.open) > 0 && p.Now.Sub(t.open[0].at) > oneCall {
-		t.evaluate(p, t.open[0])
-		t.open = append(t.open[:0], t.open[1:]...)
+	if p.Now > t.due || t.watched > 0 {
+		t.heed(p, ev)
+		return
 	}
-	g := ev.G
+	switch ev.Kind {
+	case traceload.KindBlock:
+	case traceload.KindUnblock:
+		if ev.Waker == traceload.WakerGoroutine && ev.Wait != traceload.WaitChanSend &&
+			t.how.Known(ev.ByStack) == wakes.Send && t.noted(p, ev.By.ID, ev.ByStack, ev.Stack) {
+			return
+		}
+		t.unblock(p, ev)
+	case traceload.KindStatus, traceload.KindCreate:
+		t.enter(p, ev.G)
+	case traceload.KindEnd:
+		t.leave(ev.G)
+	}
+}
+
+// heed is Observe where more is to be done.
+func (t *Table) heed(p *traceload.Program, ev *traceload.Event) {
+	if p.Now > t.due {
+		t.next(p)
+	}
 	switch ev.Kind {
 	case traceload.KindStatus, traceload.KindCreate:
-		t.alive.Enter(g).family = t.kinds.familyOf(p, g)
+		t.enter(p, ev.G)
 		return
 	case traceload.KindUnblock:
-		if !g.System && g.Wait != traceload.WaitRuntime {
-			t.unblock(p, ev)
-		}
+		t.unblock(p, ev)
 	}
 	if t.watched > 0 {
-		if o := t.alive.Of(g); o != nil && o.watch != nil {
-			t.follow(p, ev, o)
-		}
+		t.follow(p, ev)
 	}
 	if ev.Kind == traceload.KindEnd {
-		t.alive.Leave(g)
+		t.leave(ev.G)
 	}
 }
 
-// follow takes an event of a goroutine that is watched.
-func (t *Table) follow(p *traceload.Program, ev *traceload.Event, o *occupant) {
-	w := o.watch
-	if !w.told {
-		w.trail.Observe(p, ev)
-	}
-	switch {
-	case ev.Kind == traceload.KindEnd:
-		t.end(p, ev.G, o)
-	case ev.Kind == traceload.KindBlock && !w.told && t.listening(p, ev.Stack):
-		t.acquit(o)
-	}
+func (t *Table) enter(p *traceload.Program, g *traceload.Goroutine) {
+	t.alive.At(g.Slot).kind = t.kinds.of(p, g)
 }
 
-// watchOf returns what follows g, nil if nothing does.
-func (t *Table) watchOf(g *traceload.Goroutine) *watch {
-	if t.watched == 0 {
-		return nil
-	}
+func (t *Table) leave(g *traceload.Goroutine) {
 	if o := t.alive.Of(g); o != nil {
-		return o.watch
+		*o = occupant{}
+	}
+}
+
+// of returns what is known of g; nil if g is nil or the trace told nothing of it.
+func (t *Table) of(g *traceload.Goroutine) *occupant {
+	if o := t.alive.Of(g); o != nil && o.kind != 0 {
+		return o
 	}
 	return nil
+}
+
+// next evaluates the oldest of the orders in progress.
+func (t *Table) next(p *traceload.Program) {
+	t.evaluate(p, t.open[0])
+	t.open = append(t.open[:0], t.open[1:]...)
+	t.expect()
+}
+
+// never is later than all that happens.
+const never traceload.Time = math.MaxInt64
+
+// expect notes when the oldest of the orders in progress will be over.
+func (t *Table) expect() {
+	t.due = never
+	if len(t.open) > 0 {
+		t.due = t.open[0].at + traceload.Time(oneCall)
+	}
 }
 
 func (t *Table) listening(p *traceload.Program, stack traceload.StackID) bool {
@@ -208,31 +232,29 @@ func (t *Table) listening(p *traceload.Program, stack traceload.StackID) bool {
 }
 
 func (t *Table) unblock(p *traceload.Program, ev *traceload.Event) {
-	o := t.alive.Of(ev.G)
-	if o == nil || ev.Waker != traceload.WakerGoroutine && ev.Waker != traceload.WakerDeadline {
+	o := t.of(ev.G)
+	if o == nil || ev.Waker != traceload.WakerGoroutine && ev.Waker != traceload.WakerDeadline || ev.G.System || ev.Wait == traceload.WaitRuntime {
 		return
 	}
 	how := t.how.Of(p, ev.ByStack)
-	if by := t.watchOf(ev.By); by != nil && !by.told {
-		by.at.awaited(p, ev)
+	if t.watched > 0 {
+		if by := t.watchOf(ev.By); by != nil && !by.told {
+			by.at.awaited(p, ev)
+		}
 	}
 	switch {
 	case ev.Waker == traceload.WakerDeadline:
 		t.told(p, ev, o, Expired)
+	case how == wakes.Send && ev.Wait != traceload.WaitChanSend:
+		t.noteSender(p, ev.By.ID, ev.ByStack, ev.Stack)
+		t.feed(o)
 	case how == wakes.Cancel:
 		t.told(p, ev, o, Cancelled)
 	case how == wakes.Close && (ev.Wait == traceload.WaitSelect || ev.Wait == traceload.WaitChanReceive):
-		if !t.sends(p, ev) {
+		if t.sends(p, ev) {
+			t.feed(o)
+		} else {
 			t.told(p, ev, o, Closed)
-			return
-		}
-		fallthrough
-	case how == wakes.Send && ev.Wait != traceload.WaitChanSend:
-		if how == wakes.Send {
-			t.noteSender(p, ev.By.ID, ev.ByStack, ev.Stack)
-		}
-		if o.watch != nil {
-			o.watch.trail.Fed++
 		}
 	case how == wakes.Send, how == wakes.Receive: // of what it sends: it had to wait for the receiver
 		t.noteSender(p, ev.G.ID, ev.Stack, ev.ByStack)
@@ -248,14 +270,14 @@ func (t *Table) told(p *traceload.Program, ev *traceload.Event, o *occupant, how
 		*t.listens.At(f) = true
 		t.credit(p, f, ev.ByStack)
 	}
-	if w := o.watch; w != nil && !w.told {
+	if o.watch != 0 && !t.watches[o.watch-1].told {
 		t.acquit(o)
 	}
-	if t.kinds.list[o.family.kind].entry == 0 {
+	if t.kinds.list[o.kind].entry == 0 {
 		return
 	}
 	ord := t.ongoing(p, ev, how)
-	ord.told = append(ord.told, told{ev.G.ID, o.family, ev.G.Born, ev.Stack})
+	ord.told = append(ord.told, told{ev.G.ID, familyOf(ev.G, o), ev.G.Born, ev.Stack})
 }
 
 // ongoing returns the order that the waker is giving.
@@ -274,11 +296,11 @@ func (t *Table) ongoing(p *traceload.Program, ev *traceload.Event, how How) *ord
 		}
 	}
 	if len(t.open) == openAtOne {
-		t.evaluate(p, t.open[0])
-		t.open = append(t.open[:0], t.open[1:]...)
+		t.next(p)
 	}
 	ord := &order{how: how, at: p.Now, by: by, site: site, stack: ev.ByStack}
 	t.open = append(t.open, ord)
+	t.expect()
 	return ord
 }
 
@@ -316,13 +338,11 @@ func (t *Table) evaluate(p *traceload.Program, ord *order) {
 			}
 			in.Told++
 			in.ToldID, in.ToldAt = r.id, r.stack
-			switch o := t.alive.Of(p.Goroutine(r.id)); {
+			switch o := t.of(p.Goroutine(r.id)); {
 			case o == nil:
 				in.Stopped++
-			case o.watch == nil:
-				w := t.newWatch(in)
-				w.told = true
-				o.watch = w
+			case o.watch == 0:
+				t.watch(o, in).told = true
 			}
 		}
 	}
@@ -362,14 +382,14 @@ func (t *Table) instance(p *traceload.Program, ord *order, fam family) *Instance
 	}
 	slices.Sort(t.born)
 	for g := range p.Live {
-		o := t.alive.Of(g)
-		if o == nil || o.family != fam || g.BornKnown && g.Born > ord.at {
+		o := t.of(g)
+		if o == nil || o.kind != fam.kind || familyOf(g, o) != fam || g.BornKnown && g.Born > ord.at {
 			continue
 		}
 		if _, told := slices.BinarySearch(t.toldIDs, g.ID); told {
 			continue
 		}
-		if o.watch != nil { // an earlier order is still ignored, or has just been obeyed
+		if o.watch != 0 { // an earlier order is still ignored, or has just been obeyed
 			continue
 		}
 		if g.State == traceload.StateWaiting && t.listening(p, g.Stack) {
@@ -383,9 +403,7 @@ func (t *Table) instance(p *traceload.Program, ord *order, fam family) *Instance
 				in.Apart = true
 			}
 		}
-		w := t.newWatch(in)
-		w.trail.Begin(p, g, ord.at)
-		o.watch = w
+		t.watch(o, in).trail.Begin(p, g, ord.at)
 		in.pending++
 	}
 	return in
@@ -398,90 +416,18 @@ func (t *Table) beside(born traceload.Time) bool {
 		i > 0 && born-t.born[i-1] <= traceload.Time(bornBeside)
 }
 
-func (t *Table) newWatch(in *Instance) *watch {
-	t.watched++
-	if n := len(t.free); n > 0 {
-		w := t.free[n-1]
-		t.free = t.free[:n-1]
-		w.at, w.told = in, false
-		return w
-	}
-	return &watch{at: in}
-}
-
-func (t *Table) release(o *occupant) {
-	t.watched--
-	t.free = append(t.free, o.watch)
-	o.watch = nil
-}
-
-// drop stops following those of an instance that tells nothing.
-func (t *Table) drop(p *traceload.Program, in *Instance) {
-	if in.pending == 0 {
-		return
-	}
-	for g := range p.Live {
-		if o := t.alive.Of(g); o != nil && o.watch != nil && o.watch.at == in {
-			t.release(o)
-		}
-	}
-}
-
-// acquit ends the suspicion against a goroutine that has a context of its own.
-func (t *Table) acquit(o *occupant) {
-	o.watch.at.Others++
-	o.watch.at.pending--
-	t.release(o)
-}
-
-// end takes the end of a goroutine that was watched.
-func (t *Table) end(p *traceload.Program, g *traceload.Goroutine, o *occupant) {
-	w := o.watch
-	in := w.at
-	if w.told {
-		if d := p.Now.Sub(in.At); d <= Grace {
-			in.Stopped++
-			in.Slowest = max(in.Slowest, d)
-		}
-	} else {
-		in.pending--
-		in.add(p, g, &w.trail)
-	}
-	t.release(o)
-}
-
-func (in *Instance) add(p *traceload.Program, g *traceload.Goroutine, trail *trails.Trail) {
-	if trail.Length() < Grace {
-		in.InTime++
-		return
-	}
-	in.Deaf = append(in.Deaf, trail.Close(p, g))
-}
-
-// awaited notes that a deaf goroutine woke the one that gave the order, or that
-// started it.
-func (in *Instance) awaited(p *traceload.Program, ev *traceload.Event) {
-	if id := ev.G.ID; id != in.By && id != in.creator {
-		return
-	}
-	switch ev.Wait {
-	case traceload.WaitWaitGroup, traceload.WaitChanReceive, traceload.WaitSelect, traceload.WaitCond:
-		in.AwaitedBy, in.Awaited, in.AwaitedAt = ev.G.ID, min(ev.Lived, p.Now.Sub(in.At)), ev.Stack
-	}
-}
-
 // Finish implements detectors.Observer.
 func (t *Table) Finish(p *traceload.Program) {
 	for _, ord := range t.open {
 		t.evaluate(p, ord)
 	}
-	t.open = nil
+	t.open, t.due = nil, never
 	for g := range p.Live {
-		o := t.alive.Of(g)
-		if o == nil || o.watch == nil {
+		o := t.of(g)
+		if o == nil || o.watch == 0 {
 			continue
 		}
-		w := o.watch
+		w := t.watches[o.watch-1]
 		if w.told {
 			continue
 		}

@@ -35,6 +35,12 @@ func (t *Table) noteSender(p *traceload.Program, sender traceload.GoID, at, rece
 	}
 }
 
+// noted tells whether noteSender would change nothing, as far as is seen at once.
+func (t *Table) noted(p *traceload.Program, sender traceload.GoID, at, receives traceload.StackID) bool {
+	s := t.senders.Of(p.SiteID(receives))
+	return s != nil && (at == s.at || int(s.nf) == len(s.funcs)) && (sender == s.ids[0] || int(s.n) == len(s.ids))
+}
+
 // sends tells whether the goroutine that closed the channel, or a function that
 // it stands in, also sends to those who wait there: then the close says that
 // nothing more comes.

@@ -29,13 +29,21 @@ type Table struct{ how []How }
 
 // Of classifies the stack of a waker; id 0 is Other.
 func (t *Table) Of(p *traceload.Program, id traceload.StackID) How {
-	if int(id) < len(t.how) && t.how[id] != unseen {
-		return t.how[id]
+	if int(id) >= len(t.how) || t.how[id] == unseen {
+		t.find(p, id)
 	}
-	return t.find(p, id)
+	return t.how[id]
 }
 
-func (t *Table) find(p *traceload.Program, id traceload.StackID) How {
+// Known is Of for a stack that was classified; 0 for others.
+func (t *Table) Known(id traceload.StackID) How {
+	if int(id) < len(t.how) {
+		return t.how[id]
+	}
+	return unseen
+}
+
+func (t *Table) find(p *traceload.Program, id traceload.StackID) {
 	for len(t.how) <= int(id) {
 		t.how = append(t.how, unseen)
 	}
@@ -43,7 +51,6 @@ func (t *Table) find(p *traceload.Program, id traceload.StackID) How {
 	if id != 0 {
 		t.how[id] = classify(p, id)
 	}
-	return t.how[id]
 }
 
 // depth is how many frames of context may stand above the one that cancels: a
