@@ -55,7 +55,7 @@ func (gr *Group) add(p *traceload.Program, g *traceload.Goroutine, here visit) {
 // came is when a goroutine that was born in the trace came to stay: at its
 // birth if it has been woken here since, and so has come back to rest.
 func (pk *parked) came(w traceload.Wait) time.Duration {
-	if pk.here.woken > 0 && restful(w) {
+	if pk.here.woken && restful(w) {
 		return time.Duration(pk.g.Born)
 	}
 	return time.Duration(pk.g.Since)
@@ -198,7 +198,7 @@ func (t *Table) scene(p *traceload.Program, gr *Group, stuck []parked) *scene {
 			sc.arrivals = append(sc.arrivals, pk.came(s.Wait))
 		}
 		// Who serves a request is not back to rest: each request is a call of its own.
-		if pk.here.woken > 0 && !inRequest(p, g.Stack) {
+		if pk.here.woken && !inRequest(p, g.Stack) {
 			sc.wokenBefore++
 			sc.orphans += btoi(pk.here.by != others && (p.Goroutine(pk.here.by) == nil || t.stuck[pk.here.by]))
 		}
@@ -342,7 +342,7 @@ func (t *Table) ahead(p *traceload.Program, gr *Group) (n int, sure bool) {
 	}
 	here := p.Frame(gr.Site.Frame).FuncID
 	for stack, s := range t.strangers {
-		if !t.wakes.Get(stack).ends(gr.Site.Wait) || 4*s.last < 3*p.Now {
+		if !t.stacks.Get(stack).how.ends(gr.Site.Wait) || 4*s.last < 3*p.Now {
 			continue
 		}
 		site := p.Site(stack)

@@ -133,34 +133,39 @@ func TestServers(t *testing.T) {
 	for _, tt := range tests {
 		var s servers
 		for _, id := range tt.ids {
-			s.add(&traceload.Goroutine{ID: id}, tt.how)
+			s.add(id, tt.how)
 		}
 		if s.many != tt.many || s.n != tt.n {
 			t.Errorf("%s: many %v, n %d; want %v, %d", tt.name, s.many, s.n, tt.many, tt.n)
 		}
 	}
 	var s servers
-	if s.add(nil, wakeOther); !s.many {
+	if s.add(others, wakeOther); !s.many {
 		t.Error("a timer wakes here, and yet the servers are said to be few")
 	}
 }
 
-// TestVisits: the first places of a goroutine's life are remembered however many follow.
+// TestVisits: the first places of a goroutine's life are remembered however many
+// follow, and who woke it there as long as that was one goroutine.
 func TestVisits(t *testing.T) {
 	var table Table
 	var o occupant
-	home := &Site{number: 1}
-	for range 3 {
-		table.visit(&o, home).woken++
+	const home, work, market, far = 1, 2, 3, 99
+	for i := range 3 {
+		table.visit(&o, home, 7)
+		table.visit(&o, work, traceload.GoID(i))
+		table.visit(&o, market, 8)
 		for i := range 20 {
-			table.visit(&o, &Site{number: int32(2 + i)}).woken++
+			table.visit(&o, int32(4+i), 9)
 		}
 	}
-	if n := table.at(&o, home).woken; n != 3 {
-		t.Errorf("woken %d times at home, want 3", n)
+	for site, want := range map[int32]visit{home: {7, true}, work: {others, true}, market: {8, true}, far: {}} {
+		if got := table.at(&o, &Site{number: site}); got != want {
+			t.Errorf("at %d: %v, want %v", site, got, want)
+		}
 	}
-	if n := table.at(&o, &Site{number: 99}).woken; n != 0 {
-		t.Errorf("woken %d times where it never was", n)
+	if !o.knows(home, 7) || o.knows(home, 8) || !o.knows(work, 8) || o.knows(market, 8) {
+		t.Error("not known what was noted, or known what was not")
 	}
 }
 

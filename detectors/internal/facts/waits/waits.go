@@ -34,7 +34,6 @@ type Site struct {
 
 	number int32 // from 1
 
-	Begun     int // waits that began in the trace
 	Ended     int // waits that ended in the trace
 	Woken     [traceload.WakerRuntime + 1]int
 	Cancelled int // woken by context.(*cancelCtx).cancel
@@ -43,28 +42,20 @@ type Site struct {
 	Longest   time.Duration
 
 	lengths histogram.Histogram // of the waits that ended
+	unsent  int                 // those that did not end by a send or receive
 	servers servers
 }
 
-// servers are the goroutines that wake those that wait at a place by sending to
-// or receiving from them, as long as they are few and nothing else wakes anybody.
-type servers struct {
-	ids  [4]traceload.GoID
-	n    int
-	many bool // too many, or of another kind
-}
-
-func (s *servers) add(by *traceload.Goroutine, how wake) {
-	if s.many || by == nil || how != wakeSend && how != wakeReceive && how != wakeSelect {
-		s.many = true
-		return
-	}
-	if slices.Contains(s.ids[:s.n], by.ID) {
-		return
-	}
-	if s.many = s.n == len(s.ids); !s.many {
-		s.ids[s.n] = by.ID
-		s.n++
+// settle counts the usual: Ended, Sent and those woken by goroutines are what the
+// other numbers leave.
+func (s *Site) settle() {
+	s.Ended = s.lengths.N()
+	s.Sent = s.Ended - s.unsent
+	s.Woken[traceload.WakerGoroutine] = s.Ended
+	for w, n := range s.Woken {
+		if w != int(traceload.WakerGoroutine) {
+			s.Woken[traceload.WakerGoroutine] -= n
+		}
 	}
 }
 
@@ -91,8 +82,8 @@ type Table struct {
 	catalog *catalog
 	source  detectors.Source // nil if it is not to be read
 	sites   map[siteKey]*Site
-	byStack dense.Pairs[*Site] // by kind of wait and stack
-	wakes   dense.ByID[traceload.StackID, wake]
+	list    []*Site // by number
+	stacks  dense.ByID[traceload.StackID, spot]
 	// strangers holds, by the waker's stack, the wake-ups of goroutines that
 	// parked before the trace began at a place that it does not tell.
 	strangers map[traceload.StackID]served
@@ -101,9 +92,18 @@ type Table struct {
 	wakers    dense.Pairs[int32] // how often at a site, by its number, somebody was woken by a stack; at most maxWakers
 	uses      map[origin][]*source.Uses
 	endersOf  map[*source.Uses][]*traceload.Goroutine
-	alive     dense.Goroutines[occupant]
+	slots     dense.Slots[occupant]
 	travels   dense.Pool[travel]
 	_         cpu.CacheLinePad
+}
+
+// spot is what is known of a stack.
+type spot struct {
+	site int32          // number of the place of those that wait here
+	wait traceload.Wait // the kind of wait for which that holds, + 1; 0 if nobody has waited here
+	how  wake           // how it wakes others
+	woke int32          // number of the place where it last woke one
+	n    int32          // how often it did so since, on top of Table.wakers
 }
 
 type siteKey struct {
@@ -120,40 +120,10 @@ type groupKey struct {
 // maxWakers bounds the pairs of a site and a waker's stack that are counted.
 const maxWakers = 1 << 14
 
-// occupant is what the table knows of one goroutine that is alive.
-type occupant struct {
-	site   *Site    // where it waits; nil if it does not
-	first  [2]visit // the first places where it was woken
-	travel uint32   // in Table.travels: the next places; 0 if there are none
-}
-
-// travel is the places where a goroutine was woken after the first, and the last one.
-type travel [6]visit
-
 // served counts wake-ups.
 type served struct {
 	n    int
 	last traceload.Time
-}
-
-// visit is what a goroutine has experienced at a site.
-type visit struct {
-	by    traceload.GoID // who woke it, every time; else others
-	site  int32          // its number
-	woken int32          // how often it was woken
-}
-
-// others stands for wakers of which not all are one goroutine.
-const others traceload.GoID = -2
-
-func (v *visit) wokenBy(by *traceload.Goroutine) {
-	switch {
-	case by == nil, v.woken > 0 && v.by != by.ID:
-		v.by = others
-	default:
-		v.by = by.ID
-	}
-	v.woken++
 }
 
 // wake says how a waker woke somebody, by its stack.
@@ -179,148 +149,133 @@ func newTable(p *detectors.Pass) *Table {
 	}
 }
 
-// Observe implements detectors.Observer.
+// Observe implements detectors.Observer. What happens at most events stands here in one
+// piece, with calls only where they are the last thing to do.
 func (t *Table) Observe(p *traceload.Program, ev *traceload.Event) {
 	g := ev.G
 	switch ev.Kind {
-	case traceload.KindStatus, traceload.KindCreate:
-		o := t.alive.Enter(g)
-		if o.site != nil {
-			return // seen already; only its stack became known
-		}
-		if g.State == traceload.StateWaiting && !g.System && g.Wait != traceload.WaitRuntime {
-			o.site = t.site(p, g)
-		}
 	case traceload.KindBlock:
-		if g.System || g.Wait == traceload.WaitRuntime {
+		o, at := t.slots.Of(g), t.stacks.Of(ev.Stack)
+		if o == nil || o.site == nobody {
 			return
 		}
-		if o := t.alive.Of(g); o != nil {
-			o.site = t.site(p, g)
-			o.site.Begun++
+		if at == nil || at.wait != g.Wait+1 {
+			t.block(p, g, o)
+			return
 		}
+		o.site = at.site
 	case traceload.KindUnblock:
-		if o := t.alive.Of(g); o != nil && o.site != nil {
-			t.woken(p, o, ev)
+		o, at := t.slots.Of(g), t.stacks.Of(ev.ByStack)
+		if o == nil || o.site <= nobody {
+			return
+		}
+		s := t.list[o.site-1]
+		o.site = nowhere
+		s.Longest = max(s.Longest, ev.Lived)
+		s.lengths.Add(ev.Lived)
+		if at == nil || at.woke != s.number || !at.how.gives() || !s.servers.many || s.Frame == 0 || ev.Waker != traceload.WakerGoroutine {
+			t.woken(p, o, s, ev)
+			return
+		}
+		at.n++
+		if !o.knows(s.number, ev.By.ID) {
+			t.visit(o, s.number, ev.By.ID)
+		}
+	case traceload.KindStatus, traceload.KindCreate:
+		o := t.slots.At(g.Slot)
+		if o.site > nobody {
+			return // seen already; only its stack became known
+		}
+		if o.site = nowhere; g.State == traceload.StateWaiting {
+			t.block(p, g, o)
 		}
 	case traceload.KindEnd:
-		if o := t.alive.Of(g); o != nil {
+		if o := t.slots.Of(g); o != nil {
 			t.travels.Give(o.travel)
-			t.alive.Leave(g)
+			*o = occupant{}
 		}
+	}
+}
+
+// block takes a goroutine that has begun to wait, if that is the program's own affair.
+func (t *Table) block(p *traceload.Program, g *traceload.Goroutine, o *occupant) {
+	if !g.System && g.Wait != traceload.WaitRuntime {
+		o.site = t.site(p, g).number
 	}
 }
 
 // site finds the place where g waits.
 func (t *Table) site(p *traceload.Program, g *traceload.Goroutine) *Site {
-	known := t.byStack.At(uint32(g.Wait), uint32(g.Stack))
-	if *known == nil {
-		*known = t.newSite(p, g)
+	at := t.stacks.At(g.Stack)
+	if at.wait != g.Wait+1 {
+		at.site, at.wait = t.lookUp(p, g).number, g.Wait+1
 	}
-	return *known
+	return t.list[at.site-1]
 }
 
-func (t *Table) newSite(p *traceload.Program, g *traceload.Goroutine) *Site {
+func (t *Table) lookUp(p *traceload.Program, g *traceload.Goroutine) *Site {
 	key := siteKey{g.Wait, p.SiteID(g.Stack)}
 	if st := p.Stack(g.Stack); key.frame == 0 && st.Owner >= 0 {
 		key.frame = st.Frames[st.Owner]
 	}
 	s, ok := t.sites[key]
 	if !ok {
-		s = &Site{Wait: g.Wait, Frame: key.frame, Stack: g.Stack, number: int32(len(t.sites) + 1)}
+		s = &Site{Wait: g.Wait, Frame: key.frame, Stack: g.Stack, number: int32(len(t.list) + 1)}
 		t.sites[key] = s
+		t.list = append(t.list, s)
 	}
 	return s
 }
 
-func (t *Table) woken(p *traceload.Program, o *occupant, ev *traceload.Event) {
-	s := o.site
-	o.site = nil
-	if s.Frame == 0 && ev.Waker == traceload.WakerGoroutine {
-		t.strangers[ev.ByStack] = served{t.strangers[ev.ByStack].n + 1, p.Now}
+// woken takes the end of a wait at s, except that it is in s.lengths already.
+func (t *Table) woken(p *traceload.Program, o *occupant, s *Site, ev *traceload.Event) {
+	at := t.stacks.At(ev.ByStack)
+	if at.how == wakeUnseen {
+		at.how = classify(p, ev.ByStack)
 	}
-	s.Ended++
-	s.Woken[ev.Waker]++
-	s.Longest = max(s.Longest, ev.Lived)
-	s.lengths.Add(ev.Lived)
-	if ev.Waker == traceload.WakerGoroutine {
-		if n := t.wakers.Find(uint32(s.number), uint32(ev.ByStack)); n != nil {
-			*n++
-		} else if t.wakers.Len() < maxWakers {
-			*t.wakers.At(uint32(s.number), uint32(ev.ByStack)) = 1
+	by := others
+	if ev.By != nil {
+		by = ev.By.ID
+	}
+	if ev.Waker != traceload.WakerGoroutine {
+		s.Woken[ev.Waker]++
+	} else {
+		if s.Frame == 0 {
+			t.strangers[ev.ByStack] = served{t.strangers[ev.ByStack].n + 1, p.Now}
 		}
+		t.count(at, ev.ByStack, s)
 	}
-	how := t.wake(p, ev.ByStack)
-	s.servers.add(ev.By, how)
-	switch how {
+	s.servers.add(by, at.how)
+	if !at.how.gives() {
+		s.unsent++
+	}
+	switch at.how {
 	case wakeCancel:
 		s.Cancelled++
 	case wakeClose:
 		s.Closed++
-	case wakeSend, wakeReceive, wakeSelect:
-		s.Sent++
 	}
-	t.visit(o, s).wokenBy(ev.By)
+	t.visit(o, s.number, by)
 }
 
-// visit returns o's entry for s. A worker's loop starts with the places that it
-// comes back to: they stay, and what comes later shares the last entry.
-func (t *Table) visit(o *occupant, s *Site) *visit {
-	if v := entry(o.first[:], s); v != nil {
-		return v
-	}
-	if o.travel == 0 {
-		o.travel = t.travels.Take()
-	}
-	list := t.travels.At(o.travel)[:]
-	if v := entry(list, s); v != nil {
-		return v
-	}
-	last := &list[len(list)-1]
-	*last = visit{site: s.number}
-	return last
-}
-
-// entry returns the entry for s in list, or a new one as long as there is room.
-func entry(list []visit, s *Site) *visit {
-	for i := range list {
-		switch v := &list[i]; v.site {
-		case 0:
-			v.site = s.number
-			return v
-		case s.number:
-			return v
+// count counts a wake-up at s by a goroutine that stands on a stack.
+func (t *Table) count(at *spot, by traceload.StackID, s *Site) {
+	if at.woke != s.number {
+		t.settle(at, by)
+		at.woke = s.number
+		if t.wakers.Len() < maxWakers {
+			t.wakers.At(uint32(s.number), uint32(by))
 		}
 	}
-	return nil
+	at.n++
 }
 
-// at returns what the occupant has experienced at s, the zero visit if nothing.
-func (t *Table) at(o *occupant, s *Site) visit {
-	lists := [2][]visit{o.first[:]}
-	if o.travel != 0 {
-		lists[1] = t.travels.At(o.travel)[:]
+// settle adds to wakers what was counted on a stack.
+func (t *Table) settle(at *spot, by traceload.StackID) {
+	if n := t.wakers.Find(uint32(at.woke), uint32(by)); n != nil {
+		*n += at.n
 	}
-	for _, list := range lists {
-		for _, v := range list {
-			if v.site == s.number {
-				return v
-			}
-		}
-	}
-	return visit{}
-}
-
-// wake classifies the stack of a waker, once per stack.
-func (t *Table) wake(p *traceload.Program, id traceload.StackID) wake {
-	if id == 0 {
-		return wakeOther
-	}
-	w := t.wakes.At(id)
-	if *w == wakeUnseen {
-		*w = classify(p, id)
-	}
-	return *w
+	at.n = 0
 }
 
 func classify(p *traceload.Program, id traceload.StackID) wake {
@@ -355,6 +310,9 @@ func classify(p *traceload.Program, id traceload.StackID) wake {
 	return wakeOther
 }
 
+// gives tells whether it is a send or a receive.
+func (w wake) gives() bool { return wakeSend <= w && w <= wakeSelect }
+
 // ends tells whether a wake-up of this kind can end a wait of that kind.
 func (w wake) ends(wait traceload.Wait) bool {
 	switch wait {
@@ -370,13 +328,19 @@ func (w wake) ends(wait traceload.Wait) bool {
 
 // Finish implements detectors.Observer: it gathers who is parked and judges.
 func (t *Table) Finish(p *traceload.Program) {
+	for id, at := range t.stacks.All {
+		t.settle(at, id)
+	}
+	for _, s := range t.list {
+		s.settle()
+	}
 	bySite := map[groupKey]*Group{}
 	for g := range p.Live {
 		if g.State != traceload.StateWaiting || g.System || g.Wait == traceload.WaitRuntime {
 			continue
 		}
-		o := t.alive.Of(g)
-		if o == nil {
+		o := t.slots.Of(g)
+		if o == nil || o.site == nobody {
 			continue
 		}
 		s := t.site(p, g) // by the stack known now: one of an earlier generation may have been missing
