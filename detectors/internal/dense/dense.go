@@ -112,10 +112,12 @@ type ByID[K ~uint32, V any] struct {
 
 // At returns the place for id's value, which is zero at first.
 func (t *ByID[K, V]) At(id K) *V {
-	if int(id) >= len(t.list) {
-		t.list = grown(t.list, int(id))
+	list := t.list
+	if int(id) >= len(list) {
+		list = grown(list, int(id))
+		t.list = list
 	}
-	return &t.list[id]
+	return &list[id]
 }
 
 // Get returns id's value, zero if none was set.
@@ -129,10 +131,11 @@ func (t *ByID[K, V]) Get(id K) (v V) {
 // Of returns the place for id's value; nil if there is none. There is one for every
 // id up to the highest that At was called for.
 func (t *ByID[K, V]) Of(id K) *V {
-	if i := int(id); i < len(t.list) {
-		return &t.list[i]
+	list := t.list
+	if int(id) >= len(list) {
+		return nil
 	}
-	return nil
+	return &list[id]
 }
 
 // All calls yield for each id from 0 to the highest that a place was made for,

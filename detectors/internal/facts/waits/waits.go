@@ -182,18 +182,26 @@ func (t *Table) Observe(p *traceload.Program, ev *traceload.Event) {
 			t.visit(o, s.number, ev.By.ID)
 		}
 	case traceload.KindStatus, traceload.KindCreate:
-		o := t.slots.At(g.Slot)
-		if o.site > nobody {
-			return // seen already; only its stack became known
-		}
-		if o.site = nowhere; g.State == traceload.StateWaiting {
-			t.block(p, g, o)
-		}
+		t.enter(p, g)
 	case traceload.KindEnd:
-		if o := t.slots.Of(g); o != nil {
-			t.travels.Give(o.travel)
-			*o = occupant{}
-		}
+		t.leave(g)
+	}
+}
+
+func (t *Table) enter(p *traceload.Program, g *traceload.Goroutine) {
+	o := t.slots.At(g.Slot)
+	if o.site > nobody {
+		return // seen already; only its stack became known
+	}
+	if o.site = nowhere; g.State == traceload.StateWaiting {
+		t.block(p, g, o)
+	}
+}
+
+func (t *Table) leave(g *traceload.Goroutine) {
+	if o := t.slots.Of(g); o != nil {
+		t.travels.Give(o.travel)
+		*o = occupant{}
 	}
 }
 
