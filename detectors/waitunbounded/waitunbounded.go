@@ -2,6 +2,7 @@ package waitunbounded
 
 import (
 	_ "embed"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -57,15 +58,22 @@ type observer struct {
 
 	pass    *detectors.Pass
 	byPlace map[place]*site
-	sites   []*site
-	byStack []*site                                             // by StackID; nil: not looked up yet
-	slots   dense.Slots[guest]                                  // by Goroutine.Slot
+	sites   []*site // by number
+	stacks  dense.ByID[traceload.StackID, spot]
+	slots   dense.Slots[guest]
 	lives   dense.ByID[traceload.FrameID, *histogram.Histogram] // by entry; nil for none that ended
 	endings dense.Answers                                       // see ending
-
-	elsewhere site // in byStack, for waits that are not judged
-	_         cpu.CacheLinePad
+	_       cpu.CacheLinePad
 }
+
+// spot is what follows from the stack of a wait.
+type spot struct {
+	frame traceload.FrameID // its site
+	site  uint32            // number of the line, or elsewhere; 0 if it was not looked up yet
+}
+
+// elsewhere stands for the lines of waits that are not judged.
+const elsewhere = math.MaxUint32
 
 type place struct {
 	file  string
@@ -125,48 +133,76 @@ type guest struct {
 	turns uint32            // how often it has waited there, and nowhere else since
 }
 
-// Observe implements detectors.Observer.
+// Observe implements detectors.Observer. Most waits are not judged: what they come to
+// stands here in one piece.
 func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 	g := ev.G
 	switch ev.Kind {
-	case traceload.KindStatus, traceload.KindCreate:
-		*o.slots.At(g.Slot) = guest{owes: traceload.NoGoroutine}
 	case traceload.KindUnblock:
-		v := o.guest(g)
-		if v == nil || g.System || ev.Wait == traceload.WaitRuntime {
+		v, at := o.slots.Of(g), o.stacks.Of(ev.Stack)
+		if v == nil || ev.Wait == traceload.WaitRuntime {
+			return
+		}
+		if at == nil || at.site != elsewhere || ev.Wait == traceload.WaitChanSend {
+			o.unblock(p, ev, v)
 			return
 		}
 		if ev.From == traceload.StateWaiting && ev.FromKnown {
-			if s := o.waited(p, v, ev.Stack, ev.Wait); s != &o.elsewhere {
-				o.ended(p, s, v, ev)
-			}
+			v.back(at)
 		}
-		if ev.Waker == traceload.WakerGoroutine && !ev.Wait.IsLock() {
-			o.ask(p, ev, v)
+		if by := o.slots.Of(ev.By); by != nil && ev.Waker == traceload.WakerGoroutine && !ev.Wait.IsLock() && at.frame != 0 {
+			by.ask(ev.By.ID, v, g.ID, at.frame)
 		}
+	case traceload.KindStatus, traceload.KindCreate:
+		*o.slots.At(g.Slot) = guest{owes: traceload.NoGoroutine}
 	case traceload.KindEnd:
-		if v := o.guest(g); v != nil {
+		if v := o.slots.Of(g); v != nil {
 			o.died(p, g)
 			*v = guest{owes: traceload.NoGoroutine}
 		}
 	}
 }
 
-// waited notes a wait of v's that began within the trace, and returns where it was.
-func (o *observer) waited(p *traceload.Program, v *guest, stack traceload.StackID, wait traceload.Wait) *site {
-	if v.rest != 0 && v.rest == p.SiteID(stack) {
-		v.owes, v.rest = traceload.NoGoroutine, 0 // back to rest: it is done
+// unblock takes the wake-ups that Observe does not.
+func (o *observer) unblock(p *traceload.Program, ev *traceload.Event, v *guest) {
+	if ev.From == traceload.StateWaiting && ev.FromKnown {
+		if at := o.spot(p, ev.Stack, ev.Wait); v.back(at) {
+			o.ended(p, o.sites[at.site-1], v, ev)
+		}
 	}
-	s := o.site(p, stack, wait)
-	if s.number != v.site {
-		v.site, v.turns = s.number, 0
+	by := o.slots.Of(ev.By)
+	if by == nil || ev.Waker != traceload.WakerGoroutine || ev.Wait.IsLock() {
+		return
 	}
-	v.turns++
-	return s
+	if ev.Wait == traceload.WaitChanSend { // the one that took it is asked
+		if at := p.SiteID(ev.ByStack); at != 0 {
+			v.ask(ev.G.ID, by, ev.By.ID, at)
+		}
+	} else if at := p.SiteID(ev.Stack); at != 0 {
+		by.ask(ev.By.ID, v, ev.G.ID, at)
+	}
 }
 
-func (o *observer) guest(g *traceload.Goroutine) *guest {
-	return o.slots.Of(g)
+// back notes that v was back to wait at a line in the trace, and tells whether the wait is to be judged.
+func (v *guest) back(at *spot) bool {
+	if v.rest != 0 && v.rest == at.frame {
+		v.owes, v.rest = traceload.NoGoroutine, 0 // back to rest: it is done
+	}
+	if v.site != at.site {
+		v.site, v.turns = at.site, 0
+	}
+	v.turns++
+	return at.site != elsewhere
+}
+
+// ask notes that a goroutine gave another one, which rested at a line, something to do.
+func (from *guest) ask(asker traceload.GoID, v *guest, asked traceload.GoID, rest traceload.FrameID) {
+	switch {
+	case from.owes == asked: // an answer
+		from.owes = traceload.NoGoroutine
+	case v.owes == traceload.NoGoroutine: // otherwise it is at it, and was given what it needs
+		v.owes, v.rest = asker, rest
+	}
 }
 
 // died notes how long goroutines with that entry function live.
@@ -179,29 +215,6 @@ func (o *observer) died(p *traceload.Program, g *traceload.Goroutine) {
 		*h = &histogram.Histogram{}
 	}
 	(*h).Add(p.Now.Sub(g.Born))
-}
-
-// ask notes who gave whom something to do, when another goroutine has ended a wait of g's.
-func (o *observer) ask(p *traceload.Program, ev *traceload.Event, g *guest) {
-	by := o.guest(ev.By)
-	if by == nil {
-		return
-	}
-	asker, asked, from, v, rest := ev.By, ev.G, by, g, ev.Stack
-	if ev.Wait == traceload.WaitChanSend { // the one that took it is asked
-		asker, asked, from, v, rest = ev.G, ev.By, g, by, ev.ByStack
-	}
-	at := p.SiteID(rest)
-	if at == 0 {
-		return
-	}
-	if from.owes == asked.ID { // an answer
-		from.owes = traceload.NoGoroutine
-		return
-	}
-	if v.owes == traceload.NoGoroutine { // otherwise it is at it, and was given what it needs
-		v.owes, v.rest = asker.ID, at
-	}
 }
 
 // ended books a wait that is over.
@@ -280,23 +293,20 @@ func (o *observer) suffers(p *traceload.Program, from *traceload.Goroutine, w *w
 	return true
 }
 
-// site returns the line of a wait: elsewhere if it is not to be judged.
-func (o *observer) site(p *traceload.Program, stack traceload.StackID, wait traceload.Wait) *site {
-	if n := int(stack) + 1 - len(o.byStack); n > 0 {
-		o.byStack = append(o.byStack, make([]*site, n)...)
+// spot returns what follows from the stack of a wait.
+func (o *observer) spot(p *traceload.Program, stack traceload.StackID, wait traceload.Wait) *spot {
+	at := o.stacks.At(stack)
+	if at.site == 0 {
+		*at = spot{p.SiteID(stack), o.lookUp(p, stack, wait)}
 	}
-	s := o.byStack[stack]
-	if s == nil {
-		s = o.lookUp(p, stack, wait)
-		o.byStack[stack] = s
-	}
-	return s
+	return at
 }
 
-func (o *observer) lookUp(p *traceload.Program, stack traceload.StackID, wait traceload.Wait) *site {
+// lookUp returns the number of the line of a wait, elsewhere if it is not to be judged.
+func (o *observer) lookUp(p *traceload.Program, stack traceload.StackID, wait traceload.Wait) uint32 {
 	frame := p.SiteID(stack)
 	if frame == 0 || p.Frame(frame).Origin != traceload.OriginUser {
-		return &o.elsewhere
+		return elsewhere
 	}
 	st := p.Stack(stack)
 	below := func(fn string) bool { // between the wait and the user's line
@@ -318,11 +328,11 @@ func (o *observer) lookUp(p *traceload.Program, stack traceload.StackID, wait tr
 	case wait.IsLock():
 		cause = lockCause
 	default:
-		return &o.elsewhere
+		return elsewhere
 	}
 	key := place{p.Frame(frame).File, p.Frame(frame).Line, cause} // a line has several frames where it was inlined
 	if s, ok := o.byPlace[key]; ok {
-		return s
+		return s.number
 	}
 	s := &site{number: uint32(len(o.sites) + 1), frame: frame, cause: cause, asks: asks, testing: st.Testing || strings.HasSuffix(p.Frame(frame).File, "_test.go")}
 	if cause == networkCause && st.Site > 0 {
@@ -335,18 +345,21 @@ func (o *observer) lookUp(p *traceload.Program, stack traceload.StackID, wait tr
 	}
 	o.byPlace[key] = s
 	o.sites = append(o.sites, s)
-	return s
+	return s.number
 }
 
 // Finish implements detectors.Observer.
 func (o *observer) Finish(p *traceload.Program) {
 	for g := range p.Live {
-		v := o.guest(g)
+		v := o.slots.Of(g)
 		if v == nil || g.System || g.State != traceload.StateWaiting || !g.SinceKnown || g.Wait == traceload.WaitRuntime {
 			continue
 		}
-		s, length := o.waited(p, v, g.Stack, g.Wait), p.InState(g)
-		if s != &o.elsewhere && length >= longest && length >= timesUsual*s.lengths.Quantile(0.9) {
+		at, length := o.spot(p, g.Stack, g.Wait), p.InState(g)
+		if !v.back(at) || length < longest {
+			continue
+		}
+		if s := o.sites[at.site-1]; length >= timesUsual*s.lengths.Quantile(0.9) {
 			o.long(p, s, v, g, g.Stack, g.Reason, g.Since, true)
 		}
 	}
