@@ -76,16 +76,21 @@ type party struct {
 	woke  uint8 // how often it has woken others, up to servesFrom
 }
 
-// work is the present step of a goroutine that has woken others often.
+// work is what a goroutine does that has woken others often.
 type work struct {
-	server *server        // nil until it does so once more
+	server *server // nil until it does so once more
+	present
+	inCall traceload.StackID
+}
+
+// present is the step that it is at.
+type present struct {
 	began  traceload.Time // when the step began
 	cpu    time.Duration  // running time of the step, ended slices
 	doubt  time.Duration  // of this, in slices longer than the scheduler allows
 	call   time.Duration  // its longest system call
 	callAt traceload.StackID
 	stack  traceload.StackID // where it was interrupted
-	inCall traceload.StackID
 }
 
 // Observe implements detectors.Observer. What most events are is done right here.
@@ -96,15 +101,24 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 		return
 	}
 	y, ok := o.slots.Find(g)
-	if !ok || g.System {
+	if !ok {
+		return
+	}
+	if g.System {
 		return
 	}
 	w := y.work
 	switch ev.Kind {
 	case traceload.KindBlock:
-		if w != nil && (ev.From != traceload.StateRunning || ev.Wait == traceload.WaitRuntime || !w.pass(p.Now, w.cpu+ev.Lived)) {
-			o.watched(p, ev, y)
+		if w == nil {
+			return
 		}
+		cpu := w.cpu + ev.Lived
+		if ev.From != traceload.StateRunning || ev.Wait == traceload.WaitRuntime || w.long(cpu) {
+			o.watched(p, ev, y)
+			return
+		}
+		w.pass(p.Now, cpu)
 	case traceload.KindUnblock:
 		if w != nil {
 			if ev.From != traceload.StateWaiting || ev.Wait == traceload.WaitRuntime {
@@ -181,9 +195,7 @@ func (o *observer) watched(p *traceload.Program, ev *traceload.Event, y *party) 
 	}
 }
 
-func (w *work) begin(now traceload.Time) {
-	w.began, w.cpu, w.doubt, w.call, w.callAt, w.stack = now, 0, 0, 0, 0, 0
-}
+func (w *work) begin(now traceload.Time) { w.present = present{began: now} }
 
 // wake begins a step with the end of a wait.
 func (w *work) wake(now traceload.Time) {
@@ -193,44 +205,46 @@ func (w *work) wake(now traceload.Time) {
 	w.begin(now)
 }
 
-// pass ends a step that took cpu of running time, if it was quick like most. If not
-// it does nothing and returns false.
-func (w *work) pass(now traceload.Time, cpu time.Duration) bool {
-	if cpu >= longCPU || w.call >= longSyscall {
-		return false
-	}
+// long tells whether a step that takes cpu of running time is long in some way.
+func (w *work) long(cpu time.Duration) bool { return cpu >= longCPU || w.call >= longSyscall }
+
+// pass ends a step that took cpu of running time.
+func (w *work) pass(now traceload.Time, cpu time.Duration) {
 	if w.server != nil {
 		w.server.steps.Add(cpu + w.call)
 	}
 	w.begin(now)
-	return true
 }
 
-// end ends a step that took cpu of running time.
+// end ends a step that took cpu of running time, and looks at it if it was long.
 func (w *work) end(p *traceload.Program, cpu time.Duration) {
-	if w.pass(p.Now, cpu) {
-		return
-	}
-	if w.server != nil {
-		w.server.steps.Add(cpu + w.call)
+	if w.server != nil && w.long(cpu) {
 		w.server.take(p, w, cpu)
 	}
-	w.begin(p.Now)
+	w.pass(p.Now, cpu)
 }
 
 // woken takes the end of g's wait by another goroutine: a step of the other's ends.
 func (o *observer) woken(p *traceload.Program, ev *traceload.Event, y *party) {
-	by, now := ev.By, p.Now
+	by := ev.By
 	b, ok := o.slots.Find(by)
-	if !ok || by == ev.G || by.System || ev.Wait.IsLock() {
+	if !ok {
 		return
 	}
-	w := b.work
-	if y.job == 0 || b.job == 0 || w == nil || w.server == nil || by.State != traceload.StateRunning ||
-		!w.pass(now, w.cpu+now.Sub(max(by.Since, w.began))) {
+	if b == y || by.System || ev.Wait.IsLock() {
+		return
+	}
+	w, now := b.work, p.Now
+	if y.job == 0 || b.job == 0 || w == nil || w.server == nil || by.State != traceload.StateRunning {
 		o.turn(p, ev, y, b)
 		return
 	}
+	cpu := w.cpu + now.Sub(max(by.Since, w.began))
+	if w.long(cpu) {
+		o.turn(p, ev, y, b)
+		return
+	}
+	w.pass(now, cpu)
 	w.cpu = -now.Sub(by.Since) // what it has run of this slice belongs to the step that is over
 	if y.job != b.job {        // equals take turns, as with a semaphore: none serves the others
 		o.deal(p, ev, y, b)

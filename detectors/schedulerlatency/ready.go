@@ -24,12 +24,12 @@ func (o *observer) due(p *traceload.Program, ev *traceload.Event, r *runner) boo
 // run from now on. It returns false if it does not wait for a processor, or only to
 // go on with what a hog gave it.
 func (o *observer) become(p *traceload.Program, ev *traceload.Event, r *runner) bool {
-	now := p.Now
-	if by, ok := o.slots.Find(ev.By); ok {
+	waker := ev.By
+	if by, ok := o.slots.Find(waker); ok {
 		if by.crew == 0 {
 			return o.becomeBy(p, ev, r, by)
 		}
-		if waker := ev.By; !waker.System {
+		if !waker.System {
 			c := o.crews[by.crew]
 			if r.crew != by.crew && r.crew != 0 && !ev.Wait.IsLock() {
 				if r.crew != c.partner {
@@ -37,12 +37,12 @@ func (o *observer) become(p *traceload.Program, ev *traceload.Event, r *runner) 
 				}
 				c.woken++
 			}
-			if c.keeps || by.burst+now.Sub(waker.Since) > longBurst {
+			if c.keeps || by.burst+p.InState(waker) > longBurst {
 				return false
 			}
 		}
 	}
-	return o.queue(now, ev.G, r)
+	return o.queue(p.Now, ev.G, r)
 }
 
 // becomeBy is become for one whose waker has not joined its crew yet.

@@ -182,6 +182,8 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 		r.began, r.timer = now, 0
 		r.is &^= fromNet
 		o.become(p, ev, r)
+	case traceload.KindCreate:
+		o.create(p, ev, r)
 	default:
 		o.others(p, ev, r)
 	}
@@ -254,8 +256,13 @@ func (r *runner) usual(d time.Duration) bool {
 // others takes events of rarer kinds, and those of goroutines that are not known.
 func (o *observer) others(p *traceload.Program, ev *traceload.Event, r *runner) {
 	switch ev.Kind {
-	case traceload.KindCreate, traceload.KindStatus:
-		o.appear(p, ev)
+	case traceload.KindCreate:
+		o.create(p, ev, o.slots.At(ev.G.Slot))
+	case traceload.KindStatus:
+		if r := o.slots.At(ev.G.Slot); ev.From != traceload.StateUnknown || r.crew == 0 { // else only its stack became known
+			o.clear(r)
+			o.enter(p, ev, r)
+		}
 	case traceload.KindStop, traceload.KindSyscallBegin, traceload.KindSyscallEnd:
 		if r != nil {
 			o.move(p, ev, r)
@@ -283,15 +290,11 @@ func (o *observer) move(p *traceload.Program, ev *traceload.Event, r *runner) {
 	}
 }
 
-// appear takes the first event of a goroutine.
-func (o *observer) appear(p *traceload.Program, ev *traceload.Event) {
-	r := o.slots.At(ev.G.Slot)
-	if ev.Kind == traceload.KindStatus && ev.From == traceload.StateUnknown && r.crew != 0 {
-		return // only its stack became known
-	}
+// create takes the first event of a goroutine that the trace saw begin.
+func (o *observer) create(p *traceload.Program, ev *traceload.Event, r *runner) {
 	o.clear(r)
 	o.enter(p, ev, r)
-	if ev.Kind == traceload.KindCreate && !ev.G.System && ev.Wait != traceload.WaitRuntime {
+	if !ev.G.System && ev.Wait != traceload.WaitRuntime {
 		r.began = p.Now
 		o.join(p, ev.G, r)
 		o.become(p, ev, r)
