@@ -68,21 +68,22 @@ type observer struct {
 
 // transfer is what one kind of wake-up means.
 type transfer struct {
-	link  uint32 // its number; 0 if it is no hand-over
-	gives bool   // the waker stands at the link's giving end; otherwise the woken does
+	link  *link // nil if it is no hand-over
+	gives bool  // the waker stands at the link's giving end; otherwise the woken does
 }
 
 // dealings are those of a goroutine that gives or takes.
 type dealings struct {
 	seat seat                // at the link that it came to first
 	more *[maxSeats - 1]seat // at others; nil as long as there are none
-	next uint8               // place of the next one
 
 	ran time.Duration // on a processor, since it has dealings, up to the beginning of its present state
 
-	// Its seat at the link where it was woken in a burst, if it is not known yet
-	// when it ran: that is seen when the run ends, or leads to another transfer.
-	woken *seat
+	// The place of its seat at the link where it was woken in a burst, plus one, if it
+	// is not known yet when it ran: that is seen when the run ends, or leads to another
+	// transfer. 0 otherwise.
+	woken uint8
+	next  uint8 // place of the next seat
 
 	// Its last two transfers: what it got, and what it gave. Both know goroutines
 	// by their slots: dealings end with their goroutine.
@@ -104,39 +105,47 @@ type seat struct {
 
 // Observe implements detectors.Observer.
 func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
-	g := ev.G
 	switch ev.Kind {
-	case traceload.KindStatus, traceload.KindCreate:
-		if !g.System {
-			o.appear(g)
-		}
-		return
 	case traceload.KindUnblock:
-		if ev.Waker == traceload.WakerGoroutine && !g.System {
+		if ev.Waker == traceload.WakerGoroutine && !ev.G.System {
 			o.wake(p, ev)
 		}
 		return
+	case traceload.KindStatus, traceload.KindCreate:
+		if !ev.G.System {
+			o.appear(ev.G)
+		}
+		return
 	}
-	y := o.slots.Of(g)
+	y := o.slots.Of(ev.G)
 	if y == nil || *y == nil {
 		return
 	}
 	d := *y
-	if g.System && ev.Kind != traceload.KindEnd {
+	if ev.Kind == traceload.KindEnd {
+		o.end(p, ev, y)
 		return
 	}
-	switch ev.From {
-	case traceload.StateRunning:
+	if ev.G.System {
+		return
+	}
+	if ev.From == traceload.StateRunning {
 		d.ran += ev.Lived
-		if d.woken != nil {
+		if d.woken != 0 {
 			o.started(d, p.Now-traceload.Time(ev.Lived))
 		}
-	case traceload.StateSyscall:
+	} else if ev.From == traceload.StateSyscall {
 		d.ran += ev.Lived
 	}
-	if ev.Kind == traceload.KindEnd {
-		*y, o.free = nil, append(o.free, d)
+}
+
+// end takes the end of a goroutine that has dealings.
+func (o *observer) end(p *traceload.Program, ev *traceload.Event, y **dealings) {
+	d := *y
+	if d.woken != 0 && ev.From == traceload.StateRunning {
+		o.started(d, p.Now-traceload.Time(ev.Lived))
 	}
+	*y, o.free = nil, append(o.free, d)
 }
 
 // appear takes a goroutine that is new, or whose stack has become known.
@@ -150,15 +159,16 @@ func (o *observer) appear(g *traceload.Goroutine) {
 
 // runs notes the run of a goroutine that goes on.
 func (o *observer) runs(d *dealings, g *traceload.Goroutine) {
-	if d.woken != nil && g.State == traceload.StateRunning {
+	if d.woken != 0 && g.State == traceload.StateRunning {
 		o.started(d, g.Since)
 	}
 }
 
 // started notes that the goroutine runs since then.
 func (o *observer) started(d *dealings, since traceload.Time) {
-	o.links[d.woken.link-1].started(since.Sub(d.woken.last))
-	d.woken = nil
+	s := d.at(d.woken - 1)
+	d.woken = 0
+	o.links[s.link-1].started(since.Sub(s.last))
 }
 
 // dealingsAt returns those of a goroutine, from now on if it had none.
@@ -191,14 +201,24 @@ func (d *dealings) ranBy(p *traceload.Program, g *traceload.Goroutine) time.Dura
 	return d.ran
 }
 
-// wake takes a wake-up of one goroutine by another.
-func (o *observer) wake(p *traceload.Program, ev *traceload.Event) {
+// transferOf returns what a wake-up means.
+func (o *observer) transferOf(p *traceload.Program, ev *traceload.Event) *transfer {
 	t := o.byStacks.Find(uint32(ev.Stack), uint32(ev.ByStack))
 	if t == nil {
 		t = o.byStacks.At(uint32(ev.Stack), uint32(ev.ByStack))
 		*t = o.transfer(p, ev.Stack, ev.ByStack)
 	}
-	if t.link == 0 {
+	return t
+}
+
+// wake takes a wake-up of one goroutine by another.
+func (o *observer) wake(p *traceload.Program, ev *traceload.Event) {
+	t := o.byStacks.Hit(uint32(ev.Stack), uint32(ev.ByStack))
+	if t == nil {
+		t = o.transferOf(p, ev)
+	}
+	l, gives := t.link, t.gives
+	if l == nil {
 		return
 	}
 	is, by := o.slots.Of(ev.G), o.slots.Of(ev.By)
@@ -207,18 +227,18 @@ func (o *observer) wake(p *traceload.Program, ev *traceload.Event) {
 	}
 	woken, waker := o.dealingsAt(is), o.dealingsAt(by)
 	o.runs(waker, ev.By)
-	l := o.links[t.link-1]
 	giver, taker, from, to := ev.By, ev.G, waker, woken
-	if t.gives {
+	if gives {
 		l.take.wait = ev.Reason
 	} else {
 		giver, taker, from, to = ev.G, ev.By, woken, waker
 		l.give.wait = ev.Reason
 	}
-	fromSeat, toSeat := from.seatAt(t.link), to.seatAt(t.link)
+	fromPlace, toPlace := from.placeAt(l.number), to.placeAt(l.number)
+	fromSeat, toSeat := from.at(fromPlace), to.at(toPlace)
 	fromRan, toRan := from.ranBy(p, giver), to.ranBy(p, taker)
-	pause := time.Duration(-1)   // since the last transfer of whichever is at it more often; unknown
-	if fromSeat.link == t.link { // it has sat there before
+	pause := time.Duration(-1)     // since the last transfer of whichever is at it more often; unknown
+	if fromSeat.link == l.number { // it has sat there before
 		pause = p.Now.Sub(fromSeat.last)
 		if !fromSeat.gives {
 			l.turns++
@@ -226,7 +246,7 @@ func (o *observer) wake(p *traceload.Program, ev *traceload.Event) {
 	} else {
 		l.give.add(giver)
 	}
-	if toSeat.link == t.link {
+	if toSeat.link == l.number {
 		if d := p.Now.Sub(toSeat.last); pause < 0 || d < pause {
 			pause = d
 		}
@@ -237,16 +257,16 @@ func (o *observer) wake(p *traceload.Program, ev *traceload.Event) {
 	} else {
 		l.take.add(taker)
 	}
-	*fromSeat = seat{p.Now, fromRan, t.link, true}
-	*toSeat = seat{p.Now, toRan, t.link, false}
-	woken.woken = nil
-	if l.transfer(p.Now, pause, t.gives) {
-		if woken.woken = toSeat; !t.gives {
-			woken.woken = fromSeat
+	*fromSeat = seat{p.Now, fromRan, l.number, true}
+	*toSeat = seat{p.Now, toRan, l.number, false}
+	woken.woken = 0
+	if l.transfer(p.Now, pause, gives) {
+		if woken.woken = toPlace + 1; !gives {
+			woken.woken = fromPlace + 1
 		}
 	}
 	if l.count <= maxTold {
-		l.tell(story{at: p.Now, giver: giver.ID, taker: taker.ID, takerWoken: t.gives})
+		l.tell(story{at: p.Now, giver: giver.ID, taker: taker.ID, takerWoken: gives})
 	}
 
 	// A reply: the giver's last gift came from the taker, who has done nothing
@@ -256,35 +276,40 @@ func (o *observer) wake(p *traceload.Program, ev *traceload.Event) {
 		l.answer(o.links[from.gotBy-1])
 	}
 	from.gotBy, from.gaveTo = 0, taker.Slot+1
-	to.gaveTo, to.gotBy, to.gotFrom = 0, t.link, giver.Slot
+	to.gaveTo, to.gotBy, to.gotFrom = 0, l.number, giver.Slot
 }
 
-// seatAt returns the goroutine's seat at a link; if it has none, one that it
-// gives up for it, which tells of another link still.
-func (d *dealings) seatAt(link uint32) *seat {
-	if d.seat.link == link {
+// at returns the seat at a place.
+func (d *dealings) at(place uint8) *seat {
+	if place == 0 {
 		return &d.seat
 	}
-	return d.anotherSeat(link)
+	return &d.more[place-1]
 }
 
-func (d *dealings) anotherSeat(link uint32) *seat {
+// placeAt returns the place of the goroutine's seat at a link; if it has none, of one
+// that it gives up for it, which tells of another link still.
+func (d *dealings) placeAt(link uint32) uint8 {
+	if d.seat.link == link {
+		return 0
+	}
+	return d.anotherPlace(link)
+}
+
+func (d *dealings) anotherPlace(link uint32) uint8 {
 	if d.more != nil {
 		for i := range d.more {
 			if d.more[i].link == link {
-				return &d.more[i]
+				return uint8(i + 1)
 			}
 		}
 	}
 	n := d.next
 	d.next = (n + 1) % maxSeats
-	if n == 0 {
-		return &d.seat
-	}
-	if d.more == nil {
+	if n > 0 && d.more == nil {
 		d.more = new([maxSeats - 1]seat)
 	}
-	return &d.more[n-1]
+	return n
 }
 
 // Finish implements detectors.Observer.

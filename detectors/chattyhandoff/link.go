@@ -191,7 +191,7 @@ func (o *observer) transfer(p *traceload.Program, at, by traceload.StackID) tran
 		o.bySites[ends] = l
 		o.links = append(o.links, l)
 	}
-	return transfer{l.number, gives}
+	return transfer{l, gives}
 }
 
 // settle decides which end of an unsure link gives: who rests at the other one

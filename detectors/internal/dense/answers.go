@@ -15,6 +15,9 @@ const (
 	yes
 )
 
+// No tells whether the answer for a stack is known, and no.
+func (t *Answers) No(id traceload.StackID) bool { return t.byStack.Get(id) == no }
+
 // Of returns the answer for a stack; find is called the first time.
 func (t *Answers) Of(p *traceload.Program, id traceload.StackID, find func(*traceload.Program, traceload.StackID) bool) bool {
 	a := t.byStack.At(id)

@@ -15,6 +15,9 @@ func TestAnswers(t *testing.T) {
 	}
 	for range 3 {
 		for _, id := range []traceload.StackID{0, 7, 300} {
+			if answers.No(id) != (asked[id] > 0 && id%2 != 0) {
+				t.Errorf("stack %d, asked %d times: known to be no is %v", id, asked[id], answers.No(id))
+			}
 			if got := answers.Of(nil, id, even); got != (id%2 == 0) {
 				t.Errorf("stack %d: %v", id, got)
 			}

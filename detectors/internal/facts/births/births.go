@@ -78,9 +78,12 @@ type Site struct {
 type Table struct {
 	_ cpu.CacheLinePad
 
-	width    time.Duration // of a slice of time; doubles as the trace goes on
+	width    time.Duration  // of a slice of time; doubles as the trace goes on
+	current  int            // slice of time
+	until    traceload.Time // when it ends; 0 if no time was looked at
 	now      traceload.Time
-	all      []*Site // in order of first birth
+	spent    [][pastimes]time.Duration // by a site's number, for its Spent; 0 is for those whose birth was not seen
+	all      []*Site                   // in order of first birth
 	sites    map[key]*Site
 	byStacks dense.Pairs[*Site] // by the stacks of creation and entry
 	alive    dense.Slots[child]
@@ -110,45 +113,43 @@ type key struct {
 	entry   traceload.FrameID
 }
 
-func newTable() *Table { return &Table{width: time.Millisecond, sites: map[key]*Site{}} }
+func newTable() *Table {
+	return &Table{width: time.Millisecond, spent: make([][pastimes]time.Duration, 1), sites: map[key]*Site{}}
+}
 
 // Observe implements detectors.Observer.
 func (t *Table) Observe(p *traceload.Program, ev *traceload.Event) {
-	g := ev.G
+	c := t.alive.Of(ev.G)
 	switch ev.Kind {
-	case traceload.KindStatus:
-		if c := t.alive.At(g.Slot); !c.known { // else only its stack became known
-			*c = child{known: true}
-		}
-	case traceload.KindCreate:
-		c := t.alive.At(g.Slot)
-		*c = child{known: true}
-		if !g.System {
-			by := t.of(ev.By)
-			t.join(p, ev, c, by)
-			t.birth(p, ev, c, by)
-		}
 	case traceload.KindStart:
-		if c := t.alive.Of(g); c != nil && c.site != 0 && ev.From == traceload.StateRunnable {
-			t.siteOf(c).Spent[Ready] += ev.Lived
+		if c != nil && ev.From == traceload.StateRunnable {
+			t.spent[c.site][Ready] += ev.Lived
 		}
 	case traceload.KindUnblock:
-		c := t.of(g)
-		if c == nil {
+		if c == nil || !c.known {
 			return
 		}
 		by := t.of(ev.By)
 		if by != nil {
 			c.touch, by.touch = p.Now, p.Now
 		}
-		if c.site != 0 && ev.From == traceload.StateWaiting {
-			t.waited(p, c, by, ev)
+		if c.site == 0 || ev.From != traceload.StateWaiting {
+			return
 		}
+		if c.waited && (ev.Wait == traceload.WaitSelect || ev.Wait == traceload.WaitChanReceive) && t.network.No(ev.Stack) {
+			t.spent[c.site][Resting] += ev.Lived // what wait would find; most waits are such
+			return
+		}
+		t.waited(p, c, by, ev)
+	case traceload.KindCreate:
+		t.create(p, ev)
 	case traceload.KindEnd:
-		if c := t.of(g); c != nil {
-			t.leave(p, g, c)
-			t.end(p, g, c)
-			*c = child{}
+		if c != nil && c.known {
+			t.end(p, ev.G, c)
+		}
+	case traceload.KindStatus:
+		if c := t.alive.At(ev.G.Slot); !c.known { // else only its stack became known
+			*c = child{known: true}
 		}
 	}
 }
@@ -161,20 +162,34 @@ func (t *Table) of(g *traceload.Goroutine) *child {
 	return nil
 }
 
+// create takes a newborn goroutine.
+func (t *Table) create(p *traceload.Program, ev *traceload.Event) {
+	c := t.alive.At(ev.G.Slot)
+	*c = child{known: true}
+	if !ev.G.System {
+		by := t.of(ev.By)
+		t.join(p, ev, c, by)
+		t.birth(p, ev, c, by)
+	}
+}
+
 // birth counts g in at the place where it was born.
 func (t *Table) birth(p *traceload.Program, ev *traceload.Event, c, by *child) {
 	g := ev.G
-	known := t.byStacks.At(uint32(g.CreatedAt), uint32(g.Entry))
-	if *known == nil {
-		*known = t.birthplace(p, g)
+	known := t.byStacks.Hit(uint32(g.CreatedAt), uint32(g.Entry))
+	if known == nil {
+		known = t.find(p, g)
 	}
 	s := *known
 	c.site, c.number = s.number, int32(s.Born)
-	if c.origin = g.CreatedAt; by != nil && by.origin != 0 && s.library {
-		c.origin = by.origin
-	}
-	if by != nil && by.site != 0 && t.siteOf(by).starter == s.starter {
-		s.Own++
+	c.origin = g.CreatedAt
+	if by != nil {
+		if by.origin != 0 && s.library {
+			c.origin = by.origin
+		}
+		if by.site != 0 && t.all[by.site-1].starter == s.starter {
+			s.Own++
+		}
 	}
 	if g.Creator != s.creator {
 		s.creator = g.Creator
@@ -182,6 +197,15 @@ func (t *Table) birth(p *traceload.Program, ev *traceload.Event, c, by *child) {
 	}
 	s.Last, s.LastID = p.Now, g.ID
 	t.add(s, p.Now)
+}
+
+// find returns what byStacks holds for g, which was just born.
+func (t *Table) find(p *traceload.Program, g *traceload.Goroutine) **Site {
+	known := t.byStacks.At(uint32(g.CreatedAt), uint32(g.Entry))
+	if *known == nil {
+		*known = t.birthplace(p, g)
+	}
+	return known
 }
 
 // siteOf returns the place where c was born, nil if that was not seen.
@@ -206,6 +230,7 @@ func (t *Table) birthplace(p *traceload.Program, g *traceload.Goroutine) *Site {
 	}
 	t.sites[k] = s
 	t.all = append(t.all, s)
+	t.spent = append(t.spent, [pastimes]time.Duration{})
 	return s
 }
 
@@ -219,18 +244,26 @@ func (t *Table) add(s *Site, now traceload.Time) {
 	s.born[t.slice(now)]++
 }
 
+// end takes the end of a goroutine.
 func (t *Table) end(p *traceload.Program, g *traceload.Goroutine, c *child) {
-	if s := t.siteOf(c); s != nil {
-		t.remove(s, int(c.number), p.Now.Sub(g.Born), p.Now)
-		return
+	if c.of != 0 {
+		if of := t.parents.At(c.of); of.id == g.Creator { // it is alive
+			of.alive--
+		}
 	}
-	if !g.System {
+	if c.started != 0 {
+		t.parents.Give(c.started)
+	}
+	if c.site != 0 {
+		t.remove(t.all[c.site-1], int(c.number), p.Now.Sub(g.Born), p.Now)
+	} else if !g.System {
 		e := p.Entry(g)
 		if e == nil {
 			e = &traceload.Frame{}
 		}
 		*t.lost.At(e.FuncID)++
 	}
+	*c = child{}
 }
 
 // remove counts the end of the number-th that was born at s.
@@ -270,7 +303,7 @@ func (t *Table) wait(p *traceload.Program, s *Site, c *child, w traceload.Wait, 
 	case Online:
 		c.online = true
 	}
-	s.Spent[what] += d
+	t.spent[s.number][what] += d
 	return what
 }
 
@@ -309,7 +342,7 @@ func (t *Table) Finish(p *traceload.Program) {
 		s.total += p.Now.Sub(g.Born)
 		switch g.State {
 		case traceload.StateRunnable:
-			s.Spent[Ready] += p.InState(g)
+			t.spent[s.number][Ready] += p.InState(g)
 		case traceload.StateWaiting:
 			t.wait(p, s, c, g.Wait, g.Stack, p.InState(g))
 		}
@@ -319,6 +352,9 @@ func (t *Table) Finish(p *traceload.Program) {
 		if 2*c.touch >= p.Now+g.Born { // in the second half of its life
 			s.inTouch++
 		}
+	}
+	for _, s := range t.all {
+		s.Spent = t.spent[s.number]
 	}
 	for at, d := range t.queued.All {
 		s, stack := t.all[at.A-1], traceload.StackID(at.B)
@@ -390,13 +426,22 @@ func shorter(a, b time.Duration) time.Duration {
 // slice returns the slice of time that now falls into, after making slices
 // wider if there are too few.
 func (t *Table) slice(now traceload.Time) int {
+	if now < t.until { // time does not go back
+		return t.current
+	}
+	return t.nextSlice(now)
+}
+
+func (t *Table) nextSlice(now traceload.Time) int {
 	for int64(now)/int64(t.width) >= span {
 		t.width *= 2
 		for _, s := range t.all {
 			s.halve()
 		}
 	}
-	return int(int64(now) / int64(t.width))
+	t.current = int(int64(now) / int64(t.width))
+	t.until = traceload.Time(t.current+1) * traceload.Time(t.width)
+	return t.current
 }
 
 func (h *history) halve() {

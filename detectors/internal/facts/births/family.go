@@ -15,12 +15,13 @@ type kin struct {
 	older   int32  // born beside it, right before
 	younger int32  // … right after
 	started uint32 // in Table.parents, what it started itself; 0 if nothing
-	child   bool   // of its creator
+	of      uint32 // likewise, what its creator started if it is that one's child; 0 if not
 }
 
 // parenthood is what a goroutine has started. Children are those that code
 // outside the standard library started.
 type parenthood struct {
+	id       traceload.GoID // who
 	children int32
 	alive    int32          // of children
 	last     traceload.GoID // child; if there are any
@@ -42,6 +43,7 @@ func (t *Table) join(p *traceload.Program, ev *traceload.Event, c, by *child) {
 	}
 	if by.started == 0 {
 		by.started = t.parents.Take()
+		t.parents.At(by.started).id = ev.By.ID
 	}
 	started := t.parents.At(by.started)
 	from := p.Frame(st.Frames[st.Owner])
@@ -49,7 +51,7 @@ func (t *Table) join(p *traceload.Program, ev *traceload.Event, c, by *child) {
 		started.watcher = ev.G.ID // such as net/http's of a connection: nothing that its creator could wait for
 		return
 	}
-	c.child = true
+	c.of = by.started
 	if started.lastFrom == from.FuncID && p.Now.Sub(started.lastAt) <= besideWithin {
 		if last := t.of(p.Goroutine(started.last)); last != nil {
 			if d := ev.G.ID - started.last; d == traceload.GoID(int32(d)) {
@@ -60,15 +62,6 @@ func (t *Table) join(p *traceload.Program, ev *traceload.Event, c, by *child) {
 	started.children++
 	started.alive++
 	started.last, started.lastAt, started.lastFrom = ev.G.ID, p.Now, from.FuncID
-}
-
-func (t *Table) leave(p *traceload.Program, g *traceload.Goroutine, c *child) {
-	if c.child {
-		if parent := t.of(p.Goroutine(g.Creator)); parent != nil && parent.started != 0 {
-			t.parents.At(parent.started).alive--
-		}
-	}
-	t.parents.Give(c.started)
 }
 
 // startedBy returns what c has started.
@@ -99,7 +92,7 @@ func (t *Table) Serves(p *traceload.Program, g *traceload.Goroutine) bool {
 	if online(p.Goroutine(t.startedBy(c).watcher)) || t.beside(p, g, (*child).elder) || t.beside(p, g, (*child).junior) {
 		return true
 	}
-	if !c.child {
+	if c.of == 0 {
 		return false
 	}
 	creator := p.Goroutine(g.Creator)
