@@ -196,8 +196,12 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 		if t.site != 0 {
 			o.disturb(t)
 		}
-		if at.asking == isAsking {
-			o.asked(p, ev, t, by)
+		switch {
+		case at.asking == notAsking:
+		case ev.Wait == traceload.WaitChanSend: // the one that took it is asked
+			o.ask(g, t, by, p.SiteID(ev.ByStack))
+		default:
+			o.ask(ev.By, by, t, p.SiteID(ev.Stack))
 		}
 	case traceload.KindCreate:
 		o.create(p, ev)
@@ -234,13 +238,17 @@ func (o *observer) status(p *traceload.Program, g *traceload.Goroutine) {
 }
 
 func (o *observer) create(p *traceload.Program, ev *traceload.Event) {
-	t := o.slots.At(ev.G.Slot)
+	t, by, at := o.slots.Of(ev.G), o.slots.Of(ev.By), o.stacks.Of(ev.ByStack)
+	if t == nil {
+		t = o.slots.At(ev.G.Slot)
+	}
 	o.forget(t)
-	if by := o.slots.Of(ev.By); by != nil {
-		by.acted = true
-		if o.asks(p, ev.ByStack) {
-			o.ask(ev.By, by, t, 0)
-		}
+	if by == nil {
+		return
+	}
+	by.acted = true
+	if at != nil && at.asking == isAsking || (at == nil || at.asking == unknown) && o.asks(p, ev.ByStack) {
+		o.ask(ev.By, by, t, 0)
 	}
 }
 
@@ -253,10 +261,14 @@ func (o *observer) end(p *traceload.Program, ev *traceload.Event) {
 	}
 	if !g.System {
 		entry := p.EntryID(g)
-		o.acts[o.class(entry)].note(p.Now, entry)
+		class := o.classes.Get(entry)
+		if class == 0 {
+			class = o.newClass(entry)
+		}
+		o.acts[class-1].note(ev.Time, entry)
 	}
 	if t.owes != 0 {
-		o.answer(p.Now, t)
+		o.answer(ev.Time, t)
 	}
 	if t.awake {
 		o.found(p, g, t, true)
@@ -279,7 +291,9 @@ func (o *observer) meet(p *traceload.Program, ev *traceload.Event, t *turn) {
 		at := o.stacks.At(ev.Stack)
 		o.settle(at)
 		at.wait, at.frame, at.site = w+1, p.SiteID(ev.Stack), o.site(p, ev.Stack, w)
-		at.class = int16(o.class(at.frame) + 1)
+		if at.class = o.classes.Get(at.frame); at.class == 0 {
+			at.class = o.newClass(at.frame)
+		}
 		o.Observe(p, ev)
 	}
 }
@@ -366,8 +380,10 @@ func (o *observer) unblock(p *traceload.Program, ev *traceload.Event, t, by *tur
 	if t == nil {
 		return
 	}
-	if by != nil && ev.Waker == traceload.WakerGoroutine && o.asks(p, ev.ByStack) {
-		o.asked(p, ev, t, by)
+	if by != nil && ev.Waker == traceload.WakerGoroutine {
+		o.asks(p, ev.ByStack) // now it is known
+		o.Observe(p, ev)
+		return
 	}
 	switch {
 	case t.site == 0:
@@ -446,15 +462,14 @@ func (o *observer) found(p *traceload.Program, g *traceload.Goroutine, t *turn, 
 	}
 }
 
-func (o *observer) class(frame traceload.FrameID) int {
-	c := o.classes.At(frame)
-	if *c == 0 {
-		if len(o.acts) < maxClasses {
-			o.acts = append(o.acts, act{place: frame})
-		}
-		*c = int16(len(o.acts)) // what is rare enough to come last shares a place
+// newClass returns the class of what is done at a place for the first time, + 1.
+func (o *observer) newClass(frame traceload.FrameID) int16 {
+	if len(o.acts) < maxClasses {
+		o.acts = append(o.acts, act{place: frame})
 	}
-	return int(*c) - 1
+	class := int16(len(o.acts)) // what is rare enough to come last shares a place
+	*o.classes.At(frame) = class
+	return class
 }
 
 func (a *act) note(now traceload.Time, entry traceload.FrameID) { a.at, a.entry = now, entry }

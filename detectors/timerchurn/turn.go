@@ -62,15 +62,6 @@ func (o *observer) asks(p *traceload.Program, stack traceload.StackID) bool {
 	return at.asking == isAsking
 }
 
-// asked notes that by asked t for something, in that it woke it.
-func (o *observer) asked(p *traceload.Program, ev *traceload.Event, t, by *turn) {
-	if ev.Wait == traceload.WaitChanSend { // the one that took it is asked
-		o.ask(ev.G, t, by, p.SiteID(ev.ByStack))
-	} else {
-		o.ask(ev.By, by, t, p.SiteID(ev.Stack))
-	}
-}
-
 // ask notes that g asked another goroutine, which waits for such at rest.
 func (o *observer) ask(g *traceload.Goroutine, from, to *turn, rest traceload.FrameID) {
 	from.asked = true

@@ -164,12 +164,13 @@ func (t *Pairs[V]) Len() int { return t.n }
 
 // Find returns the value of a pair, nil if it was not added.
 func (t *Pairs[V]) Find(a, b uint32) *V {
-	if t.n == 0 {
+	cells := t.cells
+	if len(cells) == 0 {
 		return nil
 	}
 	mark := markOf(a, b)
-	for i := t.home(mark); ; i = (i + 1) & (len(t.cells) - 1) {
-		switch c := &t.cells[i]; c.mark {
+	for i := home(mark); ; i++ {
+		switch c := &cells[i&uint64(len(cells)-1)]; c.mark {
 		case mark:
 			return &c.v
 		case 0:
@@ -183,7 +184,7 @@ func (t *Pairs[V]) Find(a, b uint32) *V {
 // its caller.
 func (t *Pairs[V]) Hit(a, b uint32) *V {
 	mark := markOf(a, b)
-	if i := uint(t.home(mark)); i < uint(len(t.cells)) && t.cells[i].mark == mark {
+	if i := home(mark) & uint64(len(t.cells)-1); i < uint64(len(t.cells)) && t.cells[i].mark == mark {
 		return &t.cells[i].v
 	}
 	return nil
@@ -227,18 +228,16 @@ type Pair struct{ A, B uint32 }
 // markOf is never 0: no id is as high as 1<<32-1.
 func markOf(a, b uint32) uint64 { return uint64(a)<<32 | uint64(b) + 1 }
 
-// home is where the search for a pair begins.
-func (t *Pairs[V]) home(mark uint64) int {
-	return int(mark*0x9e3779b97f4a7c15>>32) & (len(t.cells) - 1)
-}
+// home is where the search for a pair begins, in a table without end.
+func home(mark uint64) uint64 { return mark * 0x9e3779b97f4a7c15 >> 32 }
 
 // free returns the cell to put a new pair in.
 func (t *Pairs[V]) free(mark uint64) *cell[V] {
-	i := t.home(mark)
-	for t.cells[i].mark != 0 {
-		i = (i + 1) & (len(t.cells) - 1)
+	for i := home(mark); ; i++ {
+		if c := &t.cells[i&uint64(len(t.cells)-1)]; c.mark == 0 {
+			return c
+		}
 	}
-	return &t.cells[i]
 }
 
 // Recent remembers pairs of ids that were added lately: for work that need not
@@ -250,7 +249,7 @@ type Recent struct {
 // Add adds a pair, and tells whether it is known to be there already.
 func (t *Recent) Add(a, b uint32) (known bool) {
 	mark := markOf(a, b)
-	m := &t.marks[mark*0x9e3779b97f4a7c15>>32%uint64(len(t.marks))]
+	m := &t.marks[home(mark)%uint64(len(t.marks))]
 	known = *m == mark
 	*m = mark
 	return known
