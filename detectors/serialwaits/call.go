@@ -31,6 +31,14 @@ func (o *observer) about(p *traceload.Program, id traceload.StackID) about {
 	return o.stacks[id]
 }
 
+// known is about for a stack that was looked at; 0 for others.
+func (o *observer) known(id traceload.StackID) about {
+	if int(id) < len(o.stacks) {
+		return o.stacks[id]
+	}
+	return 0
+}
+
 func (o *observer) find(p *traceload.Program, id traceload.StackID) {
 	if n := int(id) + 1 - len(o.stacks); n > 0 {
 		o.stacks = append(o.stacks, make([]about, n)...)
@@ -100,6 +108,13 @@ func (o *observer) call(p *traceload.Program, x exchange, wait traceload.Wait) *
 	if x.ask == 0 || x.wait == 0 {
 		return nil
 	}
+	if c := o.calls.Hit(uint32(x.ask), uint32(x.wait)); c != nil {
+		return *c
+	}
+	return o.findCall(p, x, wait)
+}
+
+func (o *observer) findCall(p *traceload.Program, x exchange, wait traceload.Wait) *call {
 	if c := o.calls.Find(uint32(x.ask), uint32(x.wait)); c != nil {
 		return *c
 	}

@@ -100,39 +100,64 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 		return
 	}
 	if g.System {
-		if ev.Kind == traceload.KindEnd { // it may have been taken for one of the program's
-			*o.slots.At(g.Slot) = visitor{}
+		if ev.Kind == traceload.KindEnd {
+			o.forget(g) // it may have been taken for one of the program's
 		}
 		return
 	}
 	switch ev.Kind {
 	case traceload.KindBlock:
-		if o.about(p, ev.Stack).is(isServing) {
-			o.close(p, g, o.slots.At(g.Slot), fromServer)
+		if o.known(ev.Stack)&(looked|isServing) != looked {
+			o.block(p, ev)
 		}
 	case traceload.KindUnblock:
-		o.wake(p, ev)
-	case traceload.KindSyscallBegin:
-		switch a := o.about(p, ev.Stack); {
-		case a.is(doesSend):
-			o.slots.At(g.Slot).ask = ask{at: ev.Stack, on: p.Now, whom: traceload.NoGoroutine}
-		case a.is(isServing):
-			o.close(p, g, o.slots.At(g.Slot), fromServer) // reads the next request
+		if at, by := o.known(ev.Stack), o.known(ev.ByStack); at != 0 && by != 0 {
+			o.wake(p, ev, at, by)
+		} else {
+			o.wakeAtNew(p, ev)
 		}
+	case traceload.KindSyscallBegin:
+		o.syscall(p, ev)
 	case traceload.KindCreate:
 		o.birth(p, ev)
 	case traceload.KindStatus:
-		v := o.slots.At(g.Slot)
-		v.skip = v.skip || o.isMain(p, g)
+		o.status(p, g)
 	case traceload.KindEnd:
-		v := o.slots.At(g.Slot)
-		o.close(p, g, v, fromBirth)
-		*v = visitor{}
-		if m := o.marks.Of(g); m != nil {
-			*m = marks{}
-		}
+		o.end(p, g)
 	default:
 		o.mark(p, ev)
+	}
+}
+
+// block takes the beginning of a wait at a stack that may be a server's own.
+func (o *observer) block(p *traceload.Program, ev *traceload.Event) {
+	if o.about(p, ev.Stack).is(isServing) {
+		o.close(p, ev.G, o.slots.At(ev.G.Slot), fromServer)
+	}
+}
+
+func (o *observer) syscall(p *traceload.Program, ev *traceload.Event) {
+	switch a := o.about(p, ev.Stack); {
+	case a.is(doesSend):
+		o.slots.At(ev.G.Slot).ask = ask{at: ev.Stack, on: p.Now, whom: traceload.NoGoroutine}
+	case a.is(isServing):
+		o.close(p, ev.G, o.slots.At(ev.G.Slot), fromServer) // reads the next request
+	}
+}
+
+func (o *observer) status(p *traceload.Program, g *traceload.Goroutine) {
+	v := o.slots.At(g.Slot)
+	v.skip = v.skip || o.isMain(p, g)
+}
+
+func (o *observer) forget(g *traceload.Goroutine) { *o.slots.At(g.Slot) = visitor{} }
+
+func (o *observer) end(p *traceload.Program, g *traceload.Goroutine) {
+	v := o.slots.At(g.Slot)
+	o.close(p, g, v, fromBirth)
+	*v = visitor{}
+	if m := o.marks.Of(g); m != nil {
+		*m = marks{}
 	}
 }
 
@@ -188,19 +213,29 @@ func (o *observer) birth(p *traceload.Program, ev *traceload.Event) {
 	s := o.latest.At(ev.ByStack)
 	if s.creator == ev.By.ID && s.id != 0 && p.Now.Sub(s.born) <= together {
 		v.crowd = true
-		if w := p.Goroutine(s.id); w != nil && !s.crowd {
-			o.slots.At(w.Slot).crowd = true
+		if !s.crowd {
+			if w := p.Goroutine(s.id); w != nil {
+				o.slots.At(w.Slot).crowd = true
+			}
 		}
 	}
 	*s = sibling{id: g.ID, creator: ev.By.ID, born: p.Now, crowd: v.crowd}
 }
 
-// wake takes the end of a wait: of a call, of rest, or of neither.
-func (o *observer) wake(p *traceload.Program, ev *traceload.Event) {
+// wakeAtNew is wake where one of the stacks was not looked at yet.
+func (o *observer) wakeAtNew(p *traceload.Program, ev *traceload.Event) {
+	o.wake(p, ev, o.about(p, ev.Stack), o.about(p, ev.ByStack))
+}
+
+// wake takes the end of a wait: of a call, of rest, or of neither. Where the woken
+// and the waker stood is about a and did.
+func (o *observer) wake(p *traceload.Program, ev *traceload.Event, a, did about) {
 	by := o.slots.Of(ev.By)
 	if by != nil && ev.Waker == traceload.WakerGoroutine {
-		if o.about(p, ev.ByStack)&(doesReceive|isUsers) == doesReceive|isUsers {
-			o.close(p, ev.By, by, fromRest) // it has taken a job
+		if did&(doesReceive|isUsers) == doesReceive|isUsers {
+			if !by.rests(p.Now) {
+				o.close(p, ev.By, by, fromRest) // it has taken a job
+			}
 		} else {
 			by.ask = ask{at: ev.ByStack, on: p.Now, whom: ev.G.ID}
 		}
@@ -213,13 +248,12 @@ func (o *observer) wake(p *traceload.Program, ev *traceload.Event) {
 	default: // locks, WaitGroups, sends: neither a call nor rest
 		return
 	}
-	asked := v.ask
+	asked := ask{at: v.ask.at, on: v.ask.on, whom: v.ask.whom}
 	v.ask.at = 0
-	a := o.about(p, ev.Stack)
 	if ev.Wait == traceload.WaitSleep && a.is(inSQL) && !a.is(inTest) {
 		asked = ask{at: ev.Stack, on: p.Now - traceload.Time(ev.Lived), whom: traceload.NoGoroutine} // a driver's way of waiting
 	} else if ev.Waker != traceload.WakerGoroutine && ev.Waker != traceload.WakerNetwork {
-		if a.is(isUsers) || ev.Wait == traceload.WaitSleep {
+		if (a.is(isUsers) || ev.Wait == traceload.WaitSleep) && !v.rests(p.Now) {
 			o.close(p, ev.G, v, fromRest) // a pause, or a time-out
 		}
 		return
@@ -227,16 +261,21 @@ func (o *observer) wake(p *traceload.Program, ev *traceload.Event) {
 	if a.is(inTransaction|inTest) || v.skip && v.named == 0 {
 		return
 	}
-	c := o.call(p, exchange{asked.at, ev.Stack}, ev.Wait)
+	var c *call
+	if asked.at != 0 {
+		c = o.call(p, exchange{asked.at, ev.Stack}, ev.Wait)
+	}
 	switch {
 	case c == nil && a.is(isUsers):
-		o.close(p, ev.G, v, fromRest) // it has been given a job
+		if !v.rests(p.Now) {
+			o.close(p, ev.G, v, fromRest) // it has been given a job
+		}
 	case c == nil && ev.Wait == traceload.WaitNetwork && !v.goesOn(p, ev.Stack):
 		o.close(p, ev.G, v, fromServer) // it has read a request from a connection of its own
 	case c == nil: // the rest of an answer, or the standard library's affair
 	case by != nil && asked.whom == ev.By.ID && !a.is(isUsers):
-		v.ask = asked // net/http's goroutine that writes has taken it; the answer comes from another one
-	case by != nil && asked.whom == ev.By.ID && !(asked.child && by.waited):
+		v.ask.at = asked.at // net/http's goroutine that writes has taken it; the answer comes from another one
+	case by != nil && asked.whom == ev.By.ID && !(v.ask.child && by.waited):
 		// Answered by computing, or by a goroutine that answers everybody in turn.
 	default:
 		if v.unit == nil {

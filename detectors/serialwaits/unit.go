@@ -138,6 +138,15 @@ func (o *observer) close(p *traceload.Program, g *traceload.Goroutine, v *visito
 	v.since, v.began = at, p.Now
 }
 
+// rests is close where there is nothing to count; false if there is.
+func (v *visitor) rests(now traceload.Time) bool {
+	if v.unit != nil || v.named != 0 {
+		return false
+	}
+	v.since, v.began = fromRest, now
+	return true
+}
+
 func (o *observer) newUnit() *unit {
 	if n := len(o.free); n > 0 {
 		u := o.free[n-1]
