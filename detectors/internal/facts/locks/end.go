@@ -22,7 +22,7 @@ func (t *Table) findHolder(p *traceload.Program, c *Class) {
 	if g == nil || g.Slot != s.heirSlot {
 		return
 	}
-	l := t.workers[g.Slot].lock
+	l := t.met(g)
 	if l == nil || l.waits && t.root(l.node) == c.root {
 		return
 	}
@@ -168,12 +168,12 @@ func (t *Table) addStillHeld(p *traceload.Program, c *Class, fn traceload.FuncID
 		i = len(c.Holdups)
 		c.Holdups = append(c.Holdups, h)
 		t.addHoldup(h)
-		t.note(p, g.Stack).reason = g.Reason
+		t.marks.At(g.Stack).reason = g.Reason
 	}
 	h := c.Holdups[i]
 	h.Sample.Lost = max(h.Sample.Lost, p.Now.Sub(max(g.Since, c.Waiting[0].G.Since)))
 	n := int32(slices.Index(t.holdups, h))
-	h.Who.note(p, g, t.worker(p, g).dealings())
+	h.Who.note(p, g, t.dealings(t.worker(p, g)))
 	for _, w := range c.Waiting {
 		since := max(w.G.Since, g.Since, c.HeldSince)
 		d := p.Now.Sub(since)
@@ -182,8 +182,9 @@ func (t *Table) addStillHeld(p *traceload.Program, c *Class, fn traceload.FuncID
 		s := t.share(n, w.Line)
 		s.Lost += d
 		s.Waits++
-		s.Who.note(p, w.G, t.workers[w.G.Slot].lock)
-		t.workers[w.G.Slot].lock.note(&h.Victims)
+		l := t.met(w.G)
+		s.Who.note(p, w.G, l)
+		l.note(&h.Victims)
 		w.Line.Waited += d
 		w.Line.Blocked += d
 	}

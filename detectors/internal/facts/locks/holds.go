@@ -39,6 +39,7 @@ const (
 type span struct {
 	stack    traceload.StackID
 	cause    Cause
+	over     bool // a lock was released since: another wait there is another span
 	from, to traceload.Time
 	sum      time.Duration // waited within it
 }
@@ -84,34 +85,61 @@ type stay struct {
 	kind         traceload.Wait
 }
 
-// remember notes a wait at a known place that ended with ev.
-func (w *worker) remember(ev *traceload.Event, cause Cause) {
-	if n := len(w.spans); n > 0 && !w.fresh {
-		if last := &w.spans[n-1]; last.stack == ev.Stack && last.cause == cause {
-			last.to = ev.Time
-			last.sum += ev.Lived
-			return
+// past is a goroutine's waits before the last.
+type past struct {
+	n     uint32 // so many there were; the i-th is at i modulo the length
+	spans [spansKept - 1]span
+}
+
+// again takes a wait at a known place that ended with ev, if it is as those of the
+// span and nothing was in between.
+func (s *span) again(ev *traceload.Event, cause Cause) bool {
+	if s.stack != ev.Stack || s.cause != cause || s.over {
+		return false
+	}
+	s.to = ev.Time
+	s.sum += ev.Lived
+	return true
+}
+
+// begin takes one that is not: it begins a new span.
+func (t *Table) begin(w *worker, ev *traceload.Event, cause Cause) {
+	if w.last.stack != 0 {
+		if w.past == 0 {
+			w.past = t.past.Take()
+		}
+		before := t.past.At(w.past)
+		before.spans[before.n%uint32(len(before.spans))] = w.last
+		before.n++
+	}
+	w.last = span{stack: ev.Stack, cause: cause, from: ev.Time - traceload.Time(ev.Lived), to: ev.Time, sum: ev.Lived}
+}
+
+// spans returns the last waits of w, oldest first. They are valid until the next call.
+func (t *Table) spans(w *worker) []span {
+	t.list = t.list[:0]
+	if w.past != 0 {
+		before := t.past.At(w.past)
+		kept := uint32(len(before.spans))
+		for i := before.n - min(before.n, kept); i < before.n; i++ {
+			t.list = append(t.list, before.spans[i%kept])
 		}
 	}
-	w.fresh = false
-	s := span{ev.Stack, cause, ev.Time - traceload.Time(ev.Lived), ev.Time, ev.Lived}
-	if len(w.spans) == spansKept {
-		copy(w.spans, w.spans[1:])
-		w.spans[spansKept-1] = s
-		return
+	if w.last.stack != 0 {
+		t.list = append(t.list, w.last)
 	}
-	w.spans = append(w.spans, s)
+	return t.list
 }
 
 // release takes the end of a hold: ev.By has woken ev.G, which waited for a
 // lock of class c. It returns what is known of the holds until then.
 func (t *Table) release(p *traceload.Program, c *class, ev *traceload.Event, wait stay) release {
 	w := t.worker(p, ev.By)
-	l := w.dealings()
+	l := t.dealings(w)
 	exit := t.note(p, ev.ByStack)
 	x := t.exit(p, ev.By, l, ev.ByStack)
 	x.Wakes++
-	if exit.write && w.fresh && l.release.node == exit.node && l.release.running == ev.By.Since {
+	if exit.write && w.last.over && l.release.node == exit.node && l.release.running == ev.By.Since {
 		return l.release // the same Unlock wakes one reader after the other
 	}
 	since, chain := wait.since, uint32(0)
@@ -130,7 +158,8 @@ func (t *Table) release(p *traceload.Program, c *class, ev *traceload.Event, wai
 	case mine != nil && mine.at > since:
 		since, chain = mine.at, mine.chain
 	}
-	if !c.single() && mine != nil && t.kept(p, w, ev, mine.at) {
+	spans := t.spans(w)
+	if !c.single() && mine != nil && t.kept(p, spans, ev, mine.at) {
 		c.overlap += wait.until.Sub(max(mine.at, c.opened))
 	}
 	c.worst = max(c.worst, wait.until.Sub(since)*time.Duration(c.open+1))
@@ -138,8 +167,8 @@ func (t *Table) release(p *traceload.Program, c *class, ev *traceload.Event, wai
 	x.Held += wait.until.Sub(since)
 
 	r := record{holder: ev.By.ID, from: since, to: wait.until, prev: chain}
-	for i := range w.spans {
-		t.addBlock(p, &r, &w.spans[i], c, ev)
+	for i := range spans {
+		t.addBlock(p, &r, &spans[i], c, ev)
 	}
 	if wait.kind == traceload.WaitRWMutexW {
 		r.add(block{pending, since, wait.until, wait.until.Sub(since)})
@@ -149,7 +178,7 @@ func (t *Table) release(p *traceload.Program, c *class, ev *traceload.Event, wai
 		t.records[t.written%uint32(len(t.records))] = r
 		chain = t.written
 	}
-	l.release = release{node: exit.node, running: ev.By.Since, chain: chain, late: min(w.lateSince(since, mine), wait.until.Sub(since))}
+	l.release = release{node: exit.node, running: ev.By.Since, chain: chain, late: min(w.lateSince(since, mine, l), wait.until.Sub(since))}
 	if wait.kind != traceload.WaitRWMutexW {
 		c.unscheduled += l.release.late
 	}
@@ -157,17 +186,17 @@ func (t *Table) release(p *traceload.Program, c *class, ev *traceload.Event, wai
 		*mine = handing{}
 	}
 	l.last = 0
-	w.fresh = true
+	w.last.over = true
 	c.released, c.moved, c.chain = ev.Time, true, chain
 	return l.release
 }
 
-// kept tells whether w was in one call of the function that now releases the
+// kept tells whether the one with these spans was in one call of the function that now releases the
 // lock whenever it was blocked since it was handed it: otherwise it may have
 // released it before, and taken it again.
-func (t *Table) kept(p *traceload.Program, w *worker, ev *traceload.Event, since traceload.Time) bool {
-	for i := range w.spans {
-		if s := &w.spans[i]; s.from >= since && t.pair(p, s, ev) == 0 {
+func (t *Table) kept(p *traceload.Program, spans []span, ev *traceload.Event, since traceload.Time) bool {
+	for i := range spans {
+		if s := &spans[i]; s.from >= since && t.pair(p, s, ev) == 0 {
 			return false
 		}
 	}
@@ -176,9 +205,9 @@ func (t *Table) kept(p *traceload.Program, w *worker, ev *traceload.Event, since
 
 // lateSince is how long w could have run and did not, since the time at which
 // it was handed the lock, if it was.
-func (w *worker) lateSince(since traceload.Time, mine *handing) time.Duration {
+func (w *worker) lateSince(since traceload.Time, mine *handing, l *dealings) time.Duration {
 	if mine != nil && mine.at >= since {
-		return w.late - mine.late
+		return l.late - mine.late
 	}
 	var late time.Duration
 	for _, r := range w.recent {
@@ -204,12 +233,12 @@ func (t *Table) addBlock(p *traceload.Program, r *record, s *span, c *class, ev 
 	r.add(block{pair, max(s.from, r.from), min(s.to, r.to), sum})
 	h := t.holdups[pair]
 	h.Held += sum
-	h.Who.note(p, ev.By, t.worker(p, ev.By).lock)
+	h.Who.note(p, ev.By, t.met(ev.By))
 }
 
 // explain adds the time that g waited to what the holders did meanwhile.
 func (t *Table) explain(p *traceload.Program, c *class, line *Line, g *traceload.Goroutine, wait stay, last release) {
-	l := t.workers[g.Slot].lock
+	l := t.met(g)
 	late := last.late
 	if c.single() && wait.kind != traceload.WaitRWMutexW {
 		late = c.unscheduled - l.unscheduled

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/cpu"
 
 	"github.com/tracedoc/tracedoc/detectors"
+	"github.com/tracedoc/tracedoc/detectors/internal/dense"
 	"github.com/tracedoc/tracedoc/traceload"
 )
 
@@ -36,8 +37,10 @@ var Fact = &detectors.Fact[*Table]{
 			kin:     map[pairKey]int{},
 			shares:  map[shareKey]*Share{},
 			holdups: []*Holdup{nil},
+			dealt:   []*dealings{nil},
 		}
-		t.node(nodeKey{}, 0) // node 0 is none
+		t.node(nodeKey{}, 0)        // node 0 is none
+		t.marks.At(0).flags = wakes // nothing is known of stack 0
 		return t
 	},
 }
@@ -52,8 +55,13 @@ type Table struct {
 	source  func() detectors.Source // gives nil where it is not to be read
 	nodes   map[nodeKey]int32
 	classes []*class
-	workers []worker // by slot
-	notes   []*note  // by stack
+	workers dense.Slots[worker]
+	dealt   []*dealings // by number; 0 is none
+	idle    []uint32    // numbers of those that are nobody's
+	past    dense.Pool[past]
+	list    []span  // see spans
+	notes   []*note // by stack
+	marks   dense.ByID[traceload.StackID, mark]
 	lines   map[traceload.StackID]*Line
 	exits   map[traceload.StackID]*Exit
 	pairs   map[pairKey]int32
@@ -70,12 +78,10 @@ type Table struct {
 // worker is what is remembered of one goroutine.
 type worker struct {
 	id     traceload.GoID
-	spans  []span // its last waits, oldest first
-	fresh  bool   // it has released a lock since the last of them
-	oldest uint8  // of recent
-	late   time.Duration
-	recent [2]lack   // the last times that it lacked a processor, in any order
-	lock   *dealings // nil if it never met a lock
+	last   span    // its last wait; without a stack if there was none
+	recent [2]lack // the last times that it lacked a processor, oldest first
+	past   uint32  // the place of what is remembered of the waits before; 0 as long as there were none
+	lock   uint32  // the number of its dealings; 0 if it never met a lock
 }
 
 // lack is a stretch in which a goroutine could have run and did not.
@@ -93,6 +99,7 @@ type dealings struct {
 	before      int32 // how many others waited already
 	unscheduled time.Duration
 
+	late    time.Duration     // it lacked a processor, since it met a lock first
 	last    traceload.StackID // where it was woken last, until it is woken from something else
 	handed  [4]handing
 	release release
@@ -107,7 +114,7 @@ type handing struct {
 	at    traceload.Time
 	stack traceload.StackID // of its Lock
 	chain uint32
-	late  time.Duration // worker.late at that time
+	late  time.Duration // dealings.late at that time
 }
 
 // release is the last Unlock of a goroutine that woke somebody.
@@ -118,97 +125,171 @@ type release struct {
 	late    time.Duration  // of this hold: it lacked a processor
 }
 
-// Observe implements detectors.Observer.
+// Observe implements detectors.Observer. Nearly all events are done with here.
 func (t *Table) Observe(p *traceload.Program, ev *traceload.Event) {
-	g := ev.G
-	if g == nil || g.System {
-		return
-	}
 	if ev.Kind == traceload.KindBlock && !ev.Wait.IsLock() {
 		return // told when it ends
 	}
-	w := t.worker(p, g)
+	g := ev.G
+	if g.System {
+		return
+	}
 	switch ev.Kind {
 	case traceload.KindStart:
-		if ev.From == traceload.StateRunnable {
-			w.late += ev.Lived
-			w.recent[w.oldest] = lack{ev.Time - traceload.Time(ev.Lived), ev.Time}
-			w.oldest ^= 1
-		}
-	case traceload.KindStatus:
-		if g.State == traceload.StateWaiting && g.Wait.IsLock() {
-			t.enter(p, g, w)
-		}
-	case traceload.KindBlock:
-		t.enter(p, g, w)
-	case traceload.KindUnblock:
-		if w.lock != nil && !ev.Wait.IsLock() {
-			w.lock.last = 0
-		}
-		if ev.Wait == traceload.WaitRuntime {
-			w.late += ev.Lived
+		if ev.From != traceload.StateRunnable {
 			return
 		}
-		if ev.Wait.IsLock() {
-			t.leave(p, g, w, ev)
-		} else if ev.By != nil && t.note(p, ev.ByStack).unlock { // where it waited is not known
-			c := t.class(t.note(p, ev.ByStack).node)
-			c.released, c.moved = ev.Time, true
+		w := t.workers.Of(g)
+		if w == nil || w.id != g.ID {
+			t.first(p, ev)
+			return
 		}
-		if ev.Stack != 0 {
-			n := t.note(p, ev.Stack)
-			if n.wait != ev.Wait || n.cause == CauseNone {
-				n.wait, n.cause = ev.Wait, n.causeOf(ev.Wait)
-			}
-			if n.cause != CauseNone {
-				n.reason = ev.Reason
-				w.remember(ev, n.cause)
-			}
+		w.recent[0] = w.recent[1]
+		w.recent[1] = lack{ev.Time - traceload.Time(ev.Lived), ev.Time}
+		if w.lock != 0 {
+			t.dealt[w.lock].late += ev.Lived
+		}
+	case traceload.KindUnblock:
+		w := t.workers.Of(g)
+		if w == nil || w.id != g.ID {
+			t.first(p, ev)
+			return
+		}
+		m := t.marks.Get(ev.Stack)
+		if m.flags&plain == 0 || m.wait != ev.Wait || m.reason != ev.Reason || t.marks.Get(ev.ByStack).flags&(wakes|frees) != wakes {
+			t.unblock(p, ev, w)
+			return
+		}
+		if w.lock != 0 {
+			t.dealt[w.lock].last = 0
+		}
+		if !w.last.again(ev, m.cause) {
+			t.begin(w, ev, m.cause)
+		}
+	default:
+		t.rarely(p, ev)
+	}
+}
+
+// rarely takes the events of other kinds.
+func (t *Table) rarely(p *traceload.Program, ev *traceload.Event) {
+	g := ev.G
+	switch ev.Kind {
+	case traceload.KindBlock:
+		t.enter(p, g, t.worker(p, g))
+	case traceload.KindCreate:
+		t.welcome(p, g)
+	case traceload.KindStatus:
+		if w := t.worker(p, g); g.State == traceload.StateWaiting && g.Wait.IsLock() {
+			t.enter(p, g, w)
 		}
 	case traceload.KindSyscallEnd:
-		if ev.Lived >= shortSyscall {
-			cause := CauseSyscall
-			if t.note(p, ev.Stack).network {
-				cause = CauseNetwork
-			}
-			if ev.Stack != 0 {
-				w.remember(ev, cause)
-			}
+		w := t.worker(p, g)
+		if ev.Lived < shortSyscall {
+			return
+		}
+		cause := CauseSyscall
+		if t.note(p, ev.Stack).network {
+			cause = CauseNetwork
+		}
+		if ev.Stack != 0 && !w.last.again(ev, cause) {
+			t.begin(w, ev, cause)
+		}
+	}
+}
+
+// first takes an event of a goroutine that is new to the table.
+func (t *Table) first(p *traceload.Program, ev *traceload.Event) {
+	t.welcome(p, ev.G)
+	t.Observe(p, ev)
+}
+
+// unblock takes the end of any wait.
+func (t *Table) unblock(p *traceload.Program, ev *traceload.Event, w *worker) {
+	locked := ev.Wait.IsLock()
+	if w.lock != 0 && !locked {
+		l := t.dealt[w.lock]
+		l.last = 0
+		if ev.Wait == traceload.WaitRuntime {
+			l.late += ev.Lived
+		}
+	}
+	if ev.Wait == traceload.WaitRuntime {
+		return
+	}
+	if locked {
+		t.leave(p, ev.G, w, ev)
+	} else if ev.By != nil && t.unlocks(p, ev.ByStack) { // where it waited is not known
+		c := t.class(t.note(p, ev.ByStack).node)
+		c.released, c.moved = ev.Time, true
+	}
+	if ev.Stack == 0 {
+		return
+	}
+	m := t.marks.At(ev.Stack)
+	if m.wait != ev.Wait || m.cause == CauseNone {
+		m.wait, m.cause = ev.Wait, t.note(p, ev.Stack).causeOf(ev.Wait)
+		m.flags &^= plain
+		if m.cause != CauseNone && !locked {
+			m.flags |= plain
+		}
+	}
+	if m.cause != CauseNone {
+		m.reason = ev.Reason
+		if !w.last.again(ev, m.cause) {
+			t.begin(w, ev, m.cause)
 		}
 	}
 }
 
 // worker returns what is remembered of g.
 func (t *Table) worker(p *traceload.Program, g *traceload.Goroutine) *worker {
-	if i := int(g.Slot); i < len(t.workers) {
-		if w := &t.workers[i]; w.id == g.ID {
-			return w
-		}
+	w := t.workers.At(g.Slot)
+	if w.id != g.ID {
+		t.welcome(p, g)
 	}
-	return t.welcome(p, g)
-}
-
-// welcome makes the place for a goroutine that is new to the table.
-func (t *Table) welcome(p *traceload.Program, g *traceload.Goroutine) *worker {
-	if int(g.Slot) >= len(t.workers) {
-		t.workers = append(t.workers, make([]worker, max(p.Slots(), int(g.Slot)+1)-len(t.workers))...)
-	}
-	w := &t.workers[g.Slot]
-	if l := w.lock; l != nil {
-		if l.waits {
-			t.forget(l, p.Now)
-		}
-		*l = dealings{counted: l.counted[:0]}
-	}
-	*w = worker{id: g.ID, spans: w.spans[:0], lock: w.lock}
 	return w
 }
 
-func (w *worker) dealings() *dealings {
-	if w.lock == nil {
-		w.lock = new(dealings)
+// welcome makes the place for a goroutine that is new to the table.
+func (t *Table) welcome(p *traceload.Program, g *traceload.Goroutine) {
+	w := t.workers.At(g.Slot)
+	if w.lock != 0 {
+		t.dismiss(p, w.lock)
 	}
-	return w.lock
+	t.past.Give(w.past)
+	*w = worker{id: g.ID}
+}
+
+// dealings returns the dealings of w, of which it may be the first.
+func (t *Table) dealings(w *worker) *dealings {
+	if w.lock == 0 {
+		if n := len(t.idle); n > 0 {
+			w.lock, t.idle = t.idle[n-1], t.idle[:n-1]
+		} else {
+			w.lock = uint32(len(t.dealt))
+			t.dealt = append(t.dealt, new(dealings))
+		}
+	}
+	return t.dealt[w.lock]
+}
+
+// dismiss ends dealings whose goroutine has ended.
+func (t *Table) dismiss(p *traceload.Program, n uint32) {
+	l := t.dealt[n]
+	if l.waits {
+		t.forget(l, p.Now)
+	}
+	*l = dealings{counted: l.counted[:0]}
+	t.idle = append(t.idle, n)
+}
+
+// met returns the dealings of g, nil if it has none.
+func (t *Table) met(g *traceload.Goroutine) *dealings {
+	if w := t.workers.Of(g); w != nil && w.id == g.ID {
+		return t.dealt[w.lock]
+	}
+	return nil
 }
 
 // enter notes that g began to wait for a lock, or was found waiting.
@@ -217,7 +298,7 @@ func (t *Table) enter(p *traceload.Program, g *traceload.Goroutine, w *worker) {
 	if n.node == 0 || n.unlock {
 		return
 	}
-	l := w.dealings()
+	l := t.dealings(w)
 	if l.waits {
 		t.forget(l, p.Now)
 	}
@@ -229,7 +310,7 @@ func (t *Table) enter(p *traceload.Program, g *traceload.Goroutine, w *worker) {
 	if c.open++; c.open == 1 {
 		c.opened = g.Since
 	}
-	n.reason = g.Reason
+	t.marks.At(g.Stack).reason = g.Reason
 	if n := &c.waiting[queueOf(g.Wait)]; g.Wait == traceload.WaitRWMutexW && *n > 0 {
 		c.outOfOrder++ // one lock has one writer that waits for its readers
 	}
@@ -248,7 +329,7 @@ func (t *Table) forget(l *dealings, now traceload.Time) {
 
 // leave takes what a wake-up from a lock tells.
 func (t *Table) leave(p *traceload.Program, g *traceload.Goroutine, w *worker, ev *traceload.Event) {
-	l := w.lock
+	l := t.dealt[w.lock]
 	if l == nil || !l.waits {
 		return
 	}
@@ -280,7 +361,7 @@ func (t *Table) leave(p *traceload.Program, g *traceload.Goroutine, w *worker, e
 	c = t.joinKin(p, c, ev, by.node)
 	last := t.release(p, c, ev, wait)
 	t.explain(p, c, line, g, wait, last)
-	*l.place(t, l.node) = handing{l.node, ev.Wait, wait.since, ev.Time, ev.Stack, last.chain, t.workers[g.Slot].late}
+	*l.place(t, l.node) = handing{l.node, ev.Wait, wait.since, ev.Time, ev.Stack, last.chain, l.late}
 	c.heir = traceload.NoGoroutine
 	if ev.Wait != traceload.WaitRWMutexR {
 		c.heir, c.heirSlot = g.ID, g.Slot

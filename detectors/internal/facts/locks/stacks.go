@@ -37,9 +37,32 @@ type note struct {
 	once   bool // inside Once.Do: the others wait for what it makes, as they should
 	// Whose wait it is where the standard library does the waiting.
 	network, file bool
-	reason        traceload.StringID // the runtime's word for the wait that began here last
-	wait          traceload.Wait     // the kind of that wait
-	cause         Cause              // of that wait
+}
+
+// mark is what most events need to know of a stack.
+type mark struct {
+	reason traceload.StringID // the runtime's word for the wait that began here last
+	wait   traceload.Wait     // the kind of that wait
+	cause  Cause              // of that wait
+	flags  uint8
+}
+
+const (
+	plain uint8 = 1 << iota // that wait was not for a lock, and has a cause
+	wakes                   // whether it unlocks was asked for
+	frees                   // it does
+)
+
+// unlocks is note.unlock.
+func (t *Table) unlocks(p *traceload.Program, id traceload.StackID) bool {
+	m := t.marks.At(id)
+	if m.flags&wakes == 0 {
+		m.flags |= wakes
+		if t.note(p, id).unlock {
+			m.flags |= frees
+		}
+	}
+	return m.flags&frees != 0
 }
 
 // note returns what stack id says.

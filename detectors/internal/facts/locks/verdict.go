@@ -202,11 +202,8 @@ func (t *Table) Finish(p *traceload.Program) {
 		t.class(int32(i)).lines++
 	}
 	for g := range p.Live {
-		if int(g.Slot) >= len(t.workers) {
-			continue
-		}
-		l := t.workers[g.Slot].lock
-		if l == nil || !l.waits || t.workers[g.Slot].id != g.ID {
+		l := t.met(g)
+		if l == nil || !l.waits {
 			continue
 		}
 		line := t.line(p, g, l)

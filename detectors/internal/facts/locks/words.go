@@ -19,13 +19,13 @@ func (c *Crowd) Group(p *traceload.Program, role detectors.Role, stack traceload
 
 // Waiters describes those that waited at a line.
 func (t *Table) Waiters(p *traceload.Program, l *Line, who *Crowd) detectors.Group {
-	return who.Group(p, detectors.Waiter, l.Stack, traceload.StateWaiting, p.String(t.note(p, l.Stack).reason))
+	return who.Group(p, detectors.Waiter, l.Stack, traceload.StateWaiting, p.String(t.marks.Get(l.Stack).reason))
 }
 
 // Blocked describes the holders of a holdup.
 func (t *Table) Blocked(p *traceload.Program, h *Holdup) detectors.Group {
 	state := traceload.StateWaiting
-	reason := p.String(t.note(p, h.Block).reason)
+	reason := p.String(t.marks.Get(h.Block).reason)
 	if h.Cause == CauseSyscall && reason == "" {
 		state = traceload.StateSyscall
 	}
