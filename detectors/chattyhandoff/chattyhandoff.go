@@ -201,21 +201,12 @@ func (d *dealings) ranBy(p *traceload.Program, g *traceload.Goroutine) time.Dura
 	return d.ran
 }
 
-// transferOf returns what a wake-up means.
-func (o *observer) transferOf(p *traceload.Program, ev *traceload.Event) *transfer {
+// wake takes a wake-up of one goroutine by another.
+func (o *observer) wake(p *traceload.Program, ev *traceload.Event) {
 	t := o.byStacks.Find(uint32(ev.Stack), uint32(ev.ByStack))
 	if t == nil {
 		t = o.byStacks.At(uint32(ev.Stack), uint32(ev.ByStack))
 		*t = o.transfer(p, ev.Stack, ev.ByStack)
-	}
-	return t
-}
-
-// wake takes a wake-up of one goroutine by another.
-func (o *observer) wake(p *traceload.Program, ev *traceload.Event) {
-	t := o.byStacks.Hit(uint32(ev.Stack), uint32(ev.ByStack))
-	if t == nil {
-		t = o.transferOf(p, ev)
 	}
 	l, gives := t.link, t.gives
 	if l == nil {

@@ -108,13 +108,6 @@ func (o *observer) call(p *traceload.Program, x exchange, wait traceload.Wait) *
 	if x.ask == 0 || x.wait == 0 {
 		return nil
 	}
-	if c := o.calls.Hit(uint32(x.ask), uint32(x.wait)); c != nil {
-		return *c
-	}
-	return o.findCall(p, x, wait)
-}
-
-func (o *observer) findCall(p *traceload.Program, x exchange, wait traceload.Wait) *call {
 	if c := o.calls.Find(uint32(x.ask), uint32(x.wait)); c != nil {
 		return *c
 	}

@@ -119,23 +119,14 @@ func (o *observer) birth(p *traceload.Program, ev *traceload.Event) {
 	if g.System {
 		return
 	}
-	s := o.byStacks.Hit(uint32(ev.ByStack), uint32(ev.Stack))
-	if s == nil {
-		s = o.find(p, ev)
-	}
-	if l.site = *s; l.site != 0 {
-		o.list[l.site-1].birth(p.Now, g)
-	}
-}
-
-// find returns what byStacks holds for a birth.
-func (o *observer) find(p *traceload.Program, ev *traceload.Event) *uint32 {
 	s := o.byStacks.Find(uint32(ev.ByStack), uint32(ev.Stack))
 	if s == nil {
 		s = o.byStacks.At(uint32(ev.ByStack), uint32(ev.Stack))
 		*s = o.site(p, ev.ByStack, ev.Stack)
 	}
-	return s
+	if l.site = *s; l.site != 0 {
+		o.list[l.site-1].birth(p.Now, g)
+	}
 }
 
 // site returns the number of these stacks' go statement, 0 if it is not the program's

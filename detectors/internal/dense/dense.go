@@ -179,17 +179,6 @@ func (t *Pairs[V]) Find(a, b uint32) *V {
 	}
 }
 
-// Hit is Find for a pair that lies where the search for it begins, as most do; of
-// another, even of one that was added, it gives nil. It is small enough to be part of
-// its caller.
-func (t *Pairs[V]) Hit(a, b uint32) *V {
-	mark := markOf(a, b)
-	if i := home(mark) & uint64(len(t.cells)-1); i < uint64(len(t.cells)) && t.cells[i].mark == mark {
-		return &t.cells[i].v
-	}
-	return nil
-}
-
 // At returns the value of a pair, and adds a zero one if there is none.
 func (t *Pairs[V]) At(a, b uint32) *V {
 	if v := t.Find(a, b); v != nil {

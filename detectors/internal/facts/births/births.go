@@ -176,9 +176,10 @@ func (t *Table) create(p *traceload.Program, ev *traceload.Event) {
 // birth counts g in at the place where it was born.
 func (t *Table) birth(p *traceload.Program, ev *traceload.Event, c, by *child) {
 	g := ev.G
-	known := t.byStacks.Hit(uint32(g.CreatedAt), uint32(g.Entry))
+	known := t.byStacks.Find(uint32(g.CreatedAt), uint32(g.Entry))
 	if known == nil {
-		known = t.find(p, g)
+		known = t.byStacks.At(uint32(g.CreatedAt), uint32(g.Entry))
+		*known = t.birthplace(p, g)
 	}
 	s := *known
 	c.site, c.number = s.number, int32(s.Born)
@@ -197,15 +198,6 @@ func (t *Table) birth(p *traceload.Program, ev *traceload.Event, c, by *child) {
 	}
 	s.Last, s.LastID = p.Now, g.ID
 	t.add(s, p.Now)
-}
-
-// find returns what byStacks holds for g, which was just born.
-func (t *Table) find(p *traceload.Program, g *traceload.Goroutine) **Site {
-	known := t.byStacks.At(uint32(g.CreatedAt), uint32(g.Entry))
-	if *known == nil {
-		*known = t.birthplace(p, g)
-	}
-	return known
 }
 
 // siteOf returns the place where c was born, nil if that was not seen.

@@ -43,11 +43,9 @@ func (k *kinds) of(p *traceload.Program, g *traceload.Goroutine) int32 {
 	if g.BornKnown {
 		known = &k.born
 	}
-	if n := known.Hit(uint32(g.CreatedAt), uint32(g.Entry)); n != nil {
-		return *n
-	}
-	n := known.At(uint32(g.CreatedAt), uint32(g.Entry))
-	if *n == 0 {
+	n := known.Find(uint32(g.CreatedAt), uint32(g.Entry))
+	if n == nil {
+		n = known.At(uint32(g.CreatedAt), uint32(g.Entry))
 		*n = k.add(kindOf(p, g))
 	}
 	return *n
