@@ -44,18 +44,30 @@ type Tracker struct {
 	locks   *locks.Table
 	ended   dense.ByID[traceload.FuncID, int] // goroutines, by entry function
 	studies map[studyKey]*study
-	rests   dense.Goroutines[traceload.Time] // when it last waited for something
-	looked  map[traceload.StackID]bool       // stacks for which the graph was built before the end
+	rests   dense.Slots[traceload.Time] // when it last waited for something, plus one; 0 if it never did
+	looked  map[traceload.StackID]bool  // stacks for which the graph was built before the end
 	looks   int
 
 	// wakers says that a wait on something else than a lock, at a place (a
 	// FrameID), was ended by a function (a FuncID), or by a goroutine with that
 	// entry function.
-	wakers dense.Pairs[waker]
-	// What was entered there lately: how and where somebody waited, and where
-	// its waker stood, or that one's entry.
-	seenAt, seenBy dense.Recent
-	_              cpu.CacheLinePad
+	wakers  dense.Pairs[waker]
+	entered [1 << 9]wake // there, lately; by its place
+	_       cpu.CacheLinePad
+}
+
+// wake is how a wait ended: what tells whether it was entered in wakers.
+type wake struct {
+	stack, by, entry traceload.StackID // where somebody waited, and where its waker stood and began
+	wait             traceload.Wait
+}
+
+func wakeOf(ev *traceload.Event) wake {
+	return wake{ev.Stack, ev.ByStack, ev.By.Entry, ev.Wait}
+}
+
+func (w wake) place() uint32 {
+	return (uint32(w.stack)*0x9e3779b1 + uint32(w.by)*0x85ebca6b + uint32(w.entry)*0xc2b2ae35) >> (32 - 9)
 }
 
 // ranSince tells whether g may have run ever since.
@@ -64,7 +76,7 @@ func (t *Tracker) ranSince(g *traceload.Goroutine, since traceload.Time) bool {
 		return false
 	}
 	at := t.rests.Of(g)
-	return at == nil || *at < since
+	return at == nil || *at <= since
 }
 
 // waker says what of a function is known to end waits at a place.
@@ -88,14 +100,26 @@ func (t *Tracker) learn(site traceload.FrameID, fn traceload.FuncID, w waker) {
 // Observe implements detectors.Observer.
 func (t *Tracker) Observe(p *traceload.Program, ev *traceload.Event) {
 	g := ev.G
+	rest := t.rests.At(g.Slot)
 	if ev.Kind == traceload.KindEnd {
+		*rest = 0
 		if e := p.Entry(g); e != nil {
 			*t.ended.At(e.FuncID)++
 		}
 		return
 	}
-	*t.rests.Enter(g) = ev.Time
-	if g.System || ev.Wait.IsLock() || ev.Wait == traceload.WaitRuntime || ev.Stack == 0 {
+	*rest = ev.Time + 1
+	if ev.Waker == traceload.WakerGoroutine {
+		if w := wakeOf(ev); t.entered[w.place()] == w {
+			return
+		}
+	}
+	t.unblock(p, ev)
+}
+
+// unblock takes the end of a wait that was not entered as it is.
+func (t *Tracker) unblock(p *traceload.Program, ev *traceload.Event) {
+	if ev.G.System || ev.Wait.IsLock() || ev.Wait == traceload.WaitRuntime || ev.Stack == 0 {
 		return
 	}
 	if ev.By != nil {
@@ -113,20 +137,21 @@ func (t *Tracker) Observe(p *traceload.Program, ev *traceload.Event) {
 
 // woken notes who ends what waits.
 func (t *Tracker) woken(p *traceload.Program, ev *traceload.Event) {
-	wait := uint32(ev.Stack)*uint32(traceload.NumWaits) + uint32(ev.Wait)
-	if !t.seenAt.Add(wait, uint32(ev.ByStack)) {
-		w, f := p.Site(ev.Stack), p.Site(ev.ByStack)
-		if f != nil {
-			t.learn(p.SiteID(ev.Stack), f.FuncID, wakerSite)
-		}
-		if f != nil && w != nil && (ev.Wait == traceload.WaitChanSend || ev.Wait == traceload.WaitChanReceive || ev.Wait == traceload.WaitSelect) {
-			t.learn(p.SiteID(ev.ByStack), w.FuncID, wakerSite) // what was done to the one might be done by the other
-		}
+	of := wakeOf(ev)
+	known := &t.entered[of.place()]
+	if *known == of {
+		return
 	}
-	if !t.seenBy.Add(wait, uint32(ev.By.Entry)) {
-		if e := p.Entry(ev.By); e != nil {
-			t.learn(p.SiteID(ev.Stack), e.FuncID, wakerEntry)
-		}
+	*known = of
+	w, f := p.Site(ev.Stack), p.Site(ev.ByStack)
+	if f != nil {
+		t.learn(p.SiteID(ev.Stack), f.FuncID, wakerSite)
+	}
+	if f != nil && w != nil && (ev.Wait == traceload.WaitChanSend || ev.Wait == traceload.WaitChanReceive || ev.Wait == traceload.WaitSelect) {
+		t.learn(p.SiteID(ev.ByStack), w.FuncID, wakerSite) // what was done to the one might be done by the other
+	}
+	if e := p.Entry(ev.By); e != nil {
+		t.learn(p.SiteID(ev.Stack), e.FuncID, wakerEntry)
 	}
 }
 
