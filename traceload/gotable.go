@@ -1,9 +1,12 @@
 package traceload
 
+import "math/bits"
+
 // goTable finds goroutines by number: a hash table with open addressing. A map
 // of the language would take most of the time that is spent on an event.
 type goTable[T any] struct {
-	slots []goSlot[T] // a power of two, at most half full
+	slots []goSlot[T] // a power of two, at most four fifths full
+	shift uint8       // of a hash, to the bits that number a slot
 	n     int
 }
 
@@ -12,8 +15,16 @@ type goSlot[T any] struct {
 	v  *T // nil if the slot is free
 }
 
+// clear takes out all goroutines.
+func (t *goTable[T]) clear() {
+	clear(t.slots)
+	t.n = 0
+}
+
+// home is where the search for a goroutine begins. The highest bits lie far apart
+// for those that were created one after the other, as most that are alive were.
 func (t *goTable[T]) home(id GoID) int {
-	return int(uint64(id)*0x9e3779b97f4a7c15>>32) & (len(t.slots) - 1)
+	return int(uint64(id) * 0x9e3779b97f4a7c15 >> (t.shift & 63))
 }
 
 // get returns what is stored for a goroutine, nil if there is nothing.
@@ -30,9 +41,10 @@ func (t *goTable[T]) get(id GoID) *T {
 
 // put stores v, which is not nil, for a goroutine that is not there.
 func (t *goTable[T]) put(id GoID, v *T) {
-	if 2*(t.n+1) > len(t.slots) {
+	if 5*(t.n+1) > 4*len(t.slots) {
 		old := t.slots
 		t.slots = make([]goSlot[T], max(256, 2*len(old)))
+		t.shift = uint8(bits.LeadingZeros64(uint64(len(t.slots) - 1)))
 		for _, s := range old {
 			if s.v != nil {
 				t.enter(s)

@@ -32,10 +32,9 @@ type order struct {
 	frontier  []turn // of the threads that have a next event; a heap, by time
 	threads   map[uint64]*osThread
 	procs     map[uint64]*processor
-	live      goTable[ordered]
-	free      []*ordered // to be used for the next goroutines
-	gcSeq     uint64
-	gc        gcState
+	roster
+	gcSeq uint64
+	gc    gcState
 }
 
 type osThread struct {
@@ -52,9 +51,24 @@ type processor struct {
 // ordered is a goroutine as far as order is concerned.
 type ordered struct {
 	id     GoID
-	status uint64
 	seq    uint64
+	status uint32
 	stop   uint32 // why it stopped the world, if it did
+}
+
+// roster is the goroutines of one generation. It is used again for others: with
+// many goroutines it would be most of what is thrown away.
+type roster struct {
+	live goTable[ordered]
+	all  []*[64]ordered
+	used int        // of all
+	free []*ordered // of these, those that have ended
+}
+
+// clear makes the roster empty.
+func (r *roster) clear() {
+	r.live.clear()
+	r.used, r.free = 0, r.free[:0]
 }
 
 type gcState uint8
@@ -312,7 +326,7 @@ func (o *order) create(c *cursor) error {
 	if err != nil {
 		return err
 	}
-	status, to := uint64(goRunnable), StateRunnable
+	status, to := uint32(goRunnable), StateRunnable
 	if c.typ == evGoCreateBlocked {
 		status, to = goWaiting, StateWaiting
 	}
@@ -326,7 +340,7 @@ func (o *order) create(c *cursor) error {
 }
 
 // born enters a goroutine that must not be there yet.
-func (o *order) born(id, status uint64) (*ordered, error) {
+func (o *order) born(id uint64, status uint32) (*ordered, error) {
 	if id == 0 || id > 1<<62 {
 		return nil, fmt.Errorf("a goroutine of number %d", id)
 	}
@@ -339,27 +353,28 @@ func (o *order) born(id, status uint64) (*ordered, error) {
 }
 
 // add returns the goroutine of that number, and whether it is new.
-func (o *order) add(id GoID) (g *ordered, fresh bool) {
-	if g := o.live.get(id); g != nil {
+func (r *roster) add(id GoID) (g *ordered, fresh bool) {
+	if g := r.live.get(id); g != nil {
 		return g, false
 	}
-	if len(o.free) == 0 {
-		chunk := make([]ordered, 64)
-		for i := range chunk {
-			o.free = append(o.free, &chunk[i])
+	if n := len(r.free); n > 0 {
+		g, r.free = r.free[n-1], r.free[:n-1]
+	} else {
+		if r.used == 64*len(r.all) {
+			r.all = append(r.all, new([64]ordered))
 		}
+		g = &r.all[r.used/64][r.used%64]
+		r.used++
 	}
-	g = o.free[len(o.free)-1]
-	o.free = o.free[:len(o.free)-1]
 	*g = ordered{id: id}
-	o.live.put(id, g)
+	r.live.put(id, g)
 	return g, true
 }
 
 // drop forgets a goroutine that has ended.
-func (o *order) drop(g *ordered) {
-	o.live.remove(g.id)
-	o.free = append(o.free, g)
+func (r *roster) drop(g *ordered) {
+	r.live.remove(g.id)
+	r.free = append(r.free, g)
 }
 
 func (o *order) syscallBegin(c *cursor) error {
@@ -432,12 +447,12 @@ func (o *order) goStatus(c *cursor) error {
 	g, fresh := o.add(GoID(id))
 	from := StateUnknown
 	if !fresh {
-		if g.status != status {
+		if g.status != uint32(status) {
 			return errState
 		}
 		from = goStates[status]
 	}
-	g.status, g.seq = status, 0
+	g.status, g.seq = uint32(status), 0
 	switch status {
 	case goRunning:
 		if c.thread == nil {

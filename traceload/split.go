@@ -73,8 +73,9 @@ func startPipeline(s *generationScanner, limits Limits) *pipeline {
 	for range jobs {
 		go func() {
 			defer p.jobs.Done()
+			var used roster
 			for d := range p.work {
-				p.decode(d)
+				p.decode(d, &used)
 			}
 		}()
 	}
@@ -207,10 +208,12 @@ func (p *pipeline) finished(d *decoding) {
 	d.pieces = nil
 }
 
-// decode decodes one generation.
-func (p *pipeline) decode(d *decoding) {
+// decode decodes one generation. used is a roster of one before.
+func (p *pipeline) decode(d *decoding, used *roster) {
 	defer close(d.out)
-	o := order{g: d.generation, out: *p.batches.Get().(*[]record)}
+	used.clear()
+	o := order{g: d.generation, out: *p.batches.Get().(*[]record), roster: *used}
+	defer func() { *used = o.roster }()
 	since := time.Now() // it is at work
 	o.emit = func() {
 		p.decoding.Add(int64(time.Since(since)))
