@@ -72,8 +72,24 @@ func longestBatch(data []byte) (longest int) {
 // comparePieces reads data in pieces of several lengths, and compares that with one piece.
 func comparePieces(t *testing.T, name string, data []byte, lengths ...int) {
 	t.Helper()
-	walk := func(piece int) (list []sight, info Info, text string) {
-		_, info, err := WalkWith(input(t, data), func(p *Program, ev *Event) { list = append(list, look(p, ev)) }, nil, Limits{piece: piece})
+	type seen struct {
+		at             Time
+		kind           Kind
+		g, by          GoID
+		stack, byStack StackID
+		text           StringID
+	}
+	walk := func(piece int) (list []seen, info Info, text string) {
+		_, info, err := WalkWith(input(t, data), func(p *Program, ev *Event) {
+			s := seen{ev.Time, ev.Kind, NoGoroutine, NoGoroutine, ev.Stack, ev.ByStack, ev.Text}
+			if ev.G != nil {
+				s.g = ev.G.ID
+			}
+			if ev.By != nil {
+				s.by = ev.By.ID
+			}
+			list = append(list, s)
+		}, nil, Limits{piece: piece})
 		if err != nil {
 			text = err.Error()
 		}
