@@ -93,7 +93,7 @@ func TestLikeReference(t *testing.T) {
 		t.Fatalf("%d traces of our own, %v", len(own), err)
 	}
 	for i, file := range append(own, files...) {
-		if testing.Short() && i >= len(own) && i%40 != 0 {
+		if testing.Short() && i >= len(own) && i%10 != 0 {
 			continue
 		}
 		t.Run(file, func(t *testing.T) {

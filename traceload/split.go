@@ -25,8 +25,8 @@ type pipeline struct {
 	work    chan *decoding // the same, for whoever decodes
 	stop    chan struct{}
 	batches sync.Pool   // of *[]record
-	piece   int         // length of those
 	pieces  chan []byte // of generations that the walk is through with, to read others into
+	piece   int         // the length of one
 	jobs    sync.WaitGroup
 
 	decoding atomic.Int64 // nanoseconds that decoders were at work
@@ -59,8 +59,8 @@ func startPipeline(s *generationScanner, limits Limits) *pipeline {
 		order:   make(chan *decoding, jobs),
 		work:    make(chan *decoding, jobs),
 		stop:    make(chan struct{}),
-		piece:   piece,
 		pieces:  make(chan []byte, min(max(memory/int64(piece), 2), maxFree)),
+		piece:   piece,
 	}
 	p.batches.New = func() any { b := make([]record, 0, batchSize); return &b }
 	p.jobs.Add(1 + jobs)

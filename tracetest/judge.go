@@ -71,7 +71,7 @@ func before[T any](deadline time.Time, judge func(detectors.Source) T) T {
 	select {
 	case best := <-thorough:
 		return best
-	case <-time.After(time.Until(deadline) / 2):
+	case <-time.After(time.Until(deadline) * 3 / 4): // the rest is to tell it
 		return quick
 	}
 }

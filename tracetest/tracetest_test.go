@@ -8,8 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime/debug"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -17,14 +15,6 @@ import (
 
 	"github.com/tracedoc/tracedoc/tracetest"
 )
-
-const lockOrder = "deadlock/lock-order"
-
-// raced tells whether this is built with -race, by which all takes some times as long.
-func raced() bool {
-	info, ok := debug.ReadBuildInfo()
-	return ok && slices.ContainsFunc(info.Settings, func(s debug.BuildSetting) bool { return s.Key == "-race" && s.Value == "true" })
-}
 
 // TestMain has the cases of Main go through it.
 func TestMain(m *testing.M) {
@@ -59,7 +49,7 @@ func TestCases(t *testing.T) {
 		{name: "slow-end", test: "TestCaseSlowEnd"},
 		{name: "http", test: "TestCaseHTTP"},
 		{name: "hang", test: "TestCaseHang", args: []string{"-test.timeout=8s"}, fail: true, want: []string{
-			"TestCaseHang still runs", lockOrder, lockLine, "panic: test timed out after 8s", "tracedoc analyze "}},
+			"TestCaseHang still runs", "deadlock/lock-order", lockLine, "panic: test timed out after 8s", "tracedoc analyze "}},
 		{name: "skipped", test: "TestCaseSkipped"},
 		{name: "wrong-option", test: "TestCaseWrongOption", fail: true, want: []string{`unknown detector or family "goroutine-leek"`}},
 		{name: "twice", test: "TestCaseTwice", fail: true, want: []string{"a finding in this test's trace"}},
@@ -68,7 +58,7 @@ func TestCases(t *testing.T) {
 		{name: "main-leak", test: "TestCaseLeak", fail: true, want: []string{"--- FAIL: TestCaseLeak", leakLine}},
 		{name: "main-mended", test: "TestCaseMended"},
 		{name: "main-others", test: "TestCaseOthers", fail: true, want: []string{"--- PASS: TestCaseOthers/clean", "goroutine-leak/chan-send", leakLine}},
-		{name: "main-hang", test: "TestCaseHang", args: []string{"-test.timeout=8s"}, fail: true, want: []string{lockOrder, lockLine, "panic: test timed out after 8s"}},
+		{name: "main-hang", test: "TestCaseHang", args: []string{"-test.timeout=8s"}, fail: true, want: []string{"deadlock/lock-order", lockLine, "panic: test timed out after 8s"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name+strings.Join(tt.args, ""), func(t *testing.T) {
@@ -81,9 +71,6 @@ func TestCases(t *testing.T) {
 				t.Error("it was not judged")
 			}
 			for _, w := range tt.want {
-				if w == lockOrder && raced() && strings.Contains(out, "goroutine-leak/mutex") {
-					continue // reading the source took too long for what is proven by it
-				}
 				if !strings.Contains(out, w) {
 					t.Errorf("the output lacks %q", w)
 				}

@@ -15,7 +15,7 @@ import (
 // How long before -timeout ends the process the tests that still run are judged:
 // a tenth of what is left when the first of them begins, within these bounds.
 const (
-	leastNotice = 3 * time.Second
+	leastNotice = 4 * time.Second
 	mostNotice  = 10 * time.Second
 )
 

@@ -1,6 +1,7 @@
 package suite_test
 
 import (
+	"go/ast"
 	"go/parser"
 	"go/token"
 	"io/fs"
@@ -87,4 +88,70 @@ func TestImportsPointDown(t *testing.T) {
 	if seen < 20 {
 		t.Fatalf("only %d files seen: the test looks in the wrong place", seen)
 	}
+}
+
+// TestObserversPadded checks that what several processors write at every event cannot
+// share a cache line, see detectors.Observer.
+func TestObserversPadded(t *testing.T) {
+	parameters := map[string]int{"Observe": 2, "Finish": 1} // of the methods that make an observer
+	padded, methods := map[string]bool{}, map[string]int{}  // by folder and type
+	for _, pattern := range []string{"../*/*.go", "../internal/facts/*/*.go"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			f, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			in := filepath.ToSlash(filepath.Dir(file)) + "."
+			for _, d := range f.Decls {
+				switch d := d.(type) {
+				case *ast.GenDecl:
+					for _, spec := range d.Specs {
+						if ts, ok := spec.(*ast.TypeSpec); ok {
+							padded[in+ts.Name.Name] = isPadded(ts.Type)
+						}
+					}
+				case *ast.FuncDecl:
+					if n := parameters[d.Name.Name]; d.Recv != nil && n > 0 && n == d.Type.Params.NumFields() {
+						if ptr, ok := d.Recv.List[0].Type.(*ast.StarExpr); ok {
+							if name, ok := ptr.X.(*ast.Ident); ok {
+								methods[in+name.Name]++
+							}
+						}
+					}
+				}
+			}
+		}
+	}
+	observers := 0
+	for name, n := range methods {
+		if n < 2 {
+			continue // no observer: it lacks one of the two
+		}
+		observers++
+		if !padded[name] {
+			t.Errorf("%s does not begin and end with a cpu.CacheLinePad", name)
+		}
+	}
+	if observers < 20 {
+		t.Fatalf("only %d observers seen: the test looks in the wrong place", observers)
+	}
+}
+
+func isPadded(e ast.Expr) bool {
+	s, ok := e.(*ast.StructType)
+	if !ok || len(s.Fields.List) == 0 {
+		return false
+	}
+	is := func(f *ast.Field) bool {
+		sel, ok := f.Type.(*ast.SelectorExpr)
+		return ok && sel.Sel.Name == "CacheLinePad"
+	}
+	return is(s.Fields.List[0]) && is(s.Fields.List[len(s.Fields.List)-1])
 }

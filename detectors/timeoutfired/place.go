@@ -29,26 +29,19 @@ func (a *place) within(fn traceload.FuncID) bool { return a.fns[0] == fn || a.fn
 
 // place returns what is known of a stack; it is valid until the next call.
 func (o *observer) place(p *traceload.Program, id traceload.StackID) *place {
-	if int(id) >= len(o.places) {
-		return o.look(p, id)
-	}
-	return &o.places[id]
+	return o.places.Of(p, id, placeOf)
 }
 
-// look looks at all stacks up to one that is new.
-func (o *observer) look(p *traceload.Program, last traceload.StackID) *place {
-	for id := traceload.StackID(len(o.places)); id <= last; id++ {
-		a := place{how: classify(p, id), library: libraryAsks(p, id), writes: isWrite(p, id), expires: isDeadline(p, id)}
-		n := 0
-		for _, f := range p.Stack(id).Frames {
-			if fr := p.Frame(f); fr.Origin == traceload.OriginUser && n < len(a.fns) {
-				a.fns[n] = fr.FuncID
-				n++
-			}
+func placeOf(p *traceload.Program, id traceload.StackID) place {
+	a := place{how: classify(p, id), library: libraryAsks(p, id), writes: isWrite(p, id), expires: isDeadline(p, id)}
+	n := 0
+	for _, f := range p.Stack(id).Frames {
+		if fr := p.Frame(f); fr.Origin == traceload.OriginUser && n < len(a.fns) {
+			a.fns[n] = fr.FuncID
+			n++
 		}
-		o.places = append(o.places, a)
 	}
-	return &o.places[last]
+	return a
 }
 
 // site returns the number of the site of a stack where somebody waits, 0 if it has none.

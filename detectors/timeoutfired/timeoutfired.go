@@ -52,7 +52,7 @@ type observer struct {
 	pass     *detectors.Pass
 	byFrame  map[traceload.FrameID]uint16
 	sites    []*site // by number, in order of appearance; 0 is none
-	places   []place // by StackID
+	places   dense.Stacks[place]
 	visitors dense.Slots[visitor]
 	regrets  dense.Pool[regret]
 	fired    [8]companion // the last waits that ended by one deadline

@@ -44,8 +44,6 @@ const (
 	// warmUp is how many wake-ups a line has had before it is worth comparing
 	// them with what others do.
 	warmUp = 8
-	// maxClasses bounds the things that others do which are compared with.
-	maxClasses = 128
 )
 
 // observer follows each goroutine from one timer's wake-up to the next.
@@ -59,9 +57,7 @@ type observer struct {
 	slots   dense.Slots[turn]
 	looks   dense.Pool[looks]
 
-	// What goroutines do, by where they came to block or by what ended: when
-	// it happened last, and in which kind of goroutine.
-	classes dense.ByID[traceload.FrameID, int16] // class + 1
+	classes dense.ByID[traceload.FrameID, int16] // of what goroutines do there, + 1
 	acts    []act                                // by class
 
 	running time.Duration // of all goroutines
@@ -91,12 +87,6 @@ const (
 	notAsking
 	isAsking
 )
-
-type act struct {
-	at    traceload.Time
-	entry traceload.FrameID
-	place traceload.FrameID // of the class
-}
 
 // site is a line where goroutines sleep, or wait in a select or a receive that
 // a timer ends.
@@ -135,12 +125,6 @@ type site struct {
 	lastLeave traceload.Time // …
 	hits      []tally        // by class
 	inVain    int            // looks that the classes were compared with
-}
-
-// tally counts the pauses in which another goroutine came to a place.
-type tally struct {
-	last  int32 // before a look that found something
-	other int32 // before a look in vain
 }
 
 // story is the first row of looks that found something in the end.
@@ -459,36 +443,6 @@ func (o *observer) found(p *traceload.Program, g *traceload.Goroutine, t *turn, 
 		s.occasions++
 		s.lastLeave = p.Now
 		o.compare(p, g, s, l.began, true)
-	}
-}
-
-// newClass returns the class of what is done at a place for the first time, + 1.
-func (o *observer) newClass(frame traceload.FrameID) int16 {
-	if len(o.acts) < maxClasses {
-		o.acts = append(o.acts, act{place: frame})
-	}
-	class := int16(len(o.acts)) // what is rare enough to come last shares a place
-	*o.classes.At(frame) = class
-	return class
-}
-
-func (a *act) note(now traceload.Time, entry traceload.FrameID) { a.at, a.entry = now, entry }
-
-// compare notes what others came to do during the pause before a look. The
-// goroutine's own kind is left out: siblings do the same at the same time.
-func (o *observer) compare(p *traceload.Program, g *traceload.Goroutine, s *site, began traceload.Time, found bool) {
-	for len(s.hits) < len(o.acts) {
-		s.hits = append(s.hits, tally{})
-	}
-	entry := p.EntryID(g)
-	for c := range o.acts {
-		if a := &o.acts[c]; a.at > began && a.entry != entry {
-			if found {
-				s.hits[c].last++
-			} else {
-				s.hits[c].other++
-			}
-		}
 	}
 }
 

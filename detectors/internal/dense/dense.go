@@ -3,7 +3,7 @@
 // would take most of the time that an event costs. Nothing here allocates
 // except to grow. The zero value of each table is empty and ready to use.
 //
-// A pointer into ByID or Pairs is valid until something is added to the table;
+// A pointer into ByID, Stacks or Pairs is valid until something is added to the table;
 // those into what is kept for goroutines, and into a Pool, stay valid.
 package dense
 
@@ -145,6 +145,26 @@ func (t *ByID[K, V]) All(yield func(K, *V) bool) {
 		if !yield(K(i), &t.list[i]) {
 			return
 		}
+	}
+}
+
+// Stacks keeps what follows from a stack alone, worked out once for each.
+type Stacks[V any] struct {
+	list []V
+}
+
+// Of returns what is kept for a stack. Find is called for it, and for all with a lower
+// number, the first time. The pointer is valid until the next call.
+func (t *Stacks[V]) Of(p *traceload.Program, id traceload.StackID, find func(*traceload.Program, traceload.StackID) V) *V {
+	if int(id) >= len(t.list) {
+		t.fill(p, id, find)
+	}
+	return &t.list[id]
+}
+
+func (t *Stacks[V]) fill(p *traceload.Program, last traceload.StackID, find func(*traceload.Program, traceload.StackID) V) {
+	for id := traceload.StackID(len(t.list)); id <= last; id++ {
+		t.list = append(t.list, find(p, id))
 	}
 }
 

@@ -87,8 +87,7 @@ type Table struct {
 	Cases []*Case
 
 	cases   dense.Pairs[*Case] // by the lines that wait and start
-	places  []place            // by StackID
-	how     wakes.Table
+	places  dense.Stacks[place]
 	alive   dense.Slots[occupant]
 	broods  dense.Pool[brood]
 	watches dense.Pool[watch]

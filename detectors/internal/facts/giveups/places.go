@@ -22,25 +22,12 @@ func (a *place) has(fn traceload.FuncID) bool { return a.fns[0] == fn || a.fns[1
 
 // place returns what is known of a stack; it is valid until the next call.
 func (t *Table) place(p *traceload.Program, id traceload.StackID) *place {
-	if int(id) >= len(t.places) {
-		return t.look(p, id)
-	}
-	return &t.places[id]
-}
-
-// look looks at all stacks up to one that is new.
-func (t *Table) look(p *traceload.Program, last traceload.StackID) *place {
-	for id := traceload.StackID(len(t.places)); id <= last; id++ {
-		a := placeOf(p, id)
-		a.how = t.how.Of(p, id)
-		t.places = append(t.places, a)
-	}
-	return &t.places[last]
+	return t.places.Of(p, id, placeOf)
 }
 
 func placeOf(p *traceload.Program, id traceload.StackID) place {
 	st := p.Stack(id)
-	a := place{line: p.SiteID(id)}
+	a := place{line: p.SiteID(id), how: wakes.Classify(p, id)}
 	if n := len(st.Frames); n > 0 {
 		entry := p.Frame(st.Frames[n-1])
 		a.begins = entry.Origin != traceload.OriginStd || timeoutHandler(entry.Func)

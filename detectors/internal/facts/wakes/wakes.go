@@ -49,7 +49,7 @@ func (t *Table) find(p *traceload.Program, id traceload.StackID) {
 	}
 	t.how[id] = Other
 	if id != 0 {
-		t.how[id] = classify(p, id)
+		t.how[id] = Classify(p, id)
 	}
 }
 
@@ -57,7 +57,8 @@ func (t *Table) find(p *traceload.Program, id traceload.StackID) {
 // parent cancels its children.
 const depth = 4
 
-func classify(p *traceload.Program, id traceload.StackID) How {
+// Classify is Table.Of without a table, for who keeps the answer itself.
+func Classify(p *traceload.Program, id traceload.StackID) How {
 	st := p.Stack(id)
 	if len(st.Frames) == 0 {
 		return Other
