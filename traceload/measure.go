@@ -81,11 +81,19 @@ func (o *order) measure(c *cursor) error {
 		o.tick(c.time)
 		return nil
 	}
-	t := c.thread
-	if t == nil {
-		return errNoThread
+	switch c.typ { // told at the beginning of a generation, and not by the thread that is at it
+	case evGCSweepActive:
+		o.other(c, KindRangeBegin, NoGoroutine, textSweep)
+		return nil
+	case evGCMarkAssistActive:
+		o.other(c, KindRangeBegin, GoID(c.arg(0)), textMarkAssist)
+		return nil
 	}
-	if t.p == nil && c.typ != evGCSweepActive && c.typ != evGCMarkAssistActive {
+	t := c.thread
+	switch {
+	case t == nil:
+		return errNoThread
+	case t.p == nil:
 		return errNoProcessor
 	}
 	if t.g == nil {
@@ -127,7 +135,7 @@ func (o *order) measure(c *cursor) error {
 		r.text2, r.stack = why, stack
 	case evSTWEnd:
 		o.other(c, KindRangeEnd, t.g.id, textStopped).text2 = StringID(t.g.stop)
-	case evGCSweepBegin, evGCSweepActive:
+	case evGCSweepBegin:
 		o.other(c, KindRangeBegin, NoGoroutine, textSweep).stack = stack
 	case evGCSweepEnd:
 		o.other(c, KindRangeEnd, NoGoroutine, textSweep)
@@ -135,8 +143,6 @@ func (o *order) measure(c *cursor) error {
 		o.other(c, KindRangeBegin, t.g.id, textMarkAssist).stack = stack
 	case evGCMarkAssistEnd:
 		o.other(c, KindRangeEnd, t.g.id, textMarkAssist)
-	case evGCMarkAssistActive:
-		o.other(c, KindRangeBegin, GoID(c.arg(0)), textMarkAssist)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package traceload
 
 import (
+	"encoding/binary"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -127,6 +128,39 @@ func TestLikeReferenceCut(t *testing.T) {
 			}
 			if len(b.events) > len(a.events) || !slices.Equal(a.events[:len(b.events)], b.events) {
 				t.Errorf("%s without its last 1/%d: %d events, and by us %d others", rec.name, part, len(a.events), len(b.events))
+			}
+		}
+	}
+}
+
+// TestActiveOfNoThread checks what the runtime writes of a goroutine that assists the
+// collector and is parked when a generation begins: a batch that is no thread's.
+func TestActiveOfNoThread(t *testing.T) {
+	for _, rec := range recordings(t) {
+		if !ownFormat(headerVersion(rec.data[:headerSize])) {
+			continue
+		}
+		starts := generations(t, rec.data)
+		at := starts[1]
+		if rec.version >= 26 {
+			at-- // before the end mark
+		}
+		in := numbers{data: rec.data, at: starts[0] + 1}
+		number := in.uvarint()
+		in.uvarint()
+		begin := in.uvarint()
+		const main = 1
+		for typ, who := range map[byte]uint64{evGCMarkAssistActive: main, evGCSweepActive: 0} {
+			batch := []byte{tagEventBatch}
+			for _, v := range []uint64{number, noThread, begin + 1<<20, 3} {
+				batch = binary.AppendUvarint(batch, v)
+			}
+			batch = append(batch, typ, 0, byte(who))
+			data := slices.Insert(slices.Clone(rec.data), at, batch...)
+			whole, own, reference := walkAll(t, rec.data, Limits{}), walkAll(t, data, Limits{}), walkAll(t, data, Limits{reference: true})
+			compareWalks(t, reference, own)
+			if own.err != nil || !own.info.Complete || len(own.events) != len(whole.events)+1 {
+				t.Errorf("%s, event %d: %v, %s, %d events and %d without it", rec.name, typ, own.err, own.info.Why, len(own.events), len(whole.events))
 			}
 		}
 	}
