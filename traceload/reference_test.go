@@ -6,30 +6,40 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 )
 
 // seen is a copy of an event, with texts in place of ids.
-func seen(p *Program, ev *Event) string {
-	var b strings.Builder
+type seen struct {
+	kind                Kind
+	g, by               GoID
+	from, to            State
+	fromKnown           bool
+	reason, text, text2 string
+	value               int64
+	parent              int64
+	wait                Wait
+	waker               Waker
+	stack, byStack      StackID
+}
+
+func see(p *Program, ev *Event) seen {
 	id := func(g *Goroutine) GoID {
 		if g == nil {
 			return NoGoroutine
 		}
 		return g.ID
 	}
-	fmt.Fprintf(&b, "%d G%d %d→%d lived %v %q by G%d", ev.Kind, id(ev.G), ev.From, ev.To, ev.FromKnown, p.String(ev.Reason), id(ev.By))
-	fmt.Fprintf(&b, " %q %q %d %d wait %d waker %d", p.String(ev.Text), p.String(ev.Text2), ev.Value, ev.Parent, ev.Wait, ev.Waker)
-	for _, s := range []StackID{ev.Stack, ev.ByStack} {
-		fmt.Fprintf(&b, " [%d]", s)
+	return seen{
+		kind: ev.Kind, g: id(ev.G), by: id(ev.By), from: ev.From, to: ev.To, fromKnown: ev.FromKnown,
+		reason: p.String(ev.Reason), text: p.String(ev.Text), text2: p.String(ev.Text2), value: ev.Value, parent: ev.Parent,
+		wait: ev.Wait, waker: ev.Waker, stack: ev.Stack, byStack: ev.ByStack,
 	}
-	return b.String()
 }
 
 // walked is all that a walk said.
 type walked struct {
-	events []string
+	events []seen
 	times  []Time
 	stacks [][]Frame // by id
 	info   Info
@@ -39,7 +49,7 @@ type walked struct {
 func walkAll(t testing.TB, data []byte, limits Limits) walked {
 	var w walked
 	p, info, err := WalkWith(input(t, data), func(p *Program, ev *Event) {
-		w.events = append(w.events, seen(p, ev))
+		w.events = append(w.events, see(p, ev))
 		w.times = append(w.times, ev.Time)
 	}, nil, limits)
 	w.info, w.err = info, err
@@ -59,10 +69,10 @@ func compareWalks(t *testing.T, a, b walked) {
 	}
 	for i := range min(len(a.events), len(b.events)) {
 		if a.events[i] != b.events[i] {
-			t.Fatalf("event %d of %d differs:\n%s at %d\n%s at %d", i, len(a.events), a.events[i], a.times[i], b.events[i], b.times[i])
+			t.Fatalf("event %d of %d differs:\n%+v at %d\n%+v at %d", i, len(a.events), a.events[i], a.times[i], b.events[i], b.times[i])
 		}
 		if d := a.times[i] - b.times[i]; d > 1000 || d < -1000 {
-			t.Fatalf("event %d: %s\nat %d and at %d", i, a.events[i], a.times[i], b.times[i])
+			t.Fatalf("event %d: %+v\nat %d and at %d", i, a.events[i], a.times[i], b.times[i])
 		}
 	}
 	if len(a.events) != len(b.events) {
