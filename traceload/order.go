@@ -139,7 +139,11 @@ func (o *order) record(at int64, kind Kind, g GoID, from, to State) *record {
 	}
 	o.out = o.out[:n+1]
 	r := &o.out[n]
-	*r = record{time: o.tick(at), g: g, by: NoGoroutine, kind: kind, from: from, to: to}
+	// Field by field: a literal with values would be made elsewhere and copied in wider
+	// words than it was written by, for which processors wait.
+	*r = record{}
+	r.time, r.g, r.by = o.tick(at), g, NoGoroutine
+	r.kind, r.from, r.to = kind, from, to
 	return r
 }
 
