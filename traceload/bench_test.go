@@ -98,10 +98,9 @@ func BenchmarkApply(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		p.t = d.in.tables
+		p.live.clear() // all begin again
 		for _, batch := range batches {
-			for i := range batch.records {
-				p.apply(&batch.records[i])
-			}
+			batch.records.each(func(r *record, x *extra) { p.apply(r, x) })
 		}
 		events += n
 	}
@@ -173,7 +172,7 @@ func TestAllocations(t *testing.T) {
 	if events < 10_000 {
 		t.Fatalf("%d events, want some more", events)
 	}
-	out := batches[0]
+	out := new(batch)
 	if n := testing.AllocsPerRun(10, func() {
 		for _, raw := range raws {
 			if err := d.decode(out, raw); err != nil {
@@ -183,14 +182,12 @@ func TestAllocations(t *testing.T) {
 	}); n > 100 { // a few per generation, for its sync event
 		t.Errorf("decoding %d events again allocates %v times", events, n)
 	}
-	batches, _ = decodeAll(t, d, raws)
 	p := newProgram()
 	p.t = d.in.tables
 	if n := testing.AllocsPerRun(10, func() {
+		p.live.clear() // all begin again
 		for _, b := range batches {
-			for i := range b.records {
-				p.apply(&b.records[i])
-			}
+			b.records.each(func(r *record, x *extra) { p.apply(r, x) })
 		}
 	}); n > 10 {
 		t.Errorf("keeping state over %d events again allocates %v times", events, n)

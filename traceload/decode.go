@@ -13,38 +13,12 @@ import (
 	"golang.org/x/exp/trace"
 )
 
-// record is what the decoder makes of one raw event: plain values, no pointers.
-type record struct {
-	time           int64 // the trace's own clock
-	g, by          GoID  // to whom, by whom
-	value, parent  int64
-	stack, byStack StackID
-	text, text2    StringID
-	kind           Kind
-	from, to       State
-}
-
 // batch is a run of records in order, with all that their ids refer to.
 type batch struct {
 	tables  tables
-	records []record
+	records records
 	bytes   int64 // bytes of the trace read so far
 }
-
-// next adds an empty record, for which there must be room, and returns it.
-func (b *batch) next() *record {
-	n := len(b.records)
-	b.records = b.records[:n+1]
-	b.records[n] = record{}
-	return &b.records[n]
-}
-
-// A batch has as many records as there are events in a raw batch, or fewer: an
-// event gives at most one. Of either kind there are a few, which go round.
-const (
-	batchSize       = 4096
-	batchesInFlight = 4
-)
 
 // decoder makes records of raw events and hands them on in batches. It runs on
 // a goroutine of its own, between the one that reads raw events, which is the
@@ -64,6 +38,7 @@ type decoder struct {
 	// outlive it: a raw Stack keeps its generation's tables alive, and the
 	// same number means another stack in the next one.
 	handles map[trace.Stack]StackID
+	seating seating
 	// latest is a shortcut to it, by goroutine and habit: a goroutine mostly
 	// waits, and wakes others, where it did so the last time.
 	latest [2048]handle
@@ -199,7 +174,8 @@ func (d *decoder) decode(b *batch, raw *rawBatch) (err error) {
 			err = d.readError(&damage{p})
 		}
 	}()
-	b.records = slices.Grow(b.records[:0], len(raw.events))
+	b.records.reset()
+	b.records.list = slices.Grow(b.records.list, len(raw.events))
 	for i := range raw.events {
 		ev := &raw.events[i]
 		switch kind := ev.Kind(); kind {
@@ -244,26 +220,26 @@ func (d *decoder) transition(b *batch, ev *trace.Event) {
 		return
 	}
 	from, to := st.Goroutine()
-	r := b.next()
-	r.time, r.g, r.by = int64(ev.Time()), GoID(st.Resource.Goroutine()), NoGoroutine
-	r.from, r.to = states[from&7], states[to&7]
+	d.seating.turn()
+	id, by := GoID(st.Resource.Goroutine()), NoGoroutine
+	r := record{time: int64(ev.Time()), from: states[from&7], to: states[to&7]}
 	switch {
 	case r.from == StateUnknown || r.from == r.to:
 		r.kind = KindStatus
 		r.stack = d.stack(st.Stack)
 	case r.from == StateEnded:
 		r.kind = KindCreate
-		r.by = GoID(ev.Goroutine())
-		r.stack, r.byStack = d.stackOf(r.by, started, st.Stack), d.stackOf(r.by, starting, ev.Stack())
+		by = GoID(ev.Goroutine())
+		r.stack, r.byStack = d.stackOf(by, started, st.Stack), d.stackOf(by, starting, ev.Stack())
 	case r.to == StateEnded:
 		r.kind = KindEnd
 	case r.from == StateWaiting:
 		r.kind = KindUnblock
-		r.by = GoID(ev.Goroutine())
-		r.byStack = d.stackOf(r.by, waking, ev.Stack())
+		by = GoID(ev.Goroutine())
+		r.byStack = d.stackOf(by, waking, ev.Stack())
 	case r.to == StateWaiting:
 		r.kind = KindBlock
-		r.stack = d.stackOf(r.g, waiting, st.Stack)
+		r.stack = d.stackOf(id, waiting, st.Stack)
 		r.text = d.in.string(st.Reason)
 	case r.from == StateSyscall:
 		r.kind = KindSyscallEnd
@@ -276,6 +252,19 @@ func (d *decoder) transition(b *batch, ev *trace.Event) {
 		r.kind = KindStop
 		r.stack = d.stack(st.Stack)
 		r.text = d.in.string(st.Reason)
+	}
+	var fresh bool
+	if r.g, fresh = d.seating.take(id); fresh {
+		r.flags = isNew
+	}
+	r.by = d.seating.slot(by)
+	if r.kind == KindEnd {
+		d.seating.leave(r.g)
+	}
+	if fresh || r.kind == KindCreate {
+		b.records.add(r, extra{id: id, value: int64(by)})
+	} else {
+		b.records.list = append(b.records.list, r)
 	}
 }
 
@@ -291,14 +280,15 @@ var states = [8]State{
 
 // other handles the events that are no state transitions: all of them rare.
 func (d *decoder) other(b *batch, ev *trace.Event) {
-	r := record{time: int64(ev.Time()), g: GoID(ev.Goroutine()), by: GoID(ev.Goroutine())}
+	d.seating.turn()
+	r, x := record{time: int64(ev.Time()), by: noSlot}, extra{id: GoID(ev.Goroutine())}
 	switch ev.Kind() {
 	case trace.EventMetric:
 		m := ev.Metric()
-		r.kind, r.g = KindMetric, NoGoroutine
+		r.kind, x.id = KindMetric, NoGoroutine
 		r.text = d.in.string(m.Name)
 		if m.Value.Kind() == trace.ValueUint64 {
-			r.value = int64(m.Value.Uint64())
+			x.value = int64(m.Value.Uint64())
 		}
 	case trace.EventStackSample:
 		r.kind = KindSample
@@ -310,9 +300,9 @@ func (d *decoder) other(b *batch, ev *trace.Event) {
 			r.kind = KindRangeEnd
 		}
 		r.text = d.in.string(rg.Name)
-		r.g = NoGoroutine
+		x.id = NoGoroutine
 		if rg.Scope.Kind == trace.ResourceGoroutine {
-			r.g = GoID(rg.Scope.Goroutine())
+			x.id = GoID(rg.Scope.Goroutine())
 		}
 		r.stack = d.stack(ev.Stack())
 	case trace.EventTaskBegin, trace.EventTaskEnd:
@@ -321,7 +311,7 @@ func (d *decoder) other(b *batch, ev *trace.Event) {
 		if ev.Kind() == trace.EventTaskEnd {
 			r.kind = KindTaskEnd
 		}
-		r.text, r.value, r.parent = d.in.userText(t.Type), int64(t.ID), int64(t.Parent)
+		r.text, x.value, x.parent = d.in.userText(t.Type), int64(t.ID), int64(t.Parent)
 		r.stack = d.stack(ev.Stack())
 	case trace.EventRegionBegin, trace.EventRegionEnd:
 		rg := ev.Region()
@@ -329,17 +319,18 @@ func (d *decoder) other(b *batch, ev *trace.Event) {
 		if ev.Kind() == trace.EventRegionEnd {
 			r.kind = KindRegionEnd
 		}
-		r.text, r.value = d.in.userText(rg.Type), int64(rg.Task)
+		r.text, x.value = d.in.userText(rg.Type), int64(rg.Task)
 		r.stack = d.stack(ev.Stack())
 	case trace.EventLog:
 		l := ev.Log()
 		r.kind = KindLog
-		r.text, r.text2, r.value = d.in.userText(l.Category), d.in.userText(l.Message), int64(l.Task)
+		r.text, x.text2, x.value = d.in.userText(l.Category), d.in.userText(l.Message), int64(l.Task)
 		r.stack = d.stack(ev.Stack())
 	default: // labels, experiments, and what comes after Go 1.26
 		return
 	}
-	b.records = append(b.records, r)
+	r.g = d.seating.slot(x.id)
+	b.records.add(r, x)
 }
 
 // What goroutines do all the time, and where.

@@ -8,7 +8,7 @@ import (
 // TestGoTable holds the table against a map, with numbers that crowd together.
 func TestGoTable(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	var table goTable[int]
+	var table goTable[*int]
 	want := map[GoID]*int{}
 	for step := range 200_000 {
 		id := GoID(random.IntN(700)) - 1

@@ -24,7 +24,7 @@ type lanes struct {
 // part is a run of records in order, with all that their ids refer to.
 type part struct {
 	tables  tables
-	records []record
+	records records
 	bytes   int64  // of the trace read so far
 	release func() // called when all lanes are through with it
 
@@ -101,7 +101,7 @@ func (l *lanes) take(lane int, p *Program, observe func(*Program, *Events), prog
 	for b := range l.in[lane] {
 		at := time.Now()
 		p.t = b.tables
-		observe(p, &Events{p: p, records: b.records})
+		observe(p, &Events{p: p, records: b.records.list, extras: b.records.extras})
 		l.spent[lane] += time.Since(at)
 		progress(b.bytes)
 		if b.readers.Add(-1) == 0 {
@@ -114,6 +114,7 @@ func (l *lanes) take(lane int, p *Program, observe func(*Program, *Events), prog
 type Events struct {
 	p       *Program
 	records []record
+	extras  []extra // of those that follow
 	next    int
 }
 
@@ -123,7 +124,11 @@ func (e *Events) Next() *Event {
 	for e.next < len(e.records) {
 		r := &e.records[e.next]
 		e.next++
-		if ev := e.p.apply(r); ev != nil {
+		var x *extra
+		if r.flags&hasExtra != 0 {
+			x, e.extras = &e.extras[0], e.extras[1:]
+		}
+		if ev := e.p.apply(r, x); ev != nil {
 			return ev
 		}
 	}

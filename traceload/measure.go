@@ -27,7 +27,8 @@ func (o *order) collector(c *cursor) (bool, error) {
 	if c.typ == evGCEnd {
 		kind, o.gc = KindRangeEnd, gcStopped
 	}
-	o.other(c, kind, NoGoroutine, textMarkPhase).stack = stack
+	r, _ := o.other(c, kind, NoGoroutine, textMarkPhase)
+	r.stack = stack
 	return true, nil
 }
 
@@ -67,8 +68,9 @@ func (o *order) annotation(c *cursor) error {
 	if err != nil {
 		return err
 	}
-	r := o.other(c, kind, t.g.id, first)
-	r.text2, r.value, r.parent, r.stack = second, int64(a[0]), int64(parent), at
+	r, x := o.other(c, kind, t.g.id, first)
+	r.stack = at
+	x.text2, x.value, x.parent = second, int64(a[0]), int64(parent)
 	return nil
 }
 
@@ -115,11 +117,11 @@ func (o *order) measure(c *cursor) error {
 	}
 	switch c.typ {
 	case evProcsChange:
-		o.other(c, KindMetric, NoGoroutine, textProcs).value = int64(c.arg(0))
+		o.metric(c, textProcs)
 	case evHeapAlloc:
-		o.other(c, KindMetric, NoGoroutine, textHeap).value = int64(c.arg(0))
+		o.metric(c, textHeap)
 	case evHeapGoal:
-		o.other(c, KindMetric, NoGoroutine, textHeapGoal).value = int64(c.arg(0))
+		o.metric(c, textHeapGoal)
 	case evGoLabel:
 		if _, err := o.text(c.arg(0)); err != nil {
 			return err
@@ -131,18 +133,26 @@ func (o *order) measure(c *cursor) error {
 			return err
 		}
 		t.g.stop = uint32(why)
-		r := o.other(c, KindRangeBegin, t.g.id, textStopped)
-		r.text2, r.stack = why, stack
+		r, x := o.other(c, KindRangeBegin, t.g.id, textStopped)
+		r.stack, x.text2 = stack, why
 	case evSTWEnd:
-		o.other(c, KindRangeEnd, t.g.id, textStopped).text2 = StringID(t.g.stop)
+		_, x := o.other(c, KindRangeEnd, t.g.id, textStopped)
+		x.text2 = StringID(t.g.stop)
 	case evGCSweepBegin:
-		o.other(c, KindRangeBegin, NoGoroutine, textSweep).stack = stack
+		r, _ := o.other(c, KindRangeBegin, NoGoroutine, textSweep)
+		r.stack = stack
 	case evGCSweepEnd:
 		o.other(c, KindRangeEnd, NoGoroutine, textSweep)
 	case evGCMarkAssistBegin:
-		o.other(c, KindRangeBegin, t.g.id, textMarkAssist).stack = stack
+		r, _ := o.other(c, KindRangeBegin, t.g.id, textMarkAssist)
+		r.stack = stack
 	case evGCMarkAssistEnd:
 		o.other(c, KindRangeEnd, t.g.id, textMarkAssist)
 	}
 	return nil
+}
+
+func (o *order) metric(c *cursor, name StringID) {
+	_, x := o.other(c, KindMetric, NoGoroutine, name)
+	x.value = int64(c.arg(0))
 }

@@ -24,7 +24,7 @@ import (
 // the generation's own ids of strings and stacks.
 type order struct {
 	g         *generation
-	out       []record // what is not handed on yet
+	out       *records // what is not handed on yet
 	emit      func()   // hands on out, and makes room in it
 	abandoned bool     // nobody wants the rest
 	last      int64    // time of the event before
@@ -52,14 +52,15 @@ type processor struct {
 type ordered struct {
 	id     GoID
 	seq    uint64
-	status uint32
+	status uint32 // 0 once it has ended
 	stop   uint32 // why it stopped the world, if it did
+	n      int32  // its number in the roster, which records have in place of a slot
 }
 
 // roster is the goroutines of one generation. It is used again for others: with
 // many goroutines it would be most of what is thrown away.
 type roster struct {
-	live goTable[ordered]
+	live goTable[*ordered]
 	all  []*[64]ordered
 	used int        // of all
 	free []*ordered // of these, those that have ended
@@ -131,43 +132,51 @@ func (o *order) tick(at int64) int64 {
 }
 
 // record adds an event that is about goroutine g.
-func (o *order) record(at int64, kind Kind, g GoID, from, to State) *record {
-	n := len(o.out)
-	if n == cap(o.out) {
+func (o *order) record(at int64, kind Kind, g int32, from, to State) *record {
+	n := len(o.out.list)
+	if n == cap(o.out.list) {
 		o.emit()
-		n = len(o.out)
+		n = len(o.out.list)
 	}
-	o.out = o.out[:n+1]
-	r := &o.out[n]
+	o.out.list = o.out.list[:n+1]
+	r := &o.out.list[n]
 	// Field by field: a literal with values would be made elsewhere and copied in wider
 	// words than it was written by, for which processors wait.
 	*r = record{}
-	r.time, r.g, r.by = o.tick(at), g, NoGoroutine
+	r.time, r.g, r.by = o.tick(at), g, noSlot
 	r.kind, r.from, r.to = kind, from, to
 	return r
 }
 
+// extra gives the latest record an extra.
+func (o *order) extra(r *record, id GoID) *extra {
+	r.flags |= hasExtra
+	o.out.extras = append(o.out.extras, extra{id: id})
+	return &o.out.extras[len(o.out.extras)-1]
+}
+
 // other adds an event that is no change of a goroutine's state.
-func (o *order) other(c *cursor, kind Kind, g GoID, text StringID) *record {
-	r := o.record(c.time, kind, g, 0, 0)
-	r.by, r.text = c.goroutine(), text
-	return r
+func (o *order) other(c *cursor, kind Kind, g GoID, text StringID) (*record, *extra) {
+	r := o.record(c.time, kind, noSlot, 0, 0)
+	r.text = text
+	return r, o.extra(r, g)
 }
 
 func (o *order) sample(s *sample) {
-	r := o.record(s.time, KindSample, s.g, 0, 0)
-	r.by, r.stack = s.g, StackID(s.stack)
+	r := o.record(s.time, KindSample, noSlot, 0, 0)
+	o.extra(r, s.g)
+	r.stack = StackID(s.stack)
 	if int(s.stack) >= len(o.g.stacks) || o.g.stacks[s.stack].from == 0 {
 		r.stack = 0
 	}
 }
 
-// goroutine is the one that runs on the cursor's thread.
-func (c *cursor) goroutine() GoID {
-	if c.thread == nil || c.thread.g == nil {
-		return NoGoroutine
+// goroutine is the number of the one that runs on the cursor's thread.
+func (c *cursor) goroutine() int32 {
+	if c.thread == nil || c.thread.g == nil || c.thread.g.status == 0 {
+		return noSlot
 	}
-	return c.thread.g.id
+	return c.thread.g.n
 }
 
 func (o *order) text(id uint64) (StringID, error) {
@@ -225,7 +234,7 @@ func (o *order) advance(c *cursor) (bool, error) {
 			return false, err
 		}
 		g.status, g.seq = goRunnable, c.arg(1)
-		r := o.record(c.time, KindUnblock, g.id, StateWaiting, StateRunnable)
+		r := o.record(c.time, KindUnblock, g.n, StateWaiting, StateRunnable)
 		r.by, r.byStack = c.goroutine(), stack
 		return true, nil
 	case evGoCreate, evGoCreateBlocked:
@@ -268,7 +277,7 @@ func (o *order) leave(c *cursor) error {
 	}
 	t.g = nil
 	if c.typ == evGoDestroy {
-		o.record(c.time, KindEnd, g.id, StateRunning, StateEnded)
+		o.record(c.time, KindEnd, g.n, StateRunning, StateEnded)
 		o.drop(g)
 		return nil
 	}
@@ -283,10 +292,10 @@ func (o *order) leave(c *cursor) error {
 	var r *record
 	if c.typ == evGoBlock {
 		g.status = goWaiting
-		r = o.record(c.time, KindBlock, g.id, StateRunning, StateWaiting)
+		r = o.record(c.time, KindBlock, g.n, StateRunning, StateWaiting)
 	} else {
 		g.status = goRunnable
-		r = o.record(c.time, KindStop, g.id, StateRunning, StateRunnable)
+		r = o.record(c.time, KindStop, g.n, StateRunning, StateRunnable)
 	}
 	r.text, r.stack = text, stack
 	return nil
@@ -308,7 +317,7 @@ func (o *order) start(c *cursor) (bool, error) {
 	}
 	g.status, g.seq = goRunning, c.arg(1)
 	t.g = g
-	o.record(c.time, KindStart, g.id, StateRunnable, StateRunning)
+	o.record(c.time, KindStart, g.n, StateRunnable, StateRunning)
 	return true, nil
 }
 
@@ -338,8 +347,12 @@ func (o *order) create(c *cursor) error {
 	if err != nil {
 		return err
 	}
-	r := o.record(c.time, KindCreate, g.id, StateEnded, to)
+	r := o.record(c.time, KindCreate, g.n, StateEnded, to)
 	r.by, r.stack, r.byStack = c.goroutine(), stack, byStack
+	x := o.extra(r, g.id)
+	if x.value = int64(NoGoroutine); r.by != noSlot {
+		x.value = int64(t.g.id)
+	}
 	return nil
 }
 
@@ -368,9 +381,10 @@ func (r *roster) add(id GoID) (g *ordered, fresh bool) {
 			r.all = append(r.all, new([64]ordered))
 		}
 		g = &r.all[r.used/64][r.used%64]
+		g.n = int32(r.used)
 		r.used++
 	}
-	*g = ordered{id: id}
+	*g = ordered{id: id, n: g.n}
 	r.live.put(id, g)
 	return g, true
 }
@@ -378,6 +392,7 @@ func (r *roster) add(id GoID) (g *ordered, fresh bool) {
 // drop forgets a goroutine that has ended.
 func (r *roster) drop(g *ordered) {
 	r.live.remove(g.id)
+	g.status = 0 // also for a thread that takes it for its own
 	r.free = append(r.free, g)
 }
 
@@ -397,7 +412,7 @@ func (o *order) syscallBegin(c *cursor) error {
 		return err
 	}
 	t.g.status, t.p.status, t.p.seq = goSyscall, procSyscall, c.arg(0)
-	o.record(c.time, KindSyscallBegin, t.g.id, StateRunning, StateSyscall).stack = stack
+	o.record(c.time, KindSyscallBegin, t.g.n, StateRunning, StateSyscall).stack = stack
 	return nil
 }
 
@@ -413,7 +428,7 @@ func (o *order) syscallEnd(c *cursor) error {
 		return errProcState
 	}
 	t.g.status, t.p.status = goRunning, procRunning
-	o.record(c.time, KindSyscallEnd, t.g.id, StateSyscall, StateRunning)
+	o.record(c.time, KindSyscallEnd, t.g.n, StateSyscall, StateRunning)
 	return nil
 }
 
@@ -431,7 +446,7 @@ func (o *order) syscallEndBlocked(c *cursor) (bool, error) {
 		return false, errState
 	}
 	t.g.status = goRunnable
-	o.record(c.time, KindSyscallEnd, t.g.id, StateSyscall, StateRunnable)
+	o.record(c.time, KindSyscallEnd, t.g.n, StateSyscall, StateRunnable)
 	t.g = nil
 	return true, nil
 }
@@ -479,6 +494,8 @@ func (o *order) goStatus(c *cursor) error {
 			}
 		}
 	}
-	o.record(c.time, KindStatus, g.id, from, goStates[status]).stack = stack
+	r := o.record(c.time, KindStatus, g.n, from, goStates[status])
+	r.stack = stack
+	o.extra(r, g.id)
 	return nil
 }

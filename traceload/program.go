@@ -42,11 +42,9 @@ type Program struct {
 	Goroutines int64 // goroutines seen so far, without the runtime's own
 
 	t     tables
-	live  goTable[Goroutine]
+	live  goTable[*Goroutine]
 	slots []*Goroutine // by slot; State is StateEnded for free ones
-	free  []*Goroutine
 	fresh []Goroutine // never used so far
-	ended *Goroutine  // ended with the current event; free from the next on
 	start int64       // the trace's clock at its first event
 	any   bool        // there was an event
 	event Event
@@ -128,13 +126,9 @@ func (p *Program) EntryID(g *Goroutine) FrameID { return p.t.outermost[g.Entry] 
 // metricProcs is the name under which the trace reports GOMAXPROCS.
 const metricProcs = "/sched/gomaxprocs:threads"
 
-// apply brings the program up to date with one record and returns the event
-// that it was, nil if it told nothing new.
-func (p *Program) apply(r *record) *Event {
-	if p.ended != nil {
-		p.free = append(p.free, p.ended)
-		p.ended = nil
-	}
+// apply brings the program up to date with one record, and its extra if it has one,
+// and returns the event that it was, nil if it told nothing new.
+func (p *Program) apply(r *record, x *extra) *Event {
 	if !p.any {
 		p.any, p.start = true, r.time
 	}
@@ -144,30 +138,16 @@ func (p *Program) apply(r *record) *Event {
 	ev := &p.event
 	*ev = Event{}
 	ev.Kind, ev.Time, ev.Stack = r.kind, p.Now, r.stack
-	ev.Text, ev.Text2, ev.Value, ev.Parent = r.text, r.text2, r.value, r.parent
-
-	switch r.kind {
-	case KindMetric:
-		if p.t.strings[r.text] == metricProcs {
-			p.Procs = int(r.value)
-		}
-		return ev
-	case KindSample, KindRangeBegin, KindRangeEnd, KindTaskBegin, KindTaskEnd, KindRegionBegin, KindRegionEnd, KindLog:
-		if r.g != NoGoroutine {
-			ev.G = p.live.get(r.g)
-		}
-		return ev
+	ev.Text = r.text
+	if r.kind > KindEnd {
+		return p.other(r, x)
 	}
 
-	g := p.Goroutine(r.g)
-	known := g != nil
+	known := r.flags&isNew == 0
 	if !known {
-		g = p.occupy(r.g)
-		if r.kind != KindStatus && r.kind != KindCreate {
-			// Damage or a format that leaves out the status: take it as found.
-			g.State, g.Since = r.from, 0
-		}
+		p.occupy(r, x.id)
 	}
+	g := p.slots[r.g]
 	ev.G, ev.From, ev.To = g, g.State, r.to
 	ev.Lived, ev.FromKnown = p.Now.Sub(g.Since), g.SinceKnown
 	ev.Wait = g.Wait
@@ -178,7 +158,7 @@ func (p *Program) apply(r *record) *Event {
 		return p.status(g, r, known)
 	case KindCreate:
 		g.BornKnown, g.Born = true, p.Now
-		g.Creator, g.CreatedAt, g.Entry = r.by, r.byStack, r.stack
+		g.Creator, g.CreatedAt, g.Entry = GoID(x.value), r.byStack, r.stack
 		p.identify(g)
 		ev.From = StateEnded
 		ev.Lived, ev.FromKnown = 0, true
@@ -210,7 +190,6 @@ func (p *Program) apply(r *record) *Event {
 		g.Ran = true
 	case KindEnd:
 		p.live.remove(g.ID)
-		p.ended = g
 	}
 	if r.from == StateRunning {
 		g.Ran = true
@@ -219,14 +198,27 @@ func (p *Program) apply(r *record) *Event {
 	return ev
 }
 
+// other is apply for what is no change of a goroutine's state.
+func (p *Program) other(r *record, x *extra) *Event {
+	ev := &p.event
+	ev.Text2, ev.Value, ev.Parent = x.text2, x.value, x.parent
+	if r.g != noSlot {
+		ev.G = p.slots[r.g]
+	}
+	if r.kind == KindMetric && p.t.strings[r.text] == metricProcs {
+		p.Procs = int(x.value)
+	}
+	return ev
+}
+
 // by returns the goroutine that did what r tells, nil if none. Where it stood
 // tells its entry function, if its creation was not seen.
 func (p *Program) by(r *record) *Goroutine {
-	if r.by == NoGoroutine {
+	if r.by == noSlot {
 		return nil
 	}
-	by := p.Goroutine(r.by)
-	if by != nil && by.Entry == 0 {
+	by := p.slots[r.by]
+	if by.Entry == 0 {
 		by.adopt(r.byStack)
 		p.identify(by)
 	}
@@ -298,25 +290,22 @@ func (p *Program) waker(g *Goroutine, ev *Event) Waker {
 	return WakerRuntime
 }
 
-// occupy finds a record for a goroutine that is new to us.
-func (p *Program) occupy(id GoID) *Goroutine {
-	var g *Goroutine
-	if n := len(p.free); n > 0 {
-		g = p.free[n-1]
-		p.free = p.free[:n-1]
-		*g = Goroutine{Slot: g.Slot}
-	} else {
+// occupy gives a goroutine that is new the slot that its first record names.
+func (p *Program) occupy(r *record, id GoID) {
+	if int(r.g) == len(p.slots) {
 		if len(p.fresh) == 0 {
 			p.fresh = make([]Goroutine, 64)
 		}
-		g, p.fresh = &p.fresh[0], p.fresh[1:]
-		g.Slot = int32(len(p.slots))
-		p.slots = append(p.slots, g)
+		p.slots, p.fresh = append(p.slots, &p.fresh[0]), p.fresh[1:]
 	}
-	g.ID, g.Creator = id, NoGoroutine
+	g := p.slots[r.g]
+	*g = Goroutine{ID: id, Slot: r.g, Creator: NoGoroutine}
+	if r.kind != KindStatus && r.kind != KindCreate {
+		// Damage or a format that leaves out the status: take it as found.
+		g.State = r.from
+	}
 	p.live.put(id, g)
 	p.Goroutines++
-	return g
 }
 
 // InState is how long g has been in its present state.

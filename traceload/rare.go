@@ -19,17 +19,17 @@ func (o *order) goSwitch(c *cursor) (bool, error) {
 	if next == nil || next.status != goWaiting || c.arg(1) != next.seq+1 {
 		return false, nil
 	}
-	o.record(c.time, KindUnblock, next.id, StateWaiting, StateRunnable).by = t.g.id
+	o.record(c.time, KindUnblock, next.n, StateWaiting, StateRunnable).by = t.g.n
 	if c.typ == evGoSwitch {
 		t.g.status = goWaiting
-		o.record(c.time, KindBlock, t.g.id, StateRunning, StateWaiting)
+		o.record(c.time, KindBlock, t.g.n, StateRunning, StateWaiting)
 	} else {
-		o.record(c.time, KindEnd, t.g.id, StateRunning, StateEnded)
+		o.record(c.time, KindEnd, t.g.n, StateRunning, StateEnded)
 		o.drop(t.g)
 	}
 	next.status, next.seq = goRunning, c.arg(1)
 	t.g = next
-	o.record(c.time, KindStart, next.id, StateRunnable, StateRunning)
+	o.record(c.time, KindStart, next.n, StateRunnable, StateRunning)
 	return true, nil
 }
 
@@ -46,7 +46,7 @@ func (o *order) createSyscall(c *cursor) error {
 	if err != nil {
 		return err
 	}
-	o.record(c.time, KindCreate, g.id, StateEnded, StateSyscall)
+	o.extra(o.record(c.time, KindCreate, g.n, StateEnded, StateSyscall), g.id).value = int64(NoGoroutine)
 	t.g = g
 	return nil
 }
@@ -70,7 +70,7 @@ func (o *order) destroySyscall(c *cursor) error {
 		t.p.status, t.p = procAbandoned, nil
 		o.tick(c.time)
 	}
-	o.record(c.time, KindEnd, t.g.id, StateSyscall, StateEnded)
+	o.record(c.time, KindEnd, t.g.n, StateSyscall, StateEnded)
 	o.drop(t.g)
 	t.g = nil
 	return nil

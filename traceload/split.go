@@ -24,7 +24,7 @@ type pipeline struct {
 	order   chan *decoding // generations, in order
 	work    chan *decoding // the same, for whoever decodes
 	stop    chan struct{}
-	batches sync.Pool   // of *[]record
+	batches sync.Pool   // of *records
 	pieces  chan []byte // of generations that the walk is through with, to read others into
 	piece   int         // the length of one
 	jobs    sync.WaitGroup
@@ -39,7 +39,7 @@ type pipeline struct {
 // decoding is a generation that is being decoded.
 type decoding struct {
 	*generation
-	out chan []record // closed after the last
+	out chan *records // closed after the last
 
 	// What the walk reads after out is closed.
 	events int64
@@ -62,7 +62,7 @@ func startPipeline(s *generationScanner, limits Limits) *pipeline {
 		pieces:  make(chan []byte, min(max(memory/int64(piece), 2), maxFree)),
 		piece:   piece,
 	}
-	p.batches.New = func() any { b := make([]record, 0, batchSize); return &b }
+	p.batches.New = func() any { return &records{list: make([]record, 0, batchSize)} }
 	p.jobs.Add(1 + jobs)
 	go func() {
 		defer p.jobs.Done()
@@ -179,7 +179,7 @@ func (p *pipeline) hand(index int, pieces [][]byte, end int64) bool {
 	p.memory.take(g.size())
 	d := &decoding{
 		generation: g,
-		out:        make(chan []record, readyBatches),
+		out:        make(chan *records, readyBatches),
 	}
 	select {
 	case p.order <- d:
@@ -212,16 +212,17 @@ func (p *pipeline) finished(d *decoding) {
 func (p *pipeline) decode(d *decoding, used *roster) {
 	defer close(d.out)
 	used.clear()
-	o := order{g: d.generation, out: *p.batches.Get().(*[]record), roster: *used}
+	o := order{g: d.generation, out: p.batches.Get().(*records), roster: *used}
 	defer func() { *used = o.roster }()
 	since := time.Now() // it is at work
 	o.emit = func() {
 		p.decoding.Add(int64(time.Since(since)))
 		select {
 		case d.out <- o.out:
-			o.out = *p.batches.Get().(*[]record)
+			o.out = p.batches.Get().(*records)
 		case <-p.stop:
-			o.out, o.abandoned = o.out[:0], true
+			o.abandoned = true
+			o.out.reset()
 		}
 		since = time.Now()
 	}
@@ -230,7 +231,7 @@ func (p *pipeline) decode(d *decoding, used *roster) {
 			d.err = &damage{v}
 		}
 		d.events = o.events
-		if len(o.out) > 0 {
+		if len(o.out.list) > 0 {
 			o.emit()
 		}
 	}()
@@ -257,9 +258,9 @@ func (d *decoding) failure(events int64) error {
 }
 
 // done takes back a batch that was read.
-func (p *pipeline) done(b []record) {
-	b = b[:0]
-	p.batches.Put(&b)
+func (p *pipeline) done(b *records) {
+	b.reset()
+	p.batches.Put(b)
 }
 
 // budget bounds how many bytes of generations are in memory. One is let through

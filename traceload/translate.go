@@ -11,6 +11,9 @@ type translator struct {
 
 	last int64 // time of the record before
 
+	seating
+	seats []int32 // slots, by a goroutine's number in the roster of its generation
+
 	g       *generation // the present one
 	strings []StringID  // by its ids, plus one; 0 is not looked up yet
 	stacks  []StackID   // likewise
@@ -49,8 +52,8 @@ func resized[T any](s []T, n int) []T {
 	return s
 }
 
-// record translates a record in place.
-func (t *translator) record(r *record) {
+// record translates a record in place, and its extra, if it has one.
+func (t *translator) record(r *record, x *extra) {
 	// Threads change generations one by one, so two generations may overlap a little.
 	r.time = max(r.time, t.last+1)
 	t.last = r.time
@@ -60,28 +63,64 @@ func (t *translator) record(r *record) {
 	if r.byStack != 0 {
 		r.byStack = t.stack(r.byStack)
 	}
+	t.turn()
+	if r.kind > KindEnd {
+		t.other(r, x)
+		return
+	}
+	if x == nil {
+		r.g = t.seats[r.g]
+	} else {
+		t.enter(r, x.id)
+	}
+	if r.by != noSlot {
+		r.by = t.seats[r.by]
+	}
+	if r.text != 0 {
+		r.text = t.string(r.text)
+	}
+	if r.kind == KindEnd {
+		t.leave(r.g)
+	}
+}
+
+// enter finds the slot of a goroutine that is the first time in this generation.
+func (t *translator) enter(r *record, id GoID) {
+	slot, fresh := t.take(id)
+	if fresh {
+		r.flags |= isNew
+	}
+	for int(r.g) >= len(t.seats) {
+		t.seats = append(t.seats, noSlot)
+	}
+	t.seats[r.g], r.g = slot, slot
+}
+
+// other is record for what is no change of a goroutine's state.
+func (t *translator) other(r *record, x *extra) {
+	r.g = t.slot(x.id)
 	switch r.kind {
 	case KindTaskBegin:
 		r.text = t.userText(r.text)
 		if len(t.tasks) < maxTasks {
-			t.tasks[r.value] = task{r.text, r.parent}
+			t.tasks[x.value] = task{r.text, x.parent}
 		}
 	case KindTaskEnd:
-		begun, ok := t.tasks[r.value]
+		begun, ok := t.tasks[x.value]
 		if !ok {
 			begun.parent = -1
 		}
-		r.text, r.parent = begun.text, begun.parent
-		delete(t.tasks, r.value)
+		r.text, x.parent = begun.text, begun.parent
+		delete(t.tasks, x.value)
 	case KindRegionBegin, KindRegionEnd:
 		r.text = t.userText(r.text)
 	case KindLog:
-		r.text, r.text2 = t.userText(r.text), t.userText(r.text2)
+		r.text, x.text2 = t.userText(r.text), t.userText(x.text2)
 	default:
 		switch {
 		case r.text == 0:
 		case r.text >= textProcs:
-			t.fixedText(r)
+			t.fixedText(r, x)
 		default:
 			r.text = t.string(r.text)
 		}
@@ -142,9 +181,9 @@ func (t *translator) userText(local StringID) StringID {
 	return id
 }
 
-func (t *translator) fixedText(r *record) {
+func (t *translator) fixedText(r *record, x *extra) {
 	if r.text == textStopped {
-		r.text, r.text2 = t.in.string(fmt.Sprintf(fixedTexts[textStopped-textProcs], t.bytes(uint64(r.text2)))), 0
+		r.text, x.text2 = t.in.string(fmt.Sprintf(fixedTexts[textStopped-textProcs], t.bytes(uint64(x.text2)))), 0
 		return
 	}
 	i := r.text - textProcs

@@ -208,11 +208,9 @@ func feedGenerations(s *generationScanner, send func(*part) bool, limits Limits,
 				t.begin(d.generation)
 				begun = true
 			}
-			for i := range batch {
-				t.record(&batch[i])
-			}
+			batch.each(t.record)
 			spent.Translate += time.Since(at)
-			if !send(&part{tables: t.in.tables, records: batch, bytes: d.end, release: func() { pipe.done(batch) }}) {
+			if !send(&part{tables: t.in.tables, records: *batch, bytes: d.end, release: func() { pipe.done(batch) }}) {
 				return o
 			}
 		}

@@ -1,0 +1,109 @@
+package traceload
+
+// record is what a decoder makes of one event: plain values, no pointers, and small,
+// since each lane reads all of them.
+type record struct {
+	time           int64 // the trace's own clock
+	g, by          int32 // to whom, by whom: their slots (see seating), noSlot for nobody
+	stack, byStack StackID
+	text           StringID
+	kind           Kind
+	from, to       State
+	flags          recordFlags
+}
+
+type recordFlags uint8
+
+const (
+	hasExtra recordFlags = 1 << iota
+	isNew                // g was not there before
+)
+
+// extra is what only some records tell: those that may be the first of their
+// goroutine, and all that are no change of a goroutine's state.
+type extra struct {
+	id            GoID  // g's
+	value, parent int64 // see Event; the creator's id in one of KindCreate
+	text2         StringID
+}
+
+// records is some records in order, and the extras of those that have one, in the same order.
+type records struct {
+	list   []record
+	extras []extra
+}
+
+// A batch has as many records as there are events in a raw batch, or fewer: an
+// event gives at most one. Of either kind there are a few, which go round.
+const (
+	batchSize       = 4096
+	batchesInFlight = 4
+)
+
+// add adds a record with an extra.
+func (b *records) add(r record, x extra) {
+	r.flags |= hasExtra
+	b.list, b.extras = append(b.list, r), append(b.extras, x)
+}
+
+// reset empties b, which keeps its memory.
+func (b *records) reset() { b.list, b.extras = b.list[:0], b.extras[:0] }
+
+// each calls do for each record and its extra, nil if it has none.
+func (b *records) each(do func(*record, *extra)) {
+	next := 0
+	for i := range b.list {
+		r := &b.list[i]
+		if r.flags&hasExtra == 0 {
+			do(r, nil)
+			continue
+		}
+		do(r, &b.extras[next])
+		next++
+	}
+}
+
+// noSlot is nobody's slot.
+const noSlot = -1
+
+// seating gives goroutines their slots (Goroutine.Slot): the lowest numbers there are.
+// Whoever has ended keeps the slot until the record after.
+type seating struct {
+	slots goTable[int32] // of those alive, plus one
+	ids   []GoID         // by slot
+	free  []int32
+	left  int32 // the slot of whoever ended with the record before, plus one; 0 if nobody did
+}
+
+// turn is called before each record.
+func (s *seating) turn() {
+	if s.left != 0 {
+		s.free = append(s.free, s.left-1)
+		s.left = 0
+	}
+}
+
+// slot returns the slot of a goroutine, noSlot if it is not there.
+func (s *seating) slot(id GoID) int32 { return s.slots.get(id) - 1 }
+
+// take returns the slot of a goroutine that is there from now on, and whether it is new.
+func (s *seating) take(id GoID) (slot int32, fresh bool) {
+	if slot := s.slot(id); slot != noSlot {
+		return slot, false
+	}
+	if n := len(s.free); n > 0 {
+		slot, s.free = s.free[n-1], s.free[:n-1]
+		s.ids[slot] = id
+	} else {
+		slot = int32(len(s.ids))
+		s.ids = append(s.ids, id)
+	}
+	s.slots.put(id, slot+1)
+	return slot, true
+}
+
+// leave takes the end of whoever has a slot.
+func (s *seating) leave(slot int32) {
+	s.slots.remove(s.ids[slot])
+	s.left = slot + 1
+}
