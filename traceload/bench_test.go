@@ -100,11 +100,16 @@ func BenchmarkApply(b *testing.B) {
 		p.t = d.in.tables
 		p.live.clear() // all begin again
 		for _, batch := range batches {
-			batch.records.each(func(r *record, x *extra) { p.apply(r, x) })
+			applyAll(p, &batch.records)
 		}
 		events += n
 	}
 	perEvent(b, events)
+}
+
+func applyAll(p *Program, b *records) {
+	for events := (Events{p: p, records: b.list, extras: b.extras}); events.Next() != nil; {
+	}
 }
 
 // rawEvents reads at most n batches of raw events.
@@ -187,7 +192,7 @@ func TestAllocations(t *testing.T) {
 	if n := testing.AllocsPerRun(10, func() {
 		p.live.clear() // all begin again
 		for _, b := range batches {
-			b.records.each(func(r *record, x *extra) { p.apply(r, x) })
+			applyAll(p, &b.records)
 		}
 	}); n > 10 {
 		t.Errorf("keeping state over %d events again allocates %v times", events, n)

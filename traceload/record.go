@@ -49,20 +49,6 @@ func (b *records) add(r record, x extra) {
 // reset empties b, which keeps its memory.
 func (b *records) reset() { b.list, b.extras = b.list[:0], b.extras[:0] }
 
-// each calls do for each record and its extra, nil if it has none.
-func (b *records) each(do func(*record, *extra)) {
-	next := 0
-	for i := range b.list {
-		r := &b.list[i]
-		if r.flags&hasExtra == 0 {
-			do(r, nil)
-			continue
-		}
-		do(r, &b.extras[next])
-		next++
-	}
-}
-
 // noSlot is nobody's slot.
 const noSlot = -1
 

@@ -52,7 +52,21 @@ func resized[T any](s []T, n int) []T {
 	return s
 }
 
-// record translates a record in place, and its extra, if it has one.
+// records translates records in place.
+func (t *translator) records(b *records) {
+	next := 0
+	for i := range b.list {
+		r := &b.list[i]
+		var x *extra
+		if r.flags&hasExtra != 0 {
+			x = &b.extras[next]
+			next++
+		}
+		t.record(r, x)
+	}
+}
+
+// record translates a record, and its extra, if it has one.
 func (t *translator) record(r *record, x *extra) {
 	// Threads change generations one by one, so two generations may overlap a little.
 	r.time = max(r.time, t.last+1)

@@ -208,7 +208,7 @@ func feedGenerations(s *generationScanner, send func(*part) bool, limits Limits,
 				t.begin(d.generation)
 				begun = true
 			}
-			batch.each(t.record)
+			t.records(batch)
 			spent.Translate += time.Since(at)
 			if !send(&part{tables: t.in.tables, records: *batch, bytes: d.end, release: func() { pipe.done(batch) }}) {
 				return o

@@ -148,10 +148,10 @@ type told struct {
 }
 
 // Observe implements detectors.Observer. Most of the time no order is in progress,
-// and nobody is watched.
+// and few are watched.
 func (t *Table) Observe(p *traceload.Program, ev *traceload.Event) {
 	t.events++
-	if p.Now > t.due || t.watched > 0 {
+	if p.Now > t.due || t.watched > 0 && (t.follows(ev.G) || t.follows(ev.By)) {
 		t.heed(p, ev)
 		return
 	}
@@ -162,7 +162,11 @@ func (t *Table) Observe(p *traceload.Program, ev *traceload.Event) {
 			t.how.Known(ev.ByStack) == wakes.Send && t.noted(p, ev.By.ID, ev.ByStack, ev.Stack) {
 			return
 		}
+		watched := t.watched > 0
 		t.unblock(p, ev)
+		if watched { // since this event, perhaps
+			t.follow(p, ev)
+		}
 	case traceload.KindStatus, traceload.KindCreate:
 		t.enter(p, ev.G)
 	case traceload.KindEnd:
@@ -198,6 +202,12 @@ func (t *Table) leave(g *traceload.Goroutine) {
 	if o := t.alive.Of(g); o != nil {
 		*o = occupant{}
 	}
+}
+
+// follows tells whether g is watched.
+func (t *Table) follows(g *traceload.Goroutine) bool {
+	o, ok := t.alive.Find(g)
+	return ok && o.watch != 0
 }
 
 // of returns what is known of g; nil if g is nil or the trace told nothing of it.
