@@ -49,6 +49,46 @@ func (b *records) add(r record, x extra) {
 // reset empties b, which keeps its memory.
 func (b *records) reset() { b.list, b.extras = b.list[:0], b.extras[:0] }
 
+// record adds an event that is about goroutine g.
+func (o *order) record(at int64, kind Kind, g int32, from, to State) *record {
+	n := len(o.out.list)
+	if n == cap(o.out.list) {
+		o.emit()
+		n = len(o.out.list)
+	}
+	o.out.list = o.out.list[:n+1]
+	r := &o.out.list[n]
+	// Field by field: a literal with values would be made elsewhere and copied in wider
+	// words than it was written by, for which processors wait.
+	*r = record{}
+	r.time, r.g, r.by = o.tick(at), g, noSlot
+	r.kind, r.from, r.to = kind, from, to
+	return r
+}
+
+// extra gives the latest record an extra.
+func (o *order) extra(r *record, id GoID) *extra {
+	r.flags |= hasExtra
+	o.out.extras = append(o.out.extras, extra{id: id})
+	return &o.out.extras[len(o.out.extras)-1]
+}
+
+// other adds an event that is no change of a goroutine's state.
+func (o *order) other(c *cursor, kind Kind, g GoID, text StringID) (*record, *extra) {
+	r := o.record(c.time, kind, noSlot, 0, 0)
+	r.text = text
+	return r, o.extra(r, g)
+}
+
+func (o *order) sample(s *sample) {
+	r := o.record(s.time, KindSample, noSlot, 0, 0)
+	o.extra(r, s.g)
+	r.stack = StackID(s.stack)
+	if int(s.stack) >= len(o.g.stacks) || o.g.stacks[s.stack].from == 0 {
+		r.stack = 0
+	}
+}
+
 // noSlot is nobody's slot.
 const noSlot = -1
 
