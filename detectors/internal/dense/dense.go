@@ -20,7 +20,9 @@ type Slots[T any] struct {
 	pages []*[page]T
 }
 
-const page = 64
+// page is how many places there are in a page: with 256, those of most kinds are as
+// large as what memory is given out in, so that nothing is lost behind them.
+const page = 256
 
 // At returns the place for a slot, which is zero at first.
 func (t *Slots[T]) At(slot int32) *T {
