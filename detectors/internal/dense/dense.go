@@ -7,7 +7,11 @@
 // those into what is kept for goroutines, and into a Pool, stay valid.
 package dense
 
-import "github.com/tracedoc/tracedoc/traceload"
+import (
+	"slices"
+
+	"github.com/tracedoc/tracedoc/traceload"
+)
 
 // Slots keeps a T for each Goroutine.Slot that it was asked to make a place for. It
 // grows by pages: with many goroutines alive, copying and the garbage that it leaves
@@ -16,7 +20,9 @@ type Slots[T any] struct {
 	pages []*[page]T
 }
 
-const page = 64
+// page is how many places there are in a page: with 256, those of most kinds are as
+// large as what memory is given out in, so that nothing is lost behind them.
+const page = 256
 
 // At returns the place for a slot, which is zero at first.
 func (t *Slots[T]) At(slot int32) *T {
@@ -293,6 +299,39 @@ func (t *Pool[T]) Give(id uint32) {
 	if id != 0 {
 		var zero T
 		*t.At(id) = zero
-		t.free = append(t.free, id)
+		t.free = append(room(t.free, int(t.n)), id)
 	}
 }
+
+// room returns list, which never gets longer than most, with room for one more: all of
+// it at once if there is none.
+func room[T any](list []T, most int) []T {
+	if len(list) == cap(list) {
+		list = slices.Grow(list, max(1, most-len(list)))
+	}
+	return list
+}
+
+// List keeps what is added in order. It grows by pages, as Slots does.
+type List[T any] struct {
+	pages []*[page]T
+	n     int
+}
+
+// Len returns how many there are.
+func (t *List[T]) Len() int { return t.n }
+
+// At returns the i-th, from 0.
+func (t *List[T]) At(i int) *T { return &t.pages[uint(i)/page][uint(i)%page] }
+
+// Add makes a place for one more, with anything in it.
+func (t *List[T]) Add() *T {
+	if t.n == len(t.pages)*page {
+		t.pages = append(t.pages, new([page]T))
+	}
+	t.n++
+	return t.At(t.n - 1)
+}
+
+// Clear takes all out.
+func (t *List[T]) Clear() { t.n = 0 }

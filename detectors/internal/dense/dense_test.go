@@ -178,3 +178,51 @@ func TestSlots(t *testing.T) {
 		t.Errorf("the one before the last is %d", *got)
 	}
 }
+
+func TestList(t *testing.T) {
+	var list List[int]
+	for round := range 2 { // what was cleared is used again
+		n := 3*page + 5
+		for i := range n {
+			*list.Add() = i + round
+		}
+		if list.Len() != n || len(list.pages) != 4 {
+			t.Fatalf("%d are in the list, in %d pages, want %d in 4", list.Len(), len(list.pages), n)
+		}
+		for i := range n {
+			if got := *list.At(i); got != i+round {
+				t.Fatalf("at %d is %d, want %d", i, got, i+round)
+			}
+		}
+		list.Clear()
+		if list.Len() != 0 {
+			t.Fatalf("%d are in a list that was cleared", list.Len())
+		}
+	}
+}
+
+// What is given back is noted in a list that is made once, not by doubling.
+func TestPoolGivenBackAtOnce(t *testing.T) {
+	var pool Pool[int]
+	const n = 10_000
+	ids := make([]uint32, n)
+	for i := range ids {
+		ids[i] = pool.Take()
+	}
+	allocs := testing.AllocsPerRun(1, func() {
+		pool.free = nil
+		for _, id := range ids {
+			pool.Give(id)
+		}
+	})
+	if allocs != 1 {
+		t.Errorf("%v allocations to give %d places back, want 1", allocs, n)
+	}
+	seen := map[uint32]bool{}
+	for range n {
+		seen[pool.Take()] = true
+	}
+	if len(seen) != n || pool.n != n {
+		t.Errorf("%d places were taken again, %d ever, want %d", len(seen), pool.n, n)
+	}
+}

@@ -107,6 +107,7 @@ type Table struct {
 	born    []traceload.Time      // when those of one family that it told were born, sorted
 	watched int                   // of those alive
 	open    []*order
+	spare   []*order                            // evaluated, to be used again
 	due     traceload.Time                      // when the oldest of open is over; never if there is none
 	listens dense.ByID[traceload.FrameID, bool] // lines where an order has ended a wait
 	givers  map[traceload.FrameID][]Giver
@@ -137,15 +138,19 @@ type order struct {
 	by    traceload.GoID
 	site  traceload.FrameID
 	stack traceload.StackID
-	told  []told
+	told  dense.List[told]
 }
 
+// told is one that was told. With many goroutines alive, one order may tell them all.
 type told struct {
-	id     traceload.GoID
-	family family
-	born   traceload.Time
-	stack  traceload.StackID
+	id      traceload.GoID
+	creator traceload.GoID // as in family
+	born    traceload.Time
+	kind    int32
+	stack   traceload.StackID
 }
+
+func (r *told) is(fam family) bool { return r.kind == fam.kind && r.creator == fam.creator }
 
 // Observe implements detectors.Observer. Most of the time no order is in progress,
 // and few are watched.
@@ -220,8 +225,10 @@ func (t *Table) of(g *traceload.Goroutine) *occupant {
 
 // next evaluates the oldest of the orders in progress.
 func (t *Table) next(p *traceload.Program) {
-	t.evaluate(p, t.open[0])
+	ord := t.open[0]
+	t.evaluate(p, ord)
 	t.open = append(t.open[:0], t.open[1:]...)
+	t.spare = append(t.spare, ord)
 	t.expect()
 }
 
@@ -287,7 +294,7 @@ func (t *Table) told(p *traceload.Program, ev *traceload.Event, o *occupant, how
 		return
 	}
 	ord := t.ongoing(p, ev, how)
-	ord.told = append(ord.told, told{ev.G.ID, familyOf(ev.G, o), ev.G.Born, ev.Stack})
+	*ord.told.Add() = told{ev.G.ID, familyOf(ev.G, o).creator, ev.G.Born, o.kind, ev.Stack}
 }
 
 // ongoing returns the order that the waker is giving.
@@ -308,7 +315,12 @@ func (t *Table) ongoing(p *traceload.Program, ev *traceload.Event, how How) *ord
 	if len(t.open) == openAtOne {
 		t.next(p)
 	}
-	ord := &order{how: how, at: p.Now, by: by, site: site, stack: ev.ByStack}
+	ord := new(order)
+	if n := len(t.spare); n > 0 {
+		ord, t.spare = t.spare[n-1], t.spare[:n-1]
+	}
+	ord.how, ord.at, ord.by, ord.site, ord.stack = how, p.Now, by, site, ev.ByStack
+	ord.told.Clear()
 	t.open = append(t.open, ord)
 	t.expect()
 	return ord
@@ -319,14 +331,14 @@ func (t *Table) ongoing(p *traceload.Program, ev *traceload.Event, how How) *ord
 func (t *Table) evaluate(p *traceload.Program, ord *order) {
 	const start = 100_000
 	n := int64(p.Slots())
-	t.toldIDs = t.toldIDs[:0]
-	for i := range ord.told {
-		t.toldIDs = append(t.toldIDs, ord.told[i].id)
+	t.toldIDs = slices.Grow(t.toldIDs[:0], ord.told.Len())
+	for i := range ord.told.Len() {
+		t.toldIDs = append(t.toldIDs, ord.told.At(i).id)
 	}
 	slices.Sort(t.toldIDs)
-	for i := range ord.told {
-		fam := ord.told[i].family
-		if seen(ord.told[:i], fam) {
+	for i := range ord.told.Len() {
+		fam := family{ord.told.At(i).kind, ord.told.At(i).creator}
+		if ord.saw(fam, i) {
 			continue
 		}
 		if t.scanned+n > t.events+start {
@@ -341,9 +353,9 @@ func (t *Table) evaluate(p *traceload.Program, ord *order) {
 			continue
 		}
 		c.Instances = append(c.Instances, in)
-		for j := range ord.told[i:] {
-			r := &ord.told[i+j]
-			if r.family != fam {
+		for j := i; j < ord.told.Len(); j++ {
+			r := ord.told.At(j)
+			if !r.is(fam) {
 				continue
 			}
 			in.Told++
@@ -358,9 +370,10 @@ func (t *Table) evaluate(p *traceload.Program, ord *order) {
 	}
 }
 
-func seen(list []told, f family) bool {
-	for i := range list {
-		if list[i].family == f {
+// saw tells whether one of the family is among the first n that were told.
+func (ord *order) saw(fam family, n int) bool {
+	for i := range n {
+		if ord.told.At(i).is(fam) {
 			return true
 		}
 	}
@@ -385,8 +398,8 @@ const bornBeside = 10 * time.Millisecond
 func (t *Table) instance(p *traceload.Program, ord *order, fam family) *Instance {
 	in := &Instance{At: ord.at, By: ord.by, AwaitedBy: traceload.NoGoroutine, creator: fam.creator, ByCreator: ord.by == fam.creator && fam.creator != traceload.NoGoroutine}
 	t.born = t.born[:0]
-	for i := range ord.told {
-		if r := &ord.told[i]; r.family == fam {
+	for i := range ord.told.Len() {
+		if r := ord.told.At(i); r.is(fam) {
 			t.born = append(t.born, r.born)
 		}
 	}
