@@ -60,10 +60,9 @@ type observer struct {
 	pass     *detectors.Pass
 	byStacks dense.Pairs[transfer] // by stack of the woken, and of the waker
 	bySites  map[sites]*link
-	links    []*link             // by number minus one, in order of appearance
-	slots    dense.Slots[uint32] // by Goroutine.Slot: its place in dealings; 0 for one that has none
-	dealings dense.Pool[dealings]
-	seats    dense.Pool[[maxSeats - 1]seat]
+	links    []*link                // by number minus one, in order of appearance
+	slots    dense.Slots[*dealings] // by Goroutine.Slot; nil for a goroutine that has none
+	free     []*dealings
 	_        cpu.CacheLinePad
 }
 
@@ -75,16 +74,16 @@ type transfer struct {
 
 // dealings are those of a goroutine that gives or takes.
 type dealings struct {
-	seat seat          // at the link that it came to first
-	ran  time.Duration // on a processor, since it has dealings, up to the beginning of its present state
+	seat seat                // at the link that it came to first
+	more *[maxSeats - 1]seat // at others; nil as long as there are none
+
+	ran time.Duration // on a processor, since it has dealings, up to the beginning of its present state
 
 	// The place of its seat at the link where it was woken in a burst, plus one, if it
 	// is not known yet when it ran: that is seen when the run ends, or leads to another
 	// transfer. 0 otherwise.
 	woken uint8
 	next  uint8 // place of the next seat
-
-	more uint32 // in observer.seats: those at other links; 0 as long as there are none
 
 	// Its last two transfers: what it got, and what it gave. Both know goroutines
 	// by their slots: dealings end with their goroutine.
@@ -118,11 +117,11 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 		}
 		return
 	}
-	y, ok := o.slots.Find(ev.G)
-	if !ok || *y == 0 {
+	y := o.slots.Of(ev.G)
+	if y == nil || *y == nil {
 		return
 	}
-	d := o.dealings.At(*y)
+	d := *y
 	if ev.Kind == traceload.KindEnd {
 		o.end(p, ev, y)
 		return
@@ -141,26 +140,20 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 }
 
 // end takes the end of a goroutine that has dealings.
-func (o *observer) end(p *traceload.Program, ev *traceload.Event, y *uint32) {
-	if d := o.dealings.At(*y); d.woken != 0 && ev.From == traceload.StateRunning {
+func (o *observer) end(p *traceload.Program, ev *traceload.Event, y **dealings) {
+	d := *y
+	if d.woken != 0 && ev.From == traceload.StateRunning {
 		o.started(d, p.Now-traceload.Time(ev.Lived))
 	}
-	o.forget(y)
-}
-
-// forget gives back the dealings that there are.
-func (o *observer) forget(y *uint32) {
-	o.seats.Give(o.dealings.At(*y).more)
-	o.dealings.Give(*y)
-	*y = 0
+	*y, o.free = nil, append(o.free, d)
 }
 
 // appear takes a goroutine that is new, or whose stack has become known.
 func (o *observer) appear(g *traceload.Goroutine) {
 	y := o.slots.At(g.Slot)
-	if *y != 0 {
-		o.runs(o.dealings.At(*y), g)
-		o.forget(y)
+	if *y != nil {
+		o.runs(*y, g)
+		*y = nil
 	}
 }
 
@@ -173,17 +166,31 @@ func (o *observer) runs(d *dealings, g *traceload.Goroutine) {
 
 // started notes that the goroutine runs since then.
 func (o *observer) started(d *dealings, since traceload.Time) {
-	s := o.seat(d, d.woken-1)
+	s := d.at(d.woken - 1)
 	d.woken = 0
 	o.links[s.link-1].started(since.Sub(s.last))
 }
 
 // dealingsAt returns those of a goroutine, from now on if it had none.
-func (o *observer) dealingsAt(y *uint32) *dealings {
-	if *y == 0 {
-		*y = o.dealings.Take()
+func (o *observer) dealingsAt(y **dealings) *dealings {
+	if *y == nil {
+		*y = o.newDealings()
 	}
-	return o.dealings.At(*y)
+	return *y
+}
+
+func (o *observer) newDealings() *dealings {
+	n := len(o.free)
+	if n == 0 {
+		return new(dealings)
+	}
+	d := o.free[n-1]
+	o.free = o.free[:n-1]
+	if d.more != nil {
+		*d.more = [maxSeats - 1]seat{}
+	}
+	*d = dealings{more: d.more}
+	return d
 }
 
 // ranBy is how long g has run by now.
@@ -205,9 +212,8 @@ func (o *observer) wake(p *traceload.Program, ev *traceload.Event) {
 	if l == nil {
 		return
 	}
-	is, ok := o.slots.Find(ev.G)
-	by, known := o.slots.Find(ev.By)
-	if !ok || !known {
+	is, by := o.slots.Of(ev.G), o.slots.Of(ev.By)
+	if is == nil || by == nil {
 		return
 	}
 	woken, waker := o.dealingsAt(is), o.dealingsAt(by)
@@ -219,8 +225,8 @@ func (o *observer) wake(p *traceload.Program, ev *traceload.Event) {
 		giver, taker, from, to = ev.G, ev.By, woken, waker
 		l.give.wait = ev.Reason
 	}
-	fromPlace, toPlace := o.placeAt(from, l.number), o.placeAt(to, l.number)
-	fromSeat, toSeat := o.seat(from, fromPlace), o.seat(to, toPlace)
+	fromPlace, toPlace := from.placeAt(l.number), to.placeAt(l.number)
+	fromSeat, toSeat := from.at(fromPlace), to.at(toPlace)
 	fromRan, toRan := from.ranBy(p, giver), to.ranBy(p, taker)
 	pause := time.Duration(-1)     // since the last transfer of whichever is at it more often; unknown
 	if fromSeat.link == l.number { // it has sat there before
@@ -264,36 +270,35 @@ func (o *observer) wake(p *traceload.Program, ev *traceload.Event) {
 	to.gaveTo, to.gotBy, to.gotFrom = 0, l.number, giver.Slot
 }
 
-// seat returns the goroutine's seat at a place.
-func (o *observer) seat(d *dealings, place uint8) *seat {
+// at returns the seat at a place.
+func (d *dealings) at(place uint8) *seat {
 	if place == 0 {
 		return &d.seat
 	}
-	return &o.seats.At(d.more)[place-1]
+	return &d.more[place-1]
 }
 
 // placeAt returns the place of the goroutine's seat at a link; if it has none, of one
 // that it gives up for it, which tells of another link still.
-func (o *observer) placeAt(d *dealings, link uint32) uint8 {
+func (d *dealings) placeAt(link uint32) uint8 {
 	if d.seat.link == link {
 		return 0
 	}
-	return o.anotherPlace(d, link)
+	return d.anotherPlace(link)
 }
 
-func (o *observer) anotherPlace(d *dealings, link uint32) uint8 {
-	if d.more != 0 {
-		more := o.seats.At(d.more)
-		for i := range more {
-			if more[i].link == link {
+func (d *dealings) anotherPlace(link uint32) uint8 {
+	if d.more != nil {
+		for i := range d.more {
+			if d.more[i].link == link {
 				return uint8(i + 1)
 			}
 		}
 	}
 	n := d.next
 	d.next = (n + 1) % maxSeats
-	if n > 0 && d.more == 0 {
-		d.more = o.seats.Take()
+	if n > 0 && d.more == nil {
+		d.more = new([maxSeats - 1]seat)
 	}
 	return n
 }
@@ -301,8 +306,8 @@ func (o *observer) anotherPlace(d *dealings, link uint32) uint8 {
 // Finish implements detectors.Observer.
 func (o *observer) Finish(p *traceload.Program) {
 	for g := range p.Live {
-		if y := o.slots.Of(g); y != nil && *y != 0 && !g.System {
-			o.runs(o.dealings.At(*y), g)
+		if y := o.slots.Of(g); y != nil && *y != nil && !g.System {
+			o.runs(*y, g)
 		}
 	}
 	for _, c := range o.judge(p) {
