@@ -17,7 +17,8 @@ import (
 //	Walk         the caller's takes the batches, generation by generation, in order
 //
 // How far decoding may run ahead is bounded by the number of generations that are
-// in memory, and by the batches that one may have ready.
+// in memory, one more than are decoded at a time or two, and by the batches that one
+// may have ready.
 type pipeline struct {
 	scanner *generationScanner
 	memory  *budget
@@ -56,8 +57,8 @@ func startPipeline(s *generationScanner, limits Limits) *pipeline {
 	p := &pipeline{
 		scanner: s,
 		memory:  newBudget(memory),
-		order:   make(chan *decoding, jobs),
-		work:    make(chan *decoding, jobs),
+		order:   make(chan *decoding, max(jobs-1, 1)),
+		work:    make(chan *decoding),
 		stop:    make(chan struct{}),
 		pieces:  make(chan []byte, min(max(memory/int64(piece), 2), maxFree)),
 		piece:   piece,
