@@ -24,7 +24,7 @@ type lanes struct {
 // part is a run of records in order, with all that their ids refer to.
 type part struct {
 	tables  tables
-	records records
+	records *records
 	bytes   int64  // of the trace read so far
 	release func() // called when all lanes are through with it
 

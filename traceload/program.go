@@ -44,9 +44,9 @@ type Program struct {
 	t     tables
 	live  goTable[*Goroutine]
 	slots []*Goroutine // by slot; State is StateEnded for free ones
-	fresh []Goroutine // never used so far
-	start int64       // the trace's clock at its first event
-	any   bool        // there was an event
+	fresh []Goroutine  // never used so far
+	start int64        // the trace's clock at its first event
+	any   bool         // there was an event
 	event Event
 	_     cpu.CacheLinePad
 }

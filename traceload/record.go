@@ -31,6 +31,7 @@ type extra struct {
 type records struct {
 	list   []record
 	extras []extra
+	part   part // in which lanes get them
 }
 
 // A batch has as many records as there are events in a raw batch, or fewer: an

@@ -25,9 +25,9 @@ type pipeline struct {
 	order   chan *decoding // generations, in order
 	work    chan *decoding // the same, for whoever decodes
 	stop    chan struct{}
-	batches sync.Pool   // of *records
-	pieces  chan []byte // of generations that the walk is through with, to read others into
-	piece   int         // the length of one
+	batches chan *records // that were read, to be used again
+	pieces  chan []byte   // of generations that the walk is through with, to read others into
+	piece   int           // the length of one
 	jobs    sync.WaitGroup
 
 	decoding atomic.Int64 // nanoseconds that decoders were at work
@@ -60,10 +60,10 @@ func startPipeline(s *generationScanner, limits Limits) *pipeline {
 		order:   make(chan *decoding, max(jobs-1, 1)),
 		work:    make(chan *decoding),
 		stop:    make(chan struct{}),
+		batches: make(chan *records, jobs*readyBatches),
 		pieces:  make(chan []byte, min(max(memory/int64(piece), 2), maxFree)),
 		piece:   piece,
 	}
-	p.batches.New = func() any { return &records{list: make([]record, 0, batchSize)} }
 	p.jobs.Add(1 + jobs)
 	go func() {
 		defer p.jobs.Done()
@@ -213,14 +213,14 @@ func (p *pipeline) finished(d *decoding) {
 func (p *pipeline) decode(d *decoding, used *roster) {
 	defer close(d.out)
 	used.clear()
-	o := order{g: d.generation, out: p.batches.Get().(*records), roster: *used}
+	o := order{g: d.generation, out: p.batch(), roster: *used}
 	defer func() { *used = o.roster }()
 	since := time.Now() // it is at work
 	o.emit = func() {
 		p.decoding.Add(int64(time.Since(since)))
 		select {
 		case d.out <- o.out:
-			o.out = p.batches.Get().(*records)
+			o.out = p.batch()
 		case <-p.stop:
 			o.abandoned = true
 			o.out.reset()
@@ -258,10 +258,25 @@ func (d *decoding) failure(events int64) error {
 	return nil
 }
 
+// batch returns an empty batch.
+func (p *pipeline) batch() *records {
+	select {
+	case b := <-p.batches:
+		return b
+	default:
+	}
+	b := &records{list: make([]record, 0, batchSize)}
+	b.part = part{records: b, release: func() { p.done(b) }}
+	return b
+}
+
 // done takes back a batch that was read.
 func (p *pipeline) done(b *records) {
 	b.reset()
-	p.batches.Put(b)
+	select {
+	case p.batches <- b:
+	default:
+	}
 }
 
 // budget bounds how many bytes of generations are in memory. One is let through

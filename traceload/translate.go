@@ -156,9 +156,22 @@ func (t *translator) internStack(local StackID) StackID {
 	t.frames = t.frames[:0]
 	for range in.uvarint() {
 		_, fn, file, line := in.uvarint(), in.uvarint(), in.uvarint(), in.uvarint()
-		t.frames = append(t.frames, t.in.frame(t.bytes(fn), t.bytes(file), int(line)))
+		t.frames = append(t.frames, t.in.frame(t.name(fn), t.name(file), int(line)))
 	}
 	return t.in.stack(t.frames)
+}
+
+// name is bytes for names of functions and files, which every generation repeats.
+func (t *translator) name(local uint64) string {
+	if local >= uint64(len(t.g.strings)) || t.g.strings[local].from == 0 {
+		return ""
+	}
+	e := t.g.strings[local]
+	text := t.g.pieces[e.piece][e.from:e.to]
+	if id, ok := t.in.stringIDs[string(text)]; ok {
+		return t.in.strings[id]
+	}
+	return string(text)
 }
 
 // bytes returns the text of a string; "" for one that is missing.

@@ -185,7 +185,7 @@ func feedReader(d *decoder, send func(*part) bool) outcome {
 	}()
 	for b := range d.full {
 		free := func() { d.free <- b } // never blocks: it has room for all there are
-		if !send(&part{tables: b.tables, records: b.records, bytes: b.bytes, release: free}) {
+		if !send(&part{tables: b.tables, records: &b.records, bytes: b.bytes, release: free}) {
 			return outcome{}
 		}
 	}
@@ -210,7 +210,8 @@ func feedGenerations(s *generationScanner, send func(*part) bool, limits Limits,
 			}
 			t.records(batch)
 			spent.Translate += time.Since(at)
-			if !send(&part{tables: t.in.tables, records: *batch, bytes: d.end, release: func() { pipe.done(batch) }}) {
+			batch.part.tables, batch.part.bytes = t.in.tables, d.end
+			if !send(&batch.part) {
 				return o
 			}
 		}
