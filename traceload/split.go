@@ -60,7 +60,7 @@ func startPipeline(s *generationScanner, limits Limits) *pipeline {
 		order:   make(chan *decoding, max(jobs-1, 1)),
 		work:    make(chan *decoding),
 		stop:    make(chan struct{}),
-		batches: make(chan *records, jobs*readyBatches),
+		batches: make(chan *records, (jobs+2)*readyBatches),
 		pieces:  make(chan []byte, min(max(memory/int64(piece), 2), maxFree)),
 		piece:   piece,
 	}
