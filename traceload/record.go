@@ -93,8 +93,9 @@ func (o *order) sample(s *sample) {
 // noSlot is nobody's slot.
 const noSlot = -1
 
-// seating gives goroutines their slots (Goroutine.Slot): the lowest numbers there are.
-// Whoever has ended keeps the slot until the record after.
+// seating gives goroutines their slots (Goroutine.Slot): those of goroutines that
+// ended, the latest first, before new ones. Whoever has ended keeps the slot until the
+// record after.
 type seating struct {
 	slots goTable[int32] // of those alive, plus one
 	ids   []GoID         // by slot
