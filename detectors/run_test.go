@@ -3,6 +3,7 @@ package detectors_test
 import (
 	"bytes"
 	"context"
+	"iter"
 	"runtime/trace"
 	"slices"
 	"strings"
@@ -76,6 +77,29 @@ func record(t *testing.T) []byte {
 	wg.Wait()
 	trace.Stop()
 	return buf.Bytes()
+}
+
+// A coroutine that waits has no stack in any format, and says nothing of the trace's age.
+func TestCoroutinesAreNoOldFormat(t *testing.T) {
+	if trace.IsEnabled() {
+		t.Skip("the test binary is being traced itself")
+	}
+	var buf bytes.Buffer
+	if err := trace.Start(&buf); err != nil {
+		t.Fatal(err)
+	}
+	next, stop := iter.Pull(func(yield func(int) bool) {
+		for i := 0; yield(i); i++ {
+		}
+	})
+	defer stop()
+	next()
+	trace.Stop()
+	for _, text := range analyze(t, buf.Bytes()).Traces[0].CannotShow {
+		if strings.Contains(text, "before Go 1.23") {
+			t.Errorf("%q is said of a trace of this Go version", text)
+		}
+	}
 }
 
 func analyze(t *testing.T, data []byte, list ...*detectors.Detector) *detectors.Report {

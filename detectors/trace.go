@@ -13,7 +13,7 @@ import (
 type facets struct {
 	samples      bool
 	foundWaiting int                         // goroutines that were parked when the trace began
-	withoutStack int                         // goroutines of which not even the end of the trace tells where they are parked
+	withoutStack int                         // of those, they are still, and not even the end of the trace tells where
 	names        map[traceload.StringID]bool // of tasks and regions
 	named        []string                    // the same, at the end
 }
@@ -40,7 +40,8 @@ func (f *facets) Observe(_ *traceload.Program, ev *traceload.Event) {
 // Finish looks at what is still parked when the trace ends.
 func (f *facets) Finish(p *traceload.Program) {
 	for g := range p.Live {
-		if g.State == traceload.StateWaiting && g.Stack == 0 && !g.System {
+		// One that has waited since has no stack if it is a coroutine (iter.Pull), in all formats.
+		if g.State == traceload.StateWaiting && g.Stack == 0 && !g.SinceKnown && !g.System {
 			f.withoutStack++
 		}
 	}
