@@ -59,8 +59,8 @@ func detector(name string, newObserver func(*detectors.Pass) detectors.Observer)
 	}
 }
 
-// record traces a little work of this test.
-func record(t *testing.T) []byte {
+// traced returns a trace of what do does.
+func traced(t *testing.T, do func()) []byte {
 	t.Helper()
 	if trace.IsEnabled() {
 		t.Skip("the test binary is being traced itself")
@@ -69,33 +69,35 @@ func record(t *testing.T) []byte {
 	if err := trace.Start(&buf); err != nil {
 		t.Fatal(err)
 	}
-	var wg sync.WaitGroup
-	for range 10 {
-		wg.Add(1)
-		go func() { defer wg.Done() }()
-	}
-	wg.Wait()
+	do()
 	trace.Stop()
 	return buf.Bytes()
 }
 
+// record traces a little work of this test.
+func record(t *testing.T) []byte {
+	t.Helper()
+	return traced(t, func() { startAndWait(10) })
+}
+
+func startAndWait(n int) {
+	var wg sync.WaitGroup
+	for range n {
+		wg.Add(1)
+		go func() { defer wg.Done() }()
+	}
+	wg.Wait()
+}
+
 // A coroutine that waits has no stack in any format, and says nothing of the trace's age.
 func TestCoroutinesAreNoOldFormat(t *testing.T) {
-	if trace.IsEnabled() {
-		t.Skip("the test binary is being traced itself")
-	}
-	var buf bytes.Buffer
-	if err := trace.Start(&buf); err != nil {
-		t.Fatal(err)
-	}
 	next, stop := iter.Pull(func(yield func(int) bool) {
 		for i := 0; yield(i); i++ {
 		}
 	})
 	defer stop()
-	next()
-	trace.Stop()
-	for _, text := range analyze(t, buf.Bytes()).Traces[0].CannotShow {
+	data := traced(t, func() { next() })
+	for _, text := range analyze(t, data).Traces[0].CannotShow {
 		if strings.Contains(text, "before Go 1.23") {
 			t.Errorf("%q is said of a trace of this Go version", text)
 		}
@@ -215,25 +217,14 @@ func TestLeaveInPeace(t *testing.T) {
 // of those too that have ended or that do not fit into a group, and of nobody
 // who only started them.
 func TestFindingsTellTheirTests(t *testing.T) {
-	if trace.IsEnabled() {
-		t.Skip("the test binary is being traced itself")
-	}
-	var buf bytes.Buffer
-	if err := trace.Start(&buf); err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{"one", "two"} {
-		t.Run(name, func(t *testing.T) {
-			trace.Log(context.Background(), "tracedoc/test", "begin "+t.Name())
-			var wg sync.WaitGroup
-			for range 20 {
-				wg.Add(1)
-				go func() { defer wg.Done() }()
-			}
-			wg.Wait()
-		})
-	}
-	trace.Stop()
+	data := traced(t, func() {
+		for _, name := range []string{"one", "two"} {
+			t.Run(name, func(t *testing.T) {
+				trace.Log(context.Background(), "tracedoc/test", "begin "+t.Name())
+				startAndWait(20)
+			})
+		}
+	})
 
 	d := detector("whose", func(p *detectors.Pass) detectors.Observer {
 		var ended detectors.Group
@@ -251,7 +242,7 @@ func TestFindingsTellTheirTests(t *testing.T) {
 		}
 	})
 	d.Watches = traceload.KindSet(traceload.KindEnd)
-	rep := analyze(t, buf.Bytes(), d)
+	rep := analyze(t, data, d)
 	for _, f := range rep.Findings {
 		want := []string{}
 		if f.Title == "all" {

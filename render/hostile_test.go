@@ -65,8 +65,7 @@ var checks = map[string]func(t *testing.T, out string){
 	"perfetto": checkPerfetto,
 }
 
-// Whatever stands in a trace, every format stays what it is. With -short it takes
-// each text and format once, not also for files that lie elsewhere.
+// Whatever stands in a trace, every format stays what it is.
 func TestHostileNames(t *testing.T) {
 	for _, h := range hostileNames {
 		var r detectors.Report
@@ -84,9 +83,6 @@ func TestHostileNames(t *testing.T) {
 		r.Traces = append(r.Traces, r.Traces[0])
 		for _, f := range Formats() {
 			for _, repo := range []func(string) string{func(file string) string { return file }, nil} {
-				if testing.Short() && repo == nil {
-					continue
-				}
 				t.Run(h.name+"/"+f.Name, func(t *testing.T) {
 					out := write(t, f, &r, Options{Width: 80, Relative: repo, Elsewhere: "go.mod"})
 					if !utf8.ValidString(out) {

@@ -221,9 +221,6 @@ func sheetOf(t *testing.T, out string) *sheet {
 // A report of a hundred findings has room for all of them; one of thousands
 // gives up what can be missed best, and says so.
 func TestHTMLSize(t *testing.T) {
-	if testing.Short() {
-		t.Skip("1,300 findings take their time")
-	}
 	hundred := write(t, mustFormat(t, "html"), crowded(100), Options{})
 	t.Logf("100 findings: %d bytes", len(hundred))
 	if len(hundred) > 3_000_000 {

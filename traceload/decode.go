@@ -38,11 +38,11 @@ type decoder struct {
 	// outlive it: a raw Stack keeps its generation's tables alive, and the
 	// same number means another stack in the next one.
 	handles map[trace.Stack]StackID
-	seating seating
 	// latest is a shortcut to it, by goroutine and habit: a goroutine mostly
 	// waits, and wakes others, where it did so the last time.
-	latest [2048]handle
-	frames []FrameID
+	latest  [2048]handle
+	frames  []FrameID
+	seating seating
 
 	// What the walk reads after full is closed.
 	events      int64

@@ -4,7 +4,7 @@ package traceload
 // since each lane reads all of them.
 type record struct {
 	time           int64 // the trace's own clock
-	g, by          int32 // to whom, by whom: their slots (see seating), noSlot for nobody
+	g, by          int32 // to whom, by whom: their slots (see seating), noSlot for nobody; from order their numbers in its roster
 	stack, byStack StackID
 	text           StringID
 	kind           Kind

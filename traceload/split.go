@@ -17,8 +17,8 @@ import (
 //	Walk         the caller's takes the batches, generation by generation, in order
 //
 // How far decoding may run ahead is bounded by the number of generations that are
-// in memory, one more than are decoded at a time or two, and by the batches that one
-// may have ready.
+// in memory (some of them decoded, and one or two that wait for it), and by the
+// batches that one may have ready.
 type pipeline struct {
 	scanner *generationScanner
 	memory  *budget

@@ -72,24 +72,12 @@ func longestBatch(data []byte) (longest int) {
 // comparePieces reads data in pieces of several lengths, and compares that with one piece.
 func comparePieces(t *testing.T, name string, data []byte, lengths ...int) {
 	t.Helper()
-	type seen struct {
-		at             Time
-		kind           Kind
-		g, by          GoID
-		stack, byStack StackID
-		text           StringID
+	type timed struct {
+		seen
+		at Time
 	}
-	walk := func(piece int) (list []seen, info Info, text string) {
-		_, info, err := WalkWith(input(t, data), func(p *Program, ev *Event) {
-			s := seen{ev.Time, ev.Kind, NoGoroutine, NoGoroutine, ev.Stack, ev.ByStack, ev.Text}
-			if ev.G != nil {
-				s.g = ev.G.ID
-			}
-			if ev.By != nil {
-				s.by = ev.By.ID
-			}
-			list = append(list, s)
-		}, nil, Limits{piece: piece})
+	walk := func(piece int) (list []timed, info Info, text string) {
+		_, info, err := WalkWith(input(t, data), func(p *Program, ev *Event) { list = append(list, timed{see(p, ev), ev.Time}) }, nil, Limits{piece: piece})
 		if err != nil {
 			text = err.Error()
 		}

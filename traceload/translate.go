@@ -98,7 +98,7 @@ func (t *translator) record(r *record, x *extra) {
 	}
 }
 
-// enter finds the slot of a goroutine that is the first time in this generation.
+// enter finds the slot of a goroutine that may not have been met in this generation.
 func (t *translator) enter(r *record, id GoID) {
 	slot, fresh := t.take(id)
 	if fresh {
@@ -161,36 +161,32 @@ func (t *translator) internStack(local StackID) StackID {
 	return t.in.stack(t.frames)
 }
 
-// name is bytes for names of functions and files, which every generation repeats.
+// name is the text of one of the names of functions and files, which every generation repeats.
 func (t *translator) name(local uint64) string {
-	if local >= uint64(len(t.g.strings)) || t.g.strings[local].from == 0 {
-		return ""
-	}
-	e := t.g.strings[local]
-	text := t.g.pieces[e.piece][e.from:e.to]
+	text := t.bytes(local)
 	if id, ok := t.in.stringIDs[string(text)]; ok {
 		return t.in.strings[id]
 	}
 	return string(text)
 }
 
-// bytes returns the text of a string; "" for one that is missing.
-func (t *translator) bytes(local uint64) string {
+// bytes returns the text of a string; none for one that is missing.
+func (t *translator) bytes(local uint64) []byte {
 	if local >= uint64(len(t.g.strings)) {
-		return ""
+		return nil
 	}
 	e := t.g.strings[local]
 	if e.from == 0 {
-		return ""
+		return nil
 	}
-	return string(t.g.pieces[e.piece][e.from:e.to])
+	return t.g.pieces[e.piece][e.from:e.to]
 }
 
 func (t *translator) string(local StringID) StringID {
 	if id := t.strings[local]; id != 0 {
 		return id - 1
 	}
-	id := t.in.string(t.bytes(uint64(local)))
+	id := t.in.string(string(t.bytes(uint64(local))))
 	t.strings[local] = id + 1
 	return id
 }
@@ -203,7 +199,7 @@ func (t *translator) userText(local StringID) StringID {
 	if id := t.strings[local]; id != 0 {
 		return id - 1
 	}
-	id := t.in.userText(t.bytes(uint64(local)))
+	id := t.in.userText(string(t.bytes(uint64(local))))
 	t.strings[local] = id + 1
 	return id
 }
