@@ -29,6 +29,7 @@ type tables struct {
 	// What observers ask for at every event, by StackID: the frames that
 	// Program.SiteID and Program.EntryID return.
 	sites, outermost []FrameID
+	tested           bool // one of the stacks has a frame of package testing
 }
 
 // interner builds tables. It belongs to the decoder's goroutine.
@@ -155,4 +156,5 @@ func (in *interner) add(s *Stack) {
 	in.stacks = append(in.stacks, s)
 	in.sites = append(in.sites, site)
 	in.outermost = append(in.outermost, outermost)
+	in.tested = in.tested || s.Testing
 }

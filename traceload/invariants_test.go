@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 )
 
 // watch returns an observer that checks what holds at every event of every
@@ -16,6 +17,7 @@ func watch(t testing.TB) (observe func(*Program, *Event), finish func(*Program, 
 		events int64
 		alive  = map[GoID]int32{} // slots
 		taken  = map[int32]GoID{}
+		spent  = map[GoID]*[StateSyscall + 1]time.Duration{}
 		most   int
 	)
 	fail := func(p *Program, ev *Event, format string, args ...any) {
@@ -39,6 +41,9 @@ func watch(t testing.TB) (observe func(*Program, *Event), finish func(*Program, 
 			s := p.Stack(id)
 			if s == nil || s.ID != id || len(p.Frames(id)) != len(s.Frames) || s.Site >= len(s.Frames) || s.Owner >= len(s.Frames) {
 				fail(p, ev, "stack %d is %+v", id, s)
+			}
+			if s.Testing && !p.Tested() {
+				fail(p, ev, "stack %d is a test's", id)
 			}
 			_ = p.Site(id)
 		}
@@ -65,6 +70,17 @@ func watch(t testing.TB) (observe func(*Program, *Event), finish func(*Program, 
 		if ev.By != nil && p.Goroutine(ev.By.ID) != ev.By {
 			fail(p, ev, "By is not alive")
 		}
+		lived := spent[g.ID]
+		if lived == nil {
+			lived = new([StateSyscall + 1]time.Duration)
+			spent[g.ID] = lived
+		}
+		lived[ev.From] += ev.Lived
+		for s := StateRunnable; s <= StateSyscall; s++ {
+			if g.Spent(s) != lived[s] {
+				fail(p, ev, "%v for %v, want %v", s, g.Spent(s), lived[s])
+			}
+		}
 		slot, known := alive[g.ID]
 		if known && slot != g.Slot {
 			fail(p, ev, "moved from slot %d", slot)
@@ -75,6 +91,7 @@ func watch(t testing.TB) (observe func(*Program, *Event), finish func(*Program, 
 			}
 			delete(alive, g.ID)
 			delete(taken, g.Slot)
+			delete(spent, g.ID)
 			return
 		}
 		if other, ok := taken[g.Slot]; ok && other != g.ID {

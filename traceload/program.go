@@ -30,6 +30,17 @@ type Goroutine struct {
 	BornKnown  bool // its creation is in the trace
 	System     bool // the runtime's own or the tracer's: leave it out
 	Ran        bool // it has run since it was created or found
+
+	spent [StateSyscall - StateRunnable + 1]time.Duration
+}
+
+// Spent returns how long g has been in a state before the present one, all stays summed,
+// as far as the trace shows; 0 for StateUnknown and StateEnded.
+func (g *Goroutine) Spent(s State) time.Duration {
+	if s < StateRunnable || s > StateSyscall {
+		return 0
+	}
+	return g.spent[s-StateRunnable]
 }
 
 // Program is the traced program as of the current event. Observers read it,
@@ -99,6 +110,10 @@ func (p *Program) Frames(id StackID) []Frame {
 	}
 	return frames
 }
+
+// Tested tells whether a stack that occurred so far has a frame of package testing; it may
+// occur a little later.
+func (p *Program) Tested() bool { return p.t.tested }
 
 // Site returns the frame to show for a stack (see Stack.Site), nil if none.
 func (p *Program) Site(id StackID) *Frame {
@@ -193,6 +208,9 @@ func (p *Program) apply(r *record, x *extra) *Event {
 	}
 	if r.from == StateRunning {
 		g.Ran = true
+	}
+	if i := g.State - StateRunnable; int(i) < len(g.spent) {
+		g.spent[i] += ev.Lived
 	}
 	g.State, g.Since, g.SinceKnown = r.to, p.Now, true
 	return ev

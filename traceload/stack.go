@@ -83,6 +83,24 @@ func (w Wait) String() string {
 	return "something unknown"
 }
 
+// Waits is a set of kinds of wait.
+type Waits uint32
+
+// Locks is the waits for a lock that some goroutine holds.
+const Locks Waits = 1<<WaitMutex | 1<<WaitRWMutexW | 1<<WaitRWMutexR
+
+// WaitSet returns the set of the given waits.
+func WaitSet(waits ...Wait) Waits {
+	var s Waits
+	for _, w := range waits {
+		s |= 1 << w
+	}
+	return s
+}
+
+// Has tells whether w is in the set.
+func (s Waits) Has(w Wait) bool { return s>>(w&31)&1 != 0 }
+
 // IsLock tells whether w waits for a lock that some goroutine holds.
 func (w Wait) IsLock() bool { return WaitMutex <= w && w <= WaitRWMutexR }
 
