@@ -24,13 +24,22 @@ type Detector struct {
 	// headings: What it looks for, How it decides, What it cannot see, Repair.
 	Doc    string
 	Causes []Cause
-	// Watches is the kinds of event that the observer is to see.
+	// Watches is the kinds of event that the observer is to see. It may ask for more
+	// later on (Pass.Watch).
 	Watches traceload.Kinds
+	Waits   Waits // of which waits it is to see that they begin or end, if not of all
 	// Yields names detectors that explain more: a finding of this one is
 	// dropped where a finding of theirs explains the same line.
 	Yields []string
 	// New is called once per walk.
 	New func(*Pass) Observer
+}
+
+// Waits narrows what an observer sees of KindBlock and KindUnblock: most of what happens in
+// a busy program is waits, and most observers have nothing to do with some kinds of them.
+type Waits struct {
+	Begin traceload.Waits // of KindBlock; none stands for all
+	End   traceload.Waits // of KindUnblock; none stands for all
 }
 
 // Cause is one thing that a detector can find.

@@ -17,12 +17,14 @@ type lane struct {
 	_ cpu.CacheLinePad
 
 	entries []*entry // those of its own: nobody else reads from them
-	byKind  [traceload.NumKinds][]fed
+	all     []*entry // in the order in which they are fed
+	lists   [rows][]fed
+	stale   bool // somebody watches more: lists are to be filled before the next event
 	tests   tests.Table
 	program *traceload.Program // as of the trace's end; nil before
 	weight  int
 
-	// The latest event, and to whom of byKind it is being fed, past the last of them
+	// The latest event, and to whom of its list it is being fed, past the last of them
 	// if it was fed: if one panics, the others go on from there.
 	event *traceload.Event
 	at    int
@@ -32,7 +34,13 @@ type lane struct {
 	_       cpu.CacheLinePad
 }
 
-// fed is one who watches a kind.
+// rows is how many lists there are of who sees which events: one for each kind of event,
+// with each kind of wait.
+const rows = int(traceload.NumKinds) * int(traceload.NumWaits)
+
+func row(k traceload.Kind, w traceload.Wait) int { return int(k)*int(traceload.NumWaits) + int(w) }
+
+// fed is one who sees some events.
 type fed struct {
 	observer Observer
 	entry    *entry
@@ -69,7 +77,7 @@ func deal(entries []*entry, n int) []*lane {
 		}
 	}
 	for _, l := range lanes {
-		l.own("tests", tests.Watches, testsObserver{&l.tests})
+		l.own("tests", tests.Untested, testsObserver{&l.tests})
 	}
 	for _, e := range entries {
 		if !e.dead {
@@ -86,12 +94,52 @@ func (l *lane) own(name string, watches traceload.Kinds, o Observer) {
 	l.add(e)
 }
 
+// add has an entry fed after those that were added before.
 func (l *lane) add(e *entry) {
+	e.order = len(l.all)
+	l.all = append(l.all, e)
+	l.stale = true
+}
+
+// fill sets who sees which events.
+func (l *lane) fill() {
 	for k := range traceload.NumKinds {
-		if e.watches.Has(k) {
-			l.byKind[k] = append(l.byKind[k], fed{e.observer, e})
+		for w := range traceload.NumWaits {
+			at := row(k, w)
+			if w > 0 && !waits.Has(k) {
+				l.lists[at] = l.lists[at-1]
+				continue
+			}
+			l.lists[at] = nil
+			for _, e := range l.all {
+				if e.sees(k, w) {
+					l.lists[at] = append(l.lists[at], fed{e.observer, e})
+				}
+			}
 		}
 	}
+	l.stale = false
+}
+
+// waits is the kinds that Waits narrows.
+var waits = traceload.KindSet(traceload.KindBlock, traceload.KindUnblock)
+
+// sees tells whether an entry is to see such an event.
+func (e *entry) sees(k traceload.Kind, w traceload.Wait) bool {
+	narrowed := traceload.Waits(0)
+	switch k {
+	case traceload.KindBlock:
+		narrowed = e.waits.Begin
+	case traceload.KindUnblock:
+		narrowed = e.waits.End
+	}
+	return !e.dead && e.watches.Has(k) && (narrowed == 0 || narrowed.Has(w))
+}
+
+// watch has an entry see more kinds, from the next event on.
+func (l *lane) watch(e *entry, kinds traceload.Kinds) {
+	e.watches |= kinds
+	l.stale = true
 }
 
 // crewsOf puts together who has facts in common.
@@ -130,6 +178,9 @@ func crewsOf(entries []*entry) []*crew {
 
 // take feeds events to those who watch their kinds.
 func (l *lane) take(p *traceload.Program, events *traceload.Events) {
+	if e := l.entries[0]; e.watches != tests.Watches && p.Tested() {
+		l.watch(e, tests.Watches)
+	}
 	for !l.feed(p, events) { // somebody panicked
 	}
 }
@@ -147,7 +198,10 @@ func (l *lane) feed(p *traceload.Program, events *traceload.Events) (done bool) 
 	}
 	for ; ev != nil; ev, at = events.Next(), 0 {
 		l.event = ev
-		list := l.byKind[ev.Kind]
+		if l.stale {
+			l.fill()
+		}
+		list := l.lists[row(ev.Kind, ev.Wait)]
 		if l.untimed--; l.untimed == 0 {
 			l.timed(list, at, p, ev)
 			continue
@@ -165,11 +219,14 @@ func (l *lane) feed(p *traceload.Program, events *traceload.Events) (done bool) 
 // drop switches off the one who is fed and panicked with v, and those who build on
 // it, which come after it.
 func (l *lane) drop(v any) {
-	if l.event == nil || l.at == len(l.byKind[l.event.Kind]) {
+	list := func() []fed { return l.lists[row(l.event.Kind, l.event.Wait)] }
+	if l.event == nil || l.at == len(list()) {
 		panic(v) // it was none of them
 	}
-	l.byKind[l.event.Kind][l.at].entry.fail(v)
-	for k, list := range l.byKind {
-		l.byKind[k] = slices.DeleteFunc(list, func(f fed) bool { return f.entry.dead })
+	e := list()[l.at].entry
+	e.fail(v)
+	l.fill()
+	for l.at = 0; l.at < len(list()) && list()[l.at].entry.order < e.order; {
+		l.at++
 	}
 }

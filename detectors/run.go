@@ -14,7 +14,8 @@ import (
 // is fed before those that asked for it, and reports nothing by itself.
 type Fact[T Observer] struct {
 	Name    string
-	Watches traceload.Kinds
+	Watches traceload.Kinds // as those of a Detector
+	Waits   Waits           // likewise
 	New     func(*Pass) T
 }
 
@@ -23,7 +24,7 @@ type Fact[T Observer] struct {
 func Need[T Observer](p *Pass, f *Fact[T]) T {
 	e, ok := p.walk.facts[f]
 	if !ok {
-		e = &entry{name: f.Name, watches: f.Watches}
+		e = &entry{name: f.Name, watches: f.Watches, waits: f.Waits}
 		fact := f.New(&Pass{walk: p.walk, entry: e})
 		e.observer = fact
 		p.walk.facts[f] = e
@@ -65,6 +66,13 @@ func (p *Pass) LeaveInPeace(site Frame, n int, why string) {
 	p.walk.idle = append(p.walk.idle, IdleSite{Site: site, Goroutines: n, Why: why})
 }
 
+// Watch has the observer see events of these kinds too, from the next one on.
+func (p *Pass) Watch(kinds traceload.Kinds) {
+	if e := p.entry; e.watches|kinds != e.watches {
+		e.lane.watch(e, kinds)
+	}
+}
+
 // Info says what the trace is. It is complete in Finish, zero before.
 func (p *Pass) Info() *traceload.Info { return &p.walk.info }
 
@@ -84,10 +92,12 @@ func (p *Pass) KnownWaits() []KnownWait { return p.walk.known }
 type entry struct {
 	name     string
 	watches  traceload.Kinds
+	waits    Waits
 	observer Observer
 	detector *Detector // nil for a fact
 	users    []*entry  // who needs this fact
 	lane     *lane     // where it is fed; nil in a constructor
+	order    int       // its place there
 
 	dead     bool // it panicked, or a fact that it needs did
 	panicked any
@@ -204,7 +214,7 @@ func Analyze(in *traceload.Input, list []*Detector, cfg Config) (*Result, error)
 }
 
 func (w *walk) add(d *Detector) {
-	e := &entry{name: d.Name, watches: d.Watches, detector: d}
+	e := &entry{name: d.Name, watches: d.Watches, waits: d.Waits, detector: d}
 	defer func() { w.entries = append(w.entries, e) }()
 	defer e.contain()
 	e.observer = d.New(&Pass{walk: w, entry: e})

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/tracedoc/tracedoc/detectors"
 	"github.com/tracedoc/tracedoc/traceload"
@@ -186,6 +187,62 @@ func TestFactsAreFedFirstAndOnce(t *testing.T) {
 	analyze(t, record(t), detector("one", newRoom), detector("two", newRoom))
 	if seen < 10 {
 		t.Errorf("the fact saw %d births, want at least 10", seen)
+	}
+}
+
+// TestWaits: who watches waits of some kinds sees those, and who watches more later on sees that
+// from the next event on.
+func TestWaits(t *testing.T) {
+	type seen struct{ begun, ended, groups, groupsEnded, late int }
+	var all, some, later seen
+	groups := traceload.WaitSet(traceload.WaitWaitGroup)
+	see := func(s *seen) func(*detectors.Pass) detectors.Observer {
+		return func(*detectors.Pass) detectors.Observer {
+			return funcs{observe: func(_ *traceload.Program, ev *traceload.Event) {
+				switch ofGroup := ev.Wait == traceload.WaitWaitGroup; ev.Kind {
+				case traceload.KindBlock:
+					s.begun++
+					if ofGroup {
+						s.groups++
+					}
+					if s.ended > 0 {
+						s.late++
+					}
+				case traceload.KindUnblock:
+					s.ended++
+					if ofGroup {
+						s.groupsEnded++
+					}
+				}
+			}}
+		}
+	}
+	both := traceload.KindSet(traceload.KindBlock, traceload.KindUnblock)
+	everything, few := detector("everything", see(&all)), detector("few", see(&some))
+	everything.Watches, few.Watches = both, both
+	few.Waits = detectors.Waits{Begin: groups, End: ^groups}
+	latecomer := detector("latecomer", func(p *detectors.Pass) detectors.Observer {
+		o := see(&later)(p).(funcs)
+		return funcs{observe: func(prog *traceload.Program, ev *traceload.Event) {
+			o.observe(prog, ev)
+			p.Watch(both)
+		}}
+	})
+	latecomer.Watches = traceload.KindSet(traceload.KindUnblock)
+	analyze(t, traced(t, func() {
+		for range 5 {
+			startAndWait(10)
+			time.Sleep(time.Millisecond)
+		}
+	}), everything, few, latecomer)
+	if all.groups == 0 || all.begun == all.groups || all.late == 0 {
+		t.Fatalf("the trace does not show what is to be tested: %+v", all)
+	}
+	if want := (seen{begun: all.groups, ended: all.ended - all.groupsEnded, groups: all.groups}); some.begun != want.begun || some.ended != want.ended || some.groups != want.groups || some.groupsEnded != 0 {
+		t.Errorf("who watches some sees %+v, want %+v", some, want)
+	}
+	if later.begun != all.late || later.ended != all.ended {
+		t.Errorf("the latecomer sees %+v, of %+v", later, all)
 	}
 }
 

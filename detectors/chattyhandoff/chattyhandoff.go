@@ -24,7 +24,7 @@ var Detector = &detectors.Detector{
 		{Name: pingPong, Pattern: "work-in-place", Cap: detectors.Medium},
 	},
 	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindBlock, traceload.KindUnblock,
-		traceload.KindStop, traceload.KindSyscallBegin, traceload.KindSyscallEnd, traceload.KindEnd),
+		traceload.KindStop, traceload.KindSyscallBegin, traceload.KindEnd),
 	New: func(p *detectors.Pass) detectors.Observer {
 		return &observer{pass: p, bySites: map[sites]*link{}}
 	},
@@ -77,8 +77,6 @@ type dealings struct {
 	seat seat                // at the link that it came to first
 	more *[maxSeats - 1]seat // at others; nil as long as there are none
 
-	ran time.Duration // on a processor, since it has dealings, up to the beginning of its present state
-
 	// The place of its seat at the link where it was woken in a burst, plus one, if it
 	// is not known yet when it ran: that is seen when the run ends, or leads to another
 	// transfer. 0 otherwise.
@@ -129,13 +127,8 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 	if ev.G.System {
 		return
 	}
-	if ev.From == traceload.StateRunning {
-		d.ran += ev.Lived
-		if d.woken != 0 {
-			o.started(d, p.Now-traceload.Time(ev.Lived))
-		}
-	} else if ev.From == traceload.StateSyscall {
-		d.ran += ev.Lived
+	if d.woken != 0 && ev.From == traceload.StateRunning {
+		o.started(d, p.Now-traceload.Time(ev.Lived))
 	}
 }
 
@@ -193,12 +186,13 @@ func (o *observer) newDealings() *dealings {
 	return d
 }
 
-// ranBy is how long g has run by now.
-func (d *dealings) ranBy(p *traceload.Program, g *traceload.Goroutine) time.Duration {
+// ranBy is how long g has run by now, system calls included.
+func ranBy(p *traceload.Program, g *traceload.Goroutine) time.Duration {
+	ran := g.Spent(traceload.StateRunning) + g.Spent(traceload.StateSyscall)
 	if g.State == traceload.StateRunning || g.State == traceload.StateSyscall {
-		return d.ran + p.InState(g)
+		ran += p.InState(g)
 	}
-	return d.ran
+	return ran
 }
 
 // wake takes a wake-up of one goroutine by another.
@@ -227,7 +221,7 @@ func (o *observer) wake(p *traceload.Program, ev *traceload.Event) {
 	}
 	fromPlace, toPlace := from.placeAt(l.number), to.placeAt(l.number)
 	fromSeat, toSeat := from.at(fromPlace), to.at(toPlace)
-	fromRan, toRan := from.ranBy(p, giver), to.ranBy(p, taker)
+	fromRan, toRan := ranBy(p, giver), ranBy(p, taker)
 	pause := time.Duration(-1)     // since the last transfer of whichever is at it more often; unknown
 	if fromSeat.link == l.number { // it has sat there before
 		pause = p.Now.Sub(fromSeat.last)

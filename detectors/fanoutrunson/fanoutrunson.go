@@ -23,7 +23,8 @@ var Detector = &detectors.Detector{
 		{Name: firstError, Pattern: "errgroup-first-error", Cap: detectors.Medium},
 	},
 	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindBlock, traceload.KindUnblock,
-		traceload.KindSyscallBegin, traceload.KindStop, traceload.KindEnd),
+		traceload.KindSyscallBegin, traceload.KindEnd),
+	Waits: detectors.Waits{Begin: ^traceload.WaitSet(traceload.WaitRuntime), End: traceload.WaitSet(traceload.WaitWaitGroup)},
 	New: func(p *detectors.Pass) detectors.Observer {
 		return &observer{pass: p, fans: map[fanKey]*fan{}}
 	},
@@ -110,7 +111,6 @@ type kid struct {
 // party is one goroutine's part, as a parent and as a child. Parents go by their
 // index in observer.parents plus one.
 type party struct {
-	cpu    time.Duration
 	last   traceload.FrameID
 	parent uint32 // what it is as a parent; 0 as long as it has started nobody
 	of     uint32 // whose child it is; 0 if unknown
@@ -131,7 +131,7 @@ type parent struct {
 func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 	switch ev.Kind {
 	case traceload.KindUnblock:
-		if ev.Wait == traceload.WaitWaitGroup && ev.By != nil && !ev.G.System {
+		if ev.By != nil && !ev.G.System {
 			o.join(p, ev)
 		}
 		return
@@ -148,12 +148,6 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 		return
 	}
 	if ev.G.System {
-		return
-	}
-	if ev.From == traceload.StateRunning {
-		y.cpu += ev.Lived
-	}
-	if ev.Kind == traceload.KindStop || ev.Wait == traceload.WaitRuntime {
 		return
 	}
 	if site := p.SiteID(ev.Stack); site != 0 {
@@ -178,9 +172,6 @@ func (o *observer) appear(p *traceload.Program, ev *traceload.Event) {
 // end takes the end of a goroutine, which may have been taken for one of the program's.
 func (o *observer) end(p *traceload.Program, ev *traceload.Event, y *party) {
 	if y.of != 0 && !ev.G.System {
-		if ev.From == traceload.StateRunning {
-			y.cpu += ev.Lived
-		}
 		o.endChild(p, ev.G, y)
 	}
 	if y.parent != 0 {
@@ -263,7 +254,7 @@ func (o *observer) endChild(p *traceload.Program, g *traceload.Goroutine, y *par
 	}
 	b.fan.ended(y.last)
 	if len(b.kids) < maxChildren {
-		b.kids = append(b.kids, kid{g.ID, g.Born, p.Now, y.cpu, y.last})
+		b.kids = append(b.kids, kid{g.ID, g.Born, p.Now, g.Spent(traceload.StateRunning), y.last})
 	}
 }
 
@@ -278,7 +269,7 @@ func (o *observer) join(p *traceload.Program, ev *traceload.Event) {
 	y.open = false
 	by := ev.By
 	if c := o.slots.Of(by); c != nil && by.Creator == ev.G.ID && len(y.kids) < maxChildren {
-		y.kids = append(y.kids, kid{by.ID, by.Born, p.Now, c.cpu + p.InState(by), c.last})
+		y.kids = append(y.kids, kid{by.ID, by.Born, p.Now, by.Spent(traceload.StateRunning) + p.InState(by), c.last})
 	}
 	if y.count < 2 || y.count > maxChildren || len(y.kids) < y.count {
 		return // others than its children had a part in it

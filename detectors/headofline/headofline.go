@@ -24,7 +24,8 @@ var Detector = &detectors.Detector{
 	Causes: []detectors.Cause{
 		{Name: inOrder, Pattern: "take-as-completed", Cap: detectors.Medium},
 	},
-	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindBlock, traceload.KindUnblock, traceload.KindEnd),
+	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindUnblock, traceload.KindEnd), // and, at times, KindBlock
+	Waits:   detectors.Waits{Begin: giving, End: ^traceload.Locks},
 	New: func(p *detectors.Pass) detectors.Observer {
 		return &observer{pass: p}
 	},
@@ -142,7 +143,7 @@ type giver struct {
 func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 	switch ev.Kind {
 	case traceload.KindBlock:
-		if gives(ev.Wait) && o.standing.Get(p.SiteID(ev.Stack)).n != 0 && !ev.G.System {
+		if o.standing.Get(p.SiteID(ev.Stack)).n != 0 && !ev.G.System {
 			o.stands(p, ev)
 		}
 	case traceload.KindUnblock:
@@ -164,7 +165,7 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 			if by := o.slots.At(ev.By.Slot); by.first != 0 || by.giver != 0 {
 				o.given(p, ev, by)
 			}
-		case !ev.Wait.IsLock():
+		default:
 			o.met(p, ev)
 		}
 	case traceload.KindStatus: // only now it may be known where it stands
@@ -196,6 +197,7 @@ func (o *observer) watch(p *traceload.Program, give traceload.FrameID) {
 		return
 	}
 	s.n = 1
+	o.pass.Watch(traceload.KindSet(traceload.KindBlock))
 	for g := range p.Live {
 		if mayGive(g) && p.SiteID(g.Stack) == give {
 			s.n++
@@ -230,9 +232,11 @@ func (o *observer) stands(p *traceload.Program, ev *traceload.Event) {
 	}
 }
 
-// gives tells whether a goroutine that waits so may be about to give something.
+// giving is how a goroutine waits that may be about to give something.
+const giving traceload.Waits = 1<<traceload.WaitChanSend | 1<<traceload.WaitSelect
+
 func gives(w traceload.Wait) bool {
-	return w == traceload.WaitChanSend || w == traceload.WaitSelect
+	return giving.Has(w)
 }
 
 // jobOf returns the number of g's job, as it was when it was first asked for.

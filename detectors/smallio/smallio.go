@@ -26,6 +26,7 @@ var Detector = &detectors.Detector{
 	},
 	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindBlock, traceload.KindUnblock,
 		traceload.KindSyscallBegin, traceload.KindSyscallEnd, traceload.KindEnd),
+	Waits: detectors.Waits{End: traceload.WaitSet(traceload.WaitNetwork)},
 	New: func(p *detectors.Pass) detectors.Observer {
 		return &observer{pass: p, places: map[key]*place{}}
 	},
@@ -133,10 +134,6 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 	switch ev.Kind {
 	case traceload.KindBlock:
 		if ev.Wait != traceload.WaitNetwork && o.busy == 0 && o.known(ev.Stack) {
-			return
-		}
-	case traceload.KindUnblock:
-		if ev.Wait != traceload.WaitNetwork {
 			return
 		}
 	case traceload.KindEnd:

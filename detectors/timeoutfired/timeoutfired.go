@@ -31,6 +31,7 @@ var Detector = &detectors.Detector{
 	},
 	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindBlock, traceload.KindUnblock,
 		traceload.KindSyscallBegin, traceload.KindEnd),
+	Waits: detectors.Waits{Begin: ^traceload.WaitSet(traceload.WaitRuntime), End: ^traceload.WaitSet(traceload.WaitRuntime)},
 	New: func(p *detectors.Pass) detectors.Observer {
 		return &observer{pass: p, byFrame: map[traceload.FrameID]uint16{}, sites: []*site{nil}}
 	},
@@ -124,11 +125,11 @@ func (o *observer) clear(v *visitor) {
 func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 	switch ev.Kind {
 	case traceload.KindBlock:
-		if v := o.visitors.Of(ev.G); v != nil && ev.Wait != traceload.WaitRuntime {
+		if v := o.visitors.Of(ev.G); v != nil {
 			o.block(p, ev, v)
 		}
 	case traceload.KindUnblock:
-		if v := o.visitors.Of(ev.G); v != nil && ev.Wait != traceload.WaitRuntime && !ev.G.System {
+		if v := o.visitors.Of(ev.G); v != nil && !ev.G.System {
 			o.unblock(p, ev, v)
 		}
 	case traceload.KindStatus, traceload.KindCreate:

@@ -27,6 +27,7 @@ var Detector = &detectors.Detector{
 	},
 	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindBlock, traceload.KindUnblock,
 		traceload.KindStop, traceload.KindSyscallBegin, traceload.KindEnd, traceload.KindSample),
+	Waits: detectors.Waits{End: ^quiet},
 	New: func(p *detectors.Pass) detectors.Observer {
 		return &observer{pass: p, byFrame: map[traceload.FrameID]*site{}, timers: map[traceload.StackID]*maker{}}
 	},
@@ -134,16 +135,11 @@ type story struct {
 	looks    int
 }
 
-// waits is a set of kinds of waits.
-type waits uint32
-
 const (
-	endedByTimers waits = 1<<traceload.WaitSleep | 1<<traceload.WaitSelect | 1<<traceload.WaitChanReceive
+	endedByTimers traceload.Waits = 1<<traceload.WaitSleep | 1<<traceload.WaitSelect | 1<<traceload.WaitChanReceive
 	// quiet are those for locks, which a look may need, and the runtime's own.
-	quiet waits = 1<<traceload.WaitMutex | 1<<traceload.WaitRWMutexR | 1<<traceload.WaitRWMutexW | 1<<traceload.WaitRuntime
+	quiet = traceload.Locks | 1<<traceload.WaitRuntime
 )
-
-func (s waits) has(w traceload.Wait) bool { return s>>(w&31)&1 != 0 }
 
 // Observe implements detectors.Observer. What happens at most events stands here in one
 // piece, with calls only where they are the last thing to do.
@@ -168,9 +164,6 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 			o.answer(ev.Time, t)
 		}
 	case traceload.KindUnblock:
-		if quiet.has(ev.Wait) {
-			return
-		}
 		t, by, at := o.slots.Of(g), o.slots.Of(ev.By), o.stacks.Of(ev.ByStack)
 		if t == nil || by == nil || at == nil || at.asking == unknown || ev.Waker != traceload.WakerGoroutine {
 			o.unblock(p, ev, t, by)
@@ -293,7 +286,7 @@ func (o *observer) settle(at *spot) {
 // site returns the number of the line where a timer may end the wait; 0 for other waits.
 func (o *observer) site(p *traceload.Program, stack traceload.StackID, wait traceload.Wait) uint32 {
 	frame := p.SiteID(stack)
-	if !endedByTimers.has(wait) || frame == 0 || p.Frame(frame).Origin != traceload.OriginUser {
+	if !endedByTimers.Has(wait) || frame == 0 || p.Frame(frame).Origin != traceload.OriginUser {
 		return 0
 	}
 	s := o.byFrame[frame]

@@ -21,7 +21,8 @@ var Detector = &detectors.Detector{
 	Family:  detectors.Batching,
 	Doc:     doc,
 	Causes:  []detectors.Cause{{Name: "spawn-per-item", Pattern: "chunk-work", Cap: detectors.Medium}},
-	Watches: traceload.KindSet(traceload.KindCreate, traceload.KindBlock, traceload.KindUnblock, traceload.KindStop, traceload.KindSyscallBegin, traceload.KindSyscallEnd, traceload.KindEnd),
+	Watches: traceload.KindSet(traceload.KindCreate, traceload.KindBlock, traceload.KindUnblock, traceload.KindEnd),
+	Waits:   detectors.Waits{Begin: ofWork, End: ^(ofWork | traceload.WaitSet(traceload.WaitRuntime))},
 	New: func(p *detectors.Pass) detectors.Observer {
 		return &observer{pass: p, bySite: map[sites]uint32{}}
 	},
@@ -47,7 +48,6 @@ type sites struct{ created, entry traceload.FrameID }
 
 // life is that of a goroutine whose start was seen.
 type life struct {
-	ran     time.Duration
 	site    uint32 // its number; 0 if it is of no interest
 	waited  bool   // for something that it may have been started to wait for
 	blocked bool   // by a lock, or in a send
@@ -82,35 +82,20 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 	if l == nil || l.site == 0 {
 		return
 	}
-	if ev.Kind == traceload.KindUnblock {
-		if !l.waited {
-			l.waited = waited(ev)
-		}
-		return
-	}
-	if ev.From == traceload.StateRunning || ev.From == traceload.StateSyscall {
-		l.ran += ev.Lived
-	}
 	switch ev.Kind {
 	case traceload.KindBlock:
-		if ofWork(ev.Wait) && ev.Wait != traceload.WaitRuntime {
-			l.blocked = true
-		}
+		l.blocked = true
+	case traceload.KindUnblock:
+		// It may have been started to wait for that. Waiting for one's own child is part
+		// of a recursion.
+		l.waited = l.waited || ev.By == nil || ev.By.Creator != ev.G.ID
 	case traceload.KindEnd:
-		o.end(l)
+		o.end(l, ev.G.Spent(traceload.StateRunning)+ev.G.Spent(traceload.StateSyscall))
 	}
 }
 
-// ofWork tells whether a wait is part of any work: for a lock, in a send, or the runtime's.
-func ofWork(w traceload.Wait) bool {
-	return w.IsLock() || w == traceload.WaitChanSend || w == traceload.WaitRuntime
-}
-
-// waited tells whether a goroutine has waited for something that it may have been
-// started to wait for. Waiting for one's own child is part of a recursion.
-func waited(ev *traceload.Event) bool {
-	return !ofWork(ev.Wait) && (ev.By == nil || ev.By.Creator != ev.G.ID)
-}
+// ofWork is the waits that are part of any work: for a lock, or in a send.
+const ofWork = traceload.Locks | 1<<traceload.WaitChanSend
 
 func (o *observer) birth(p *traceload.Program, ev *traceload.Event) {
 	g := ev.G
@@ -172,12 +157,12 @@ func (s *site) birth(now traceload.Time, g *traceload.Goroutine) {
 	s.last = now
 }
 
-// end takes the end of a goroutine that is of interest.
-func (o *observer) end(l *life) {
+// end takes the end of a goroutine that is of interest and ran for so long.
+func (o *observer) end(l *life, ran time.Duration) {
 	s := o.list[l.site-1]
 	s.ended++
-	s.ran += l.ran
-	s.work.Add(l.ran)
+	s.ran += ran
+	s.work.Add(ran)
 	if l.waited {
 		s.waited++
 	}

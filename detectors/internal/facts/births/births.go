@@ -18,7 +18,7 @@ import (
 // Fact gives the table of all places that start goroutines.
 var Fact = &detectors.Fact[*Table]{
 	Name:    "births",
-	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindUnblock, traceload.KindStart, traceload.KindEnd),
+	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindUnblock, traceload.KindEnd),
 	New:     func(*detectors.Pass) *Table { return newTable() },
 }
 
@@ -121,10 +121,6 @@ func newTable() *Table {
 func (t *Table) Observe(p *traceload.Program, ev *traceload.Event) {
 	c := t.alive.Of(ev.G)
 	switch ev.Kind {
-	case traceload.KindStart:
-		if c != nil && ev.From == traceload.StateRunnable {
-			t.spent[c.site][Ready] += ev.Lived
-		}
 	case traceload.KindUnblock:
 		if c == nil || !c.known {
 			return
@@ -247,6 +243,7 @@ func (t *Table) end(p *traceload.Program, g *traceload.Goroutine, c *child) {
 		t.parents.Give(c.started)
 	}
 	if c.site != 0 {
+		t.spent[c.site][Ready] += g.Spent(traceload.StateRunnable)
 		t.remove(t.all[c.site-1], int(c.number), p.Now.Sub(g.Born), p.Now)
 	} else if !g.System {
 		e := p.Entry(g)
@@ -332,6 +329,7 @@ func (t *Table) Finish(p *traceload.Program) {
 		}
 		s := t.siteOf(c)
 		s.total += p.Now.Sub(g.Born)
+		t.spent[s.number][Ready] += g.Spent(traceload.StateRunnable)
 		switch g.State {
 		case traceload.StateRunnable:
 			t.spent[s.number][Ready] += p.InState(g)

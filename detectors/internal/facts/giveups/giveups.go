@@ -24,11 +24,13 @@ import (
 
 // Fact gives the table of all waits that were given up.
 var Fact = &detectors.Fact[*Table]{
-	Name: "giveups",
-	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindBlock, traceload.KindUnblock,
-		traceload.KindStop, traceload.KindSyscallBegin, traceload.KindSyscallEnd, traceload.KindEnd),
-	New: func(*detectors.Pass) *Table { return &Table{} },
+	Name:    "giveups",
+	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindUnblock, traceload.KindEnd),
+	New:     func(p *detectors.Pass) *Table { return &Table{pass: p} },
 }
+
+// doings is what is watched too once somebody has given up.
+var doings = traceload.KindSet(traceload.KindBlock, traceload.KindStop, traceload.KindSyscallBegin, traceload.KindSyscallEnd)
 
 // How says what ended the wait.
 type How uint8
@@ -91,6 +93,7 @@ type Table struct {
 	alive   dense.Slots[occupant]
 	broods  dense.Pool[brood]
 	watches dense.Pool[watch]
+	pass    *detectors.Pass
 	watched int // goroutines alive that are watched
 	gaveUp  int // goroutines alive that have given up
 	_       cpu.CacheLinePad
@@ -371,6 +374,7 @@ func (t *Table) giveUp(p *traceload.Program, ev *traceload.Event, o *occupant, h
 		way := &s.Ways[how]
 		way.Count++
 		way.Waited += ev.Lived
+		t.pass.Watch(doings)
 		co.watch = t.watches.Take()
 		t.watched++
 		w := t.watches.At(co.watch)

@@ -25,6 +25,7 @@ var Fact = &detectors.Fact[*Table]{
 	Name: "locks",
 	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindBlock, traceload.KindUnblock,
 		traceload.KindStart, traceload.KindSyscallEnd),
+	Waits: detectors.Waits{Begin: traceload.Locks}, // of others all is told when they end
 	New: func(p *detectors.Pass) *Table {
 		t := &Table{
 			source:  p.Source,
@@ -127,9 +128,6 @@ type release struct {
 
 // Observe implements detectors.Observer. Nearly all events are done with here.
 func (t *Table) Observe(p *traceload.Program, ev *traceload.Event) {
-	if ev.Kind == traceload.KindBlock && !ev.Wait.IsLock() {
-		return // told when it ends
-	}
 	g := ev.G
 	if g.System {
 		return

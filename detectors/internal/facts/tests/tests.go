@@ -26,6 +26,10 @@ const Mark = "tracedoc/test"
 var Watches = traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindBlock, traceload.KindStop,
 	traceload.KindSyscallBegin, traceload.KindLog, traceload.KindEnd)
 
+// Untested is the kinds that are enough as long as no stack has a frame of package
+// testing (Program.Tested).
+var Untested = traceload.KindSet(traceload.KindCreate, traceload.KindLog, traceload.KindEnd)
+
 // Test is one test (benchmark, fuzz target, example, subtest) that ran.
 type Test struct {
 	own    string // name by its function, or by its mark; "" if unknown
