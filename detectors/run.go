@@ -66,7 +66,8 @@ func (p *Pass) LeaveInPeace(site Frame, n int, why string) {
 	p.walk.idle = append(p.walk.idle, IdleSite{Site: site, Goroutines: n, Why: why})
 }
 
-// Watch has the observer see events of these kinds too, from the next one on.
+// Watch has the observer see events of these kinds too, from the next one on. It is not
+// for constructors: there Watches of the description says it.
 func (p *Pass) Watch(kinds traceload.Kinds) {
 	if e := p.entry; e.watches|kinds != e.watches {
 		e.lane.watch(e, kinds)

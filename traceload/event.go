@@ -22,8 +22,8 @@ const (
 	StateEnded                 // ended (runtime/trace: NotExist)
 	StateRunnable              // could run, waits for a processor
 	StateRunning
-	StateWaiting // blocked; see Goroutine.Reason
 	StateSyscall
+	StateWaiting // blocked; see Goroutine.Reason
 )
 
 // String returns the word that the JSON report uses for the state.

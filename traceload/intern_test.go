@@ -215,7 +215,7 @@ func TestWords(t *testing.T) {
 			seen[s] = true
 		}
 	}
-	for s := range StateSyscall + 1 {
+	for s := range StateWaiting + 1 {
 		if w := s.String(); w == "" || seen[w] {
 			t.Errorf("state %d is %q, as another or empty", s, w)
 		} else {

@@ -17,7 +17,7 @@ func watch(t testing.TB) (observe func(*Program, *Event), finish func(*Program, 
 		events int64
 		alive  = map[GoID]int32{} // slots
 		taken  = map[int32]GoID{}
-		spent  = map[GoID]*[StateSyscall + 1]time.Duration{}
+		spent  = map[GoID]*[StateWaiting + 1]time.Duration{}
 		most   int
 	)
 	fail := func(p *Program, ev *Event, format string, args ...any) {
@@ -72,11 +72,12 @@ func watch(t testing.TB) (observe func(*Program, *Event), finish func(*Program, 
 		}
 		lived := spent[g.ID]
 		if lived == nil {
-			lived = new([StateSyscall + 1]time.Duration)
+			lived = new([StateWaiting + 1]time.Duration)
 			spent[g.ID] = lived
 		}
 		lived[ev.From] += ev.Lived
-		for s := StateRunnable; s <= StateSyscall; s++ {
+		lived[StateUnknown], lived[StateEnded], lived[StateWaiting] = 0, 0, 0
+		for s := StateUnknown; s <= StateWaiting; s++ {
 			if g.Spent(s) != lived[s] {
 				fail(p, ev, "%v for %v, want %v", s, g.Spent(s), lived[s])
 			}

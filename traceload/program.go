@@ -34,8 +34,8 @@ type Goroutine struct {
 	spent [StateSyscall - StateRunnable + 1]time.Duration
 }
 
-// Spent returns how long g has been in a state before the present one, all stays summed,
-// as far as the trace shows; 0 for StateUnknown and StateEnded.
+// Spent returns how long g has been ready, or run, or been in system calls, before its
+// present state, all stays summed, as far as the trace shows; 0 for other states.
 func (g *Goroutine) Spent(s State) time.Duration {
 	if s < StateRunnable || s > StateSyscall {
 		return 0
@@ -312,7 +312,7 @@ func (p *Program) waker(g *Goroutine, ev *Event) Waker {
 func (p *Program) occupy(r *record, id GoID) {
 	if int(r.g) == len(p.slots) {
 		if len(p.fresh) == 0 {
-			p.fresh = make([]Goroutine, 64)
+			p.fresh = make([]Goroutine, 93) // as many as there is room for in 8 kB
 		}
 		p.slots, p.fresh = append(p.slots, &p.fresh[0]), p.fresh[1:]
 	}

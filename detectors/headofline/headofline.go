@@ -24,7 +24,7 @@ var Detector = &detectors.Detector{
 	Causes: []detectors.Cause{
 		{Name: inOrder, Pattern: "take-as-completed", Cap: detectors.Medium},
 	},
-	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindUnblock, traceload.KindEnd), // and, at times, KindBlock
+	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindUnblock, traceload.KindEnd), // and, since a line is watched, KindBlock
 	Waits:   detectors.Waits{Begin: giving, End: ^traceload.Locks},
 	New: func(p *detectors.Pass) detectors.Observer {
 		return &observer{pass: p}
