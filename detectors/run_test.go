@@ -107,12 +107,17 @@ func TestCoroutinesAreNoOldFormat(t *testing.T) {
 
 func analyze(t *testing.T, data []byte, list ...*detectors.Detector) *detectors.Report {
 	t.Helper()
+	return analyzeWith(t, data, detectors.Config{}, list...)
+}
+
+func analyzeWith(t *testing.T, data []byte, cfg detectors.Config, list ...*detectors.Detector) *detectors.Report {
+	t.Helper()
 	in, err := traceload.Open(context.Background(), "-", traceload.OpenOptions{Stdin: bytes.NewReader(data)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer in.Close()
-	res, err := detectors.Analyze(in, list, detectors.Config{})
+	res, err := detectors.Analyze(in, list, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,6 +169,26 @@ func TestPanicsAreContained(t *testing.T) {
 				t.Errorf("the other detector must go on; findings: %v", rep.Findings)
 			}
 		})
+	}
+}
+
+// TestPanicsLoseNoEvent: the event at which one panics is told to those after it too, once.
+func TestPanicsLoseNoEvent(t *testing.T) {
+	var seen [3][]traceload.Time // by who is told before, between and after two that panic
+	watches := func(i int) *detectors.Detector {
+		return detector([]string{"before", "between", "after"}[i], func(*detectors.Pass) detectors.Observer {
+			return funcs{observe: func(_ *traceload.Program, ev *traceload.Event) { seen[i] = append(seen[i], ev.Time) }}
+		})
+	}
+	broken := func(name string) *detectors.Detector {
+		return detector(name, func(*detectors.Pass) detectors.Observer {
+			return funcs{observe: func(*traceload.Program, *traceload.Event) { panic("no") }}
+		})
+	}
+	oneLane := detectors.Config{Limits: traceload.Limits{Jobs: 1}}
+	analyzeWith(t, record(t), oneLane, watches(0), broken("one"), watches(1), broken("two"), watches(2))
+	if len(seen[0]) < 10 || !slices.Equal(seen[0], seen[1]) || !slices.Equal(seen[0], seen[2]) {
+		t.Errorf("told were %d, %d and %d events", len(seen[0]), len(seen[1]), len(seen[2]))
 	}
 }
 
