@@ -27,19 +27,15 @@ type Detector struct {
 	// Watches is the kinds of event that the observer is to see. It may ask for more
 	// later on (Pass.Watch).
 	Watches traceload.Kinds
-	Waits   Waits // of which waits it is to see that they begin or end, if not of all
+	// Of KindBlock and KindUnblock it sees those of waits of these kinds; none stands for
+	// all. Most of what happens in a busy program is waits, and most observers have
+	// nothing to do with some of them.
+	Begins, Ends traceload.Waits
 	// Yields names detectors that explain more: a finding of this one is
 	// dropped where a finding of theirs explains the same line.
 	Yields []string
 	// New is called once per walk.
 	New func(*Pass) Observer
-}
-
-// Waits narrows what an observer sees of KindBlock and KindUnblock: most of what happens in
-// a busy program is waits, and most observers have nothing to do with some kinds of them.
-type Waits struct {
-	Begin traceload.Waits // of KindBlock; none stands for all
-	End   traceload.Waits // of KindUnblock; none stands for all
 }
 
 // Cause is one thing that a detector can find.

@@ -106,7 +106,7 @@ func (l *lane) fill() {
 	for k := range traceload.NumKinds {
 		for w := range traceload.NumWaits {
 			at := row(k, w)
-			if w > 0 && !waits.Has(k) {
+			if w > 0 && k != traceload.KindBlock && k != traceload.KindUnblock {
 				l.lists[at] = l.lists[at-1]
 				continue
 			}
@@ -121,19 +121,16 @@ func (l *lane) fill() {
 	l.stale = false
 }
 
-// waits is the kinds that Waits narrows.
-var waits = traceload.KindSet(traceload.KindBlock, traceload.KindUnblock)
-
 // sees tells whether an entry is to see such an event.
 func (e *entry) sees(k traceload.Kind, w traceload.Wait) bool {
-	narrowed := traceload.Waits(0)
+	var only traceload.Waits
 	switch k {
 	case traceload.KindBlock:
-		narrowed = e.waits.Begin
+		only = e.begins
 	case traceload.KindUnblock:
-		narrowed = e.waits.End
+		only = e.ends
 	}
-	return !e.dead && e.watches.Has(k) && (narrowed == 0 || narrowed.Has(w))
+	return !e.dead && e.watches.Has(k) && (only == 0 || only.Has(w))
 }
 
 // watch has an entry see more kinds, from the next event on.
@@ -178,6 +175,7 @@ func crewsOf(entries []*entry) []*crew {
 
 // take feeds events to those who watch their kinds.
 func (l *lane) take(p *traceload.Program, events *traceload.Events) {
+	// The tests' table, the first of the lane's own, learns from stacks of tests.
 	if e := l.entries[0]; e.watches != tests.Watches && p.Tested() {
 		l.watch(e, tests.Watches)
 	}

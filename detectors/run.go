@@ -13,10 +13,10 @@ import (
 // Fact is knowledge that several detectors need. It is built once per walk,
 // is fed before those that asked for it, and reports nothing by itself.
 type Fact[T Observer] struct {
-	Name    string
-	Watches traceload.Kinds // as those of a Detector
-	Waits   Waits           // likewise
-	New     func(*Pass) T
+	Name         string
+	Watches      traceload.Kinds // as those of a Detector
+	Begins, Ends traceload.Waits // likewise
+	New          func(*Pass) T
 }
 
 // Need returns the one instance of f in this walk. Call it from a detector's
@@ -24,7 +24,7 @@ type Fact[T Observer] struct {
 func Need[T Observer](p *Pass, f *Fact[T]) T {
 	e, ok := p.walk.facts[f]
 	if !ok {
-		e = &entry{name: f.Name, watches: f.Watches, waits: f.Waits}
+		e = &entry{name: f.Name, watches: f.Watches, begins: f.Begins, ends: f.Ends}
 		fact := f.New(&Pass{walk: p.walk, entry: e})
 		e.observer = fact
 		p.walk.facts[f] = e
@@ -93,7 +93,8 @@ func (p *Pass) KnownWaits() []KnownWait { return p.walk.known }
 type entry struct {
 	name     string
 	watches  traceload.Kinds
-	waits    Waits
+	begins   traceload.Waits
+	ends     traceload.Waits
 	observer Observer
 	detector *Detector // nil for a fact
 	users    []*entry  // who needs this fact
@@ -215,7 +216,7 @@ func Analyze(in *traceload.Input, list []*Detector, cfg Config) (*Result, error)
 }
 
 func (w *walk) add(d *Detector) {
-	e := &entry{name: d.Name, watches: d.Watches, waits: d.Waits, detector: d}
+	e := &entry{name: d.Name, watches: d.Watches, begins: d.Begins, ends: d.Ends, detector: d}
 	defer func() { w.entries = append(w.entries, e) }()
 	defer e.contain()
 	e.observer = d.New(&Pass{walk: w, entry: e})

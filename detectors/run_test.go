@@ -245,7 +245,7 @@ func TestWaits(t *testing.T) {
 	both := traceload.KindSet(traceload.KindBlock, traceload.KindUnblock)
 	everything, few := detector("everything", see(&all)), detector("few", see(&some))
 	everything.Watches, few.Watches = both, both
-	few.Waits = detectors.Waits{Begin: groups, End: ^groups}
+	few.Begins, few.Ends = groups, ^groups
 	latecomer := detector("latecomer", func(p *detectors.Pass) detectors.Observer {
 		o := see(&later)(p).(funcs)
 		return funcs{observe: func(prog *traceload.Program, ev *traceload.Event) {

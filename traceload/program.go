@@ -31,7 +31,7 @@ type Goroutine struct {
 	System     bool // the runtime's own or the tracer's: leave it out
 	Ran        bool // it has run since it was created or found
 
-	spent [StateSyscall - StateRunnable + 1]time.Duration
+	spent [StateSyscall - StateRunnable + 1]time.Duration // by state, from StateRunnable
 }
 
 // Spent returns how long g has been ready, or run, or been in system calls, before its
@@ -209,7 +209,7 @@ func (p *Program) apply(r *record, x *extra) *Event {
 	if r.from == StateRunning {
 		g.Ran = true
 	}
-	if i := g.State - StateRunnable; int(i) < len(g.spent) {
+	if i := int(g.State) - int(StateRunnable); uint(i) < uint(len(g.spent)) {
 		g.spent[i] += ev.Lived
 	}
 	g.State, g.Since, g.SinceKnown = r.to, p.Now, true

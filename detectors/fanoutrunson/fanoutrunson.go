@@ -24,7 +24,8 @@ var Detector = &detectors.Detector{
 	},
 	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindBlock, traceload.KindUnblock,
 		traceload.KindSyscallBegin, traceload.KindEnd),
-	Waits: detectors.Waits{Begin: ^traceload.WaitSet(traceload.WaitRuntime), End: traceload.WaitSet(traceload.WaitWaitGroup)},
+	Begins: ^traceload.WaitSet(traceload.WaitRuntime),
+	Ends:   traceload.WaitSet(traceload.WaitWaitGroup),
 	New: func(p *detectors.Pass) detectors.Observer {
 		return &observer{pass: p, fans: map[fanKey]*fan{}}
 	},

@@ -25,7 +25,8 @@ var Detector = &detectors.Detector{
 		{Name: inOrder, Pattern: "take-as-completed", Cap: detectors.Medium},
 	},
 	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindUnblock, traceload.KindEnd), // and, since a line is watched, KindBlock
-	Waits:   detectors.Waits{Begin: giving, End: ^traceload.Locks},
+	Begins:  giving,
+	Ends:    ^traceload.Locks,
 	New: func(p *detectors.Pass) detectors.Observer {
 		return &observer{pass: p}
 	},

@@ -26,7 +26,7 @@ var Detector = &detectors.Detector{
 	},
 	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindBlock, traceload.KindUnblock,
 		traceload.KindSyscallBegin, traceload.KindSyscallEnd, traceload.KindEnd),
-	Waits: detectors.Waits{End: traceload.WaitSet(traceload.WaitNetwork)},
+	Ends: traceload.WaitSet(traceload.WaitNetwork),
 	New: func(p *detectors.Pass) detectors.Observer {
 		return &observer{pass: p, places: map[key]*place{}}
 	},

@@ -31,7 +31,8 @@ var Detector = &detectors.Detector{
 	},
 	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindBlock, traceload.KindUnblock,
 		traceload.KindSyscallBegin, traceload.KindEnd),
-	Waits: detectors.Waits{Begin: ^traceload.WaitSet(traceload.WaitRuntime), End: ^traceload.WaitSet(traceload.WaitRuntime)},
+	Begins: ^traceload.WaitSet(traceload.WaitRuntime),
+	Ends:   ^traceload.WaitSet(traceload.WaitRuntime),
 	New: func(p *detectors.Pass) detectors.Observer {
 		return &observer{pass: p, byFrame: map[traceload.FrameID]uint16{}, sites: []*site{nil}}
 	},

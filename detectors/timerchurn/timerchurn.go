@@ -27,7 +27,7 @@ var Detector = &detectors.Detector{
 	},
 	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindBlock, traceload.KindUnblock,
 		traceload.KindStop, traceload.KindSyscallBegin, traceload.KindEnd, traceload.KindSample),
-	Waits: detectors.Waits{End: ^quiet},
+	Ends: ^quiet,
 	New: func(p *detectors.Pass) detectors.Observer {
 		return &observer{pass: p, byFrame: map[traceload.FrameID]*site{}, timers: map[traceload.StackID]*maker{}}
 	},

@@ -22,7 +22,8 @@ var Detector = &detectors.Detector{
 	Doc:     doc,
 	Causes:  []detectors.Cause{{Name: "spawn-per-item", Pattern: "chunk-work", Cap: detectors.Medium}},
 	Watches: traceload.KindSet(traceload.KindCreate, traceload.KindBlock, traceload.KindUnblock, traceload.KindEnd),
-	Waits:   detectors.Waits{Begin: ofWork, End: ^(ofWork | traceload.WaitSet(traceload.WaitRuntime))},
+	Begins:  ofWork,
+	Ends:    ^(ofWork | traceload.WaitSet(traceload.WaitRuntime)),
 	New: func(p *detectors.Pass) detectors.Observer {
 		return &observer{pass: p, bySite: map[sites]uint32{}}
 	},

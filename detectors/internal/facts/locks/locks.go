@@ -25,7 +25,7 @@ var Fact = &detectors.Fact[*Table]{
 	Name: "locks",
 	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindBlock, traceload.KindUnblock,
 		traceload.KindStart, traceload.KindSyscallEnd),
-	Waits: detectors.Waits{Begin: traceload.Locks}, // of others all is told when they end
+	Begins: traceload.Locks, // of others all is told when they end
 	New: func(p *detectors.Pass) *Table {
 		t := &Table{
 			source:  p.Source,
