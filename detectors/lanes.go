@@ -139,6 +139,15 @@ func (l *lane) watch(e *entry, kinds traceload.Kinds) {
 	l.stale = true
 }
 
+// layout returns what all of the lane keep beside each goroutine.
+func (l *lane) layout() *traceload.Layout {
+	layout := new(traceload.Layout)
+	for _, e := range l.all {
+		layout.Add(e.kept...)
+	}
+	return layout
+}
+
 // crewsOf puts together who has facts in common.
 func crewsOf(entries []*entry) []*crew {
 	of := map[*entry]*crew{}

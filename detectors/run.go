@@ -74,6 +74,10 @@ func (p *Pass) Watch(kinds traceload.Kinds) {
 	}
 }
 
+// Keep has what an observer keeps for each goroutine lie beside it in memory. It is for
+// constructors; the places are there at the first event.
+func (p *Pass) Keep(kept ...traceload.Kept) { p.entry.kept = append(p.entry.kept, kept...) }
+
 // Info says what the trace is. It is complete in Finish, zero before.
 func (p *Pass) Info() *traceload.Info { return &p.walk.info }
 
@@ -100,6 +104,7 @@ type entry struct {
 	users    []*entry  // who needs this fact
 	lane     *lane     // where it is fed; nil in a constructor
 	order    int       // its place there
+	kept     []traceload.Kept
 
 	dead     bool // it panicked, or a fact that it needs did
 	panicked any
@@ -170,12 +175,12 @@ func Analyze(in *traceload.Input, list []*Detector, cfg Config) (*Result, error)
 	}
 	w.lanes = deal(w.entries, cfg.Limits.Lanes())
 	w.lanes[0].own("facets", facetKinds, &w.facets)
-	var observers []func(*traceload.Program, *traceload.Events)
+	var observers []traceload.Lane
 	for _, l := range w.lanes {
 		if cfg.Stats != nil {
 			l.untimed = stopwatch
 		}
-		observers = append(observers, l.take)
+		observers = append(observers, traceload.Lane{Observe: l.take, Layout: l.layout()})
 	}
 	begun := time.Now()
 	limits := cfg.Limits

@@ -93,7 +93,7 @@ func BenchmarkDecode(b *testing.B) {
 func BenchmarkApply(b *testing.B) {
 	d, raws := rawEvents(b, loadTrace(b), 200)
 	batches, n := decodeAll(b, d, raws)
-	p := newProgram()
+	p := newProgram(nil)
 	events := int64(0)
 	b.ReportAllocs()
 	for b.Loop() {
@@ -187,7 +187,7 @@ func TestAllocations(t *testing.T) {
 	}); n > 100 { // a few per generation, for its sync event
 		t.Errorf("decoding %d events again allocates %v times", events, n)
 	}
-	p := newProgram()
+	p := newProgram(nil)
 	p.t = d.in.tables
 	if n := testing.AllocsPerRun(10, func() {
 		p.live.clear() // all begin again

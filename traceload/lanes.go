@@ -61,7 +61,7 @@ func (l *lanes) halt() { l.stopping.Do(func() { close(l.stop) }) }
 
 // run returns when feed has ended and its parts went through all lanes. If an
 // observer panics, so does run.
-func (l *lanes) run(programs []*Program, observers []func(*Program, *Events), progress Progress, feed func()) {
+func (l *lanes) run(programs []*Program, observers []Lane, progress Progress, feed func()) {
 	var others sync.WaitGroup
 	var failure atomic.Value // what an observer of another lane panicked with
 	others.Go(func() {
@@ -80,7 +80,7 @@ func (l *lanes) run(programs []*Program, observers []func(*Program, *Events), pr
 					l.halt()
 				}
 			}()
-			l.take(i, programs[i], observers[i], func(int64) {})
+			l.take(i, programs[i], observers[i].Observe, func(int64) {})
 		})
 	}
 	defer func() { // also when the observer of this lane panics
@@ -90,7 +90,7 @@ func (l *lanes) run(programs []*Program, observers []func(*Program, *Events), pr
 			panic(f.v)
 		}
 	}()
-	l.take(0, programs[0], observers[0], progress)
+	l.take(0, programs[0], observers[0].Observe, progress)
 	others.Wait()
 }
 

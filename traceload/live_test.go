@@ -225,9 +225,9 @@ func TestObserverPanics(t *testing.T) {
 	quiet := func(*Program, *Event) {}
 	before := runtime.NumGoroutine()
 	for lane := range 3 {
-		observers := []func(*Program, *Events){each(quiet), each(quiet), each(quiet)}
+		observers := []Lane{{Observe: each(quiet)}, {Observe: each(quiet)}, {Observe: each(quiet)}}
 		n := 0
-		observers[lane] = each(func(*Program, *Event) {
+		observers[lane].Observe = each(func(*Program, *Event) {
 			if n++; n == 100 {
 				panic("observer")
 			}
@@ -261,9 +261,9 @@ func TestLanes(t *testing.T) {
 			}
 			const n = 3
 			var got [n][]sight
-			var observers []func(*Program, *Events)
+			var observers []Lane
 			for i := range n {
-				observers = append(observers, each(func(p *Program, ev *Event) { got[i] = append(got[i], look(p, ev)) }))
+				observers = append(observers, Lane{Observe: each(func(p *Program, ev *Event) { got[i] = append(got[i], look(p, ev)) })})
 			}
 			programs, info, err := WalkLanes(input(t, rec.data), observers, nil, Limits{reference: reference})
 			if err != nil {

@@ -10,6 +10,7 @@ import (
 // record of a goroutine that has ended is used again: keep an ID or a copy,
 // never the pointer.
 type Goroutine struct {
+	origin
 	ID GoID
 	// Since is when the present state began; the trace's start if it began
 	// earlier (SinceKnown is false then).
@@ -55,15 +56,17 @@ type Program struct {
 	t     tables
 	live  goTable[*Goroutine]
 	slots []*Goroutine // by slot; State is StateEnded for free ones
-	fresh []Goroutine  // never used so far
+	rooms rooms        // for those of slots to come
 	start int64        // the trace's clock at its first event
 	any   bool         // there was an event
 	event Event
 	_     cpu.CacheLinePad
 }
 
-func newProgram() *Program {
-	return &Program{}
+// newProgram returns a program with room for what is kept beside its goroutines; layout
+// may be nil.
+func newProgram(layout *Layout) *Program {
+	return &Program{rooms: layout.rooms()}
 }
 
 // Goroutine returns the goroutine with this id if it is alive, else nil.
@@ -78,6 +81,9 @@ func (p *Program) Live(yield func(*Goroutine) bool) {
 		}
 	}
 }
+
+// InSlot returns the goroutine that has a slot, or had it last.
+func (p *Program) InSlot(slot int32) *Goroutine { return p.slots[slot] }
 
 // Slots returns an upper bound of the slots in use: the length that a table
 // indexed by Goroutine.Slot needs.
@@ -311,13 +317,10 @@ func (p *Program) waker(g *Goroutine, ev *Event) Waker {
 // occupy gives a goroutine that is new the slot that its first record names.
 func (p *Program) occupy(r *record, id GoID) {
 	if int(r.g) == len(p.slots) {
-		if len(p.fresh) == 0 {
-			p.fresh = make([]Goroutine, 93) // as many as there is room for in 8 kB
-		}
-		p.slots, p.fresh = append(p.slots, &p.fresh[0]), p.fresh[1:]
+		p.slots = append(p.slots, p.rooms.take())
 	}
 	g := p.slots[r.g]
-	*g = Goroutine{ID: id, Slot: r.g, Creator: NoGoroutine}
+	*g = Goroutine{origin: g.origin, ID: id, Slot: r.g, Creator: NoGoroutine}
 	if r.kind != KindStatus && r.kind != KindCreate {
 		// Damage or a format that leaves out the status: take it as found.
 		g.State = r.from

@@ -75,11 +75,17 @@ type Spent struct {
 
 // WalkWith is Walk within limits.
 func WalkWith(in *Input, observe func(*Program, *Event), progress Progress, limits Limits) (*Program, Info, error) {
-	programs, info, err := WalkLanes(in, []func(*Program, *Events){each(observe)}, progress, limits)
+	programs, info, err := WalkLanes(in, []Lane{{Observe: each(observe)}}, progress, limits)
 	if err != nil {
 		return nil, info, err
 	}
 	return programs[0], info, nil
+}
+
+// Lane is one of several observers of a walk.
+type Lane struct {
+	Observe func(*Program, *Events)
+	Layout  *Layout // what it keeps beside each Goroutine of its Program; nil if nothing
 }
 
 // WalkLanes is WalkWith for several observers, of which there must be one at
@@ -87,7 +93,7 @@ func WalkWith(in *Input, observe func(*Program, *Event), progress Progress, limi
 // order, on a goroutine and with a Program of its own. The first is called on the
 // caller's goroutine, as progress is. It returns the observers' Programs, which
 // hold the same.
-func WalkLanes(in *Input, observers []func(*Program, *Events), progress Progress, limits Limits) ([]*Program, Info, error) {
+func WalkLanes(in *Input, observers []Lane, progress Progress, limits Limits) ([]*Program, Info, error) {
 	info := Info{Source: in.Source}
 	if progress == nil {
 		progress = func(int64) {}
@@ -95,8 +101,8 @@ func WalkLanes(in *Input, observers []func(*Program, *Events), progress Progress
 	s := &generationScanner{r: in, limit: maxGeneration}
 	s.readHeader()
 	var programs []*Program
-	for range observers {
-		programs = append(programs, newProgram())
+	for _, o := range observers {
+		programs = append(programs, newProgram(o.Layout))
 	}
 	p := programs[0]
 	lanes := newLanes(len(observers))

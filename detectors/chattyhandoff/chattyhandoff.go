@@ -26,7 +26,9 @@ var Detector = &detectors.Detector{
 	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindBlock, traceload.KindUnblock,
 		traceload.KindStop, traceload.KindSyscallBegin, traceload.KindEnd),
 	New: func(p *detectors.Pass) detectors.Observer {
-		return &observer{pass: p, bySites: map[sites]*link{}}
+		o := &observer{pass: p, bySites: map[sites]*link{}}
+		p.Keep(&o.slots)
+		return o
 	},
 }
 
@@ -60,8 +62,8 @@ type observer struct {
 	pass     *detectors.Pass
 	byStacks dense.Pairs[transfer] // by stack of the woken, and of the waker
 	bySites  map[sites]*link
-	links    []*link                // by number minus one, in order of appearance
-	slots    dense.Slots[*dealings] // by Goroutine.Slot; nil for a goroutine that has none
+	links    []*link                     // by number minus one, in order of appearance
+	slots    traceload.Beside[*dealings] // by Goroutine.Slot; nil for a goroutine that has none
 	free     []*dealings
 	_        cpu.CacheLinePad
 }
@@ -115,8 +117,8 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 		}
 		return
 	}
-	y := o.slots.Of(ev.G)
-	if y == nil || *y == nil {
+	y := o.slots.At(ev.G)
+	if *y == nil {
 		return
 	}
 	d := *y
@@ -143,7 +145,7 @@ func (o *observer) end(p *traceload.Program, ev *traceload.Event, y **dealings) 
 
 // appear takes a goroutine that is new, or whose stack has become known.
 func (o *observer) appear(g *traceload.Goroutine) {
-	y := o.slots.At(g.Slot)
+	y := o.slots.At(g)
 	if *y != nil {
 		o.runs(*y, g)
 		*y = nil
@@ -206,10 +208,7 @@ func (o *observer) wake(p *traceload.Program, ev *traceload.Event) {
 	if l == nil {
 		return
 	}
-	is, by := o.slots.Of(ev.G), o.slots.Of(ev.By)
-	if is == nil || by == nil {
-		return
-	}
+	is, by := o.slots.At(ev.G), o.slots.At(ev.By)
 	woken, waker := o.dealingsAt(is), o.dealingsAt(by)
 	o.runs(waker, ev.By)
 	giver, taker, from, to := ev.By, ev.G, waker, woken
@@ -300,7 +299,7 @@ func (d *dealings) anotherPlace(link uint32) uint8 {
 // Finish implements detectors.Observer.
 func (o *observer) Finish(p *traceload.Program) {
 	for g := range p.Live {
-		if y := o.slots.Of(g); y != nil && *y != nil && !g.System {
+		if y := o.slots.At(g); *y != nil && !g.System {
 			o.runs(*y, g)
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"golang.org/x/sys/cpu"
 
 	"github.com/tracedoc/tracedoc/detectors"
-	"github.com/tracedoc/tracedoc/detectors/internal/dense"
 	"github.com/tracedoc/tracedoc/traceload"
 )
 
@@ -27,7 +26,9 @@ var Detector = &detectors.Detector{
 	Begins: ^traceload.WaitSet(traceload.WaitRuntime),
 	Ends:   traceload.WaitSet(traceload.WaitWaitGroup),
 	New: func(p *detectors.Pass) detectors.Observer {
-		return &observer{pass: p, fans: map[fanKey]*fan{}}
+		o := &observer{pass: p, fans: map[fanKey]*fan{}}
+		p.Keep(&o.slots)
+		return o
 	},
 }
 
@@ -43,7 +44,7 @@ type observer struct {
 	_ cpu.CacheLinePad
 
 	pass    *detectors.Pass
-	slots   dense.Slots[party] // by Goroutine.Slot; zero between two goroutines
+	slots   traceload.Beside[party] // by Goroutine.Slot; zero between two goroutines
 	parents []*parent
 	free    []uint32 // numbers of parents that have ended
 	tenures uint32   // so far
@@ -140,10 +141,7 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 		o.appear(p, ev)
 		return
 	}
-	y := o.slots.Of(ev.G)
-	if y == nil {
-		return
-	}
+	y := o.slots.At(ev.G)
 	if ev.Kind == traceload.KindEnd {
 		o.end(p, ev, y)
 		return
@@ -162,11 +160,9 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 // appear takes the first that is seen of a goroutine.
 func (o *observer) appear(p *traceload.Program, ev *traceload.Event) {
 	g := ev.G
-	y := o.slots.At(g.Slot)
+	y := o.slots.At(g)
 	if ev.Kind == traceload.KindCreate && ev.By != nil && !ev.By.System && !g.System {
-		if by := o.slots.Of(ev.By); by != nil {
-			o.start(p, ev, by, y)
-		}
+		o.start(p, ev, o.slots.At(ev.By), y)
 	}
 }
 
@@ -261,8 +257,8 @@ func (o *observer) endChild(p *traceload.Program, g *traceload.Goroutine, y *par
 
 // join closes a round: the last child has woken its parent.
 func (o *observer) join(p *traceload.Program, ev *traceload.Event) {
-	w := o.slots.Of(ev.G)
-	if w == nil || w.parent == 0 || !o.parents[w.parent-1].open {
+	w := o.slots.At(ev.G)
+	if w.parent == 0 || !o.parents[w.parent-1].open {
 		return
 	}
 	y := o.parents[w.parent-1]

@@ -28,7 +28,9 @@ var Detector = &detectors.Detector{
 	Begins:  giving,
 	Ends:    ^traceload.Locks,
 	New: func(p *detectors.Pass) detectors.Observer {
-		return &observer{pass: p}
+		o := &observer{pass: p}
+		p.Keep(&o.slots)
+		return o
 	},
 }
 
@@ -49,7 +51,7 @@ type observer struct {
 	_ cpu.CacheLinePad
 
 	pass     *detectors.Pass
-	slots    dense.Slots[party] // zero between two goroutines
+	slots    traceload.Beside[party] // zero between two goroutines
 	waits    dense.Pool[wait]
 	kept     int // how many waits there are
 	sweepAt  int // how many there may be until those that are worth nothing any more are forgotten
@@ -163,7 +165,7 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 		case ev.Wait == traceload.WaitChanReceive, ev.Wait == traceload.WaitSelect && o.sends.Of(p, ev.ByStack, sends):
 			o.taken(p, ev)
 		case gives(ev.Wait):
-			if by := o.slots.At(ev.By.Slot); by.first != 0 || by.giver != 0 {
+			if by := o.slots.At(ev.By); by.first != 0 || by.giver != 0 {
 				o.given(p, ev, by)
 			}
 		default:
@@ -174,7 +176,7 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 			o.standing.At(p.SiteID(g.Stack)).n++
 		}
 	case traceload.KindEnd:
-		o.end(p, ev.G, o.slots.At(ev.G.Slot))
+		o.end(p, ev.G, o.slots.At(ev.G))
 	}
 }
 
@@ -223,7 +225,7 @@ func mayGive(g *traceload.Goroutine) bool {
 func (o *observer) stands(p *traceload.Program, ev *traceload.Event) {
 	site := p.SiteID(ev.Stack)
 	o.standing.At(site).n++
-	y := o.slots.At(ev.G.Slot)
+	y := o.slots.At(ev.G)
 	if y.giver == 0 {
 		return
 	}
@@ -254,13 +256,13 @@ func (o *observer) jobOf(p *traceload.Program, g *traceload.Goroutine, y *party)
 // met takes the end of a wait of g's for anything else: what is known of their
 // jobs when two first meet is what counts.
 func (o *observer) met(p *traceload.Program, ev *traceload.Event) {
-	o.jobOf(p, ev.G, o.slots.At(ev.G.Slot))
-	o.jobOf(p, ev.By, o.slots.At(ev.By.Slot))
+	o.jobOf(p, ev.G, o.slots.At(ev.G))
+	o.jobOf(p, ev.By, o.slots.At(ev.By))
 }
 
 // taken takes the end of a wait of g's for something that another goroutine gave.
 func (o *observer) taken(p *traceload.Program, ev *traceload.Event) {
-	y, by := o.slots.At(ev.G.Slot), o.slots.At(ev.By.Slot)
+	y, by := o.slots.At(ev.G), o.slots.At(ev.By)
 	if y.giver != 0 { // it would have waited for work anyway
 		r := o.givers.At(y.giver)
 		r.pending = max(0, r.pending-ev.Lived)
@@ -278,7 +280,7 @@ func (o *observer) taken(p *traceload.Program, ev *traceload.Event) {
 // given takes the end of a wait of g's to give something to another goroutine, by,
 // of which something is remembered.
 func (o *observer) given(p *traceload.Program, ev *traceload.Event, by *party) {
-	y := o.slots.At(ev.G.Slot)
+	y := o.slots.At(ev.G)
 	if by.first != 0 && ev.FromKnown {
 		o.stoodReady(p, ev, y, by)
 	}
@@ -434,7 +436,7 @@ func (o *observer) sweep(p *traceload.Program) {
 		}
 	}
 	for g := range p.Live {
-		at := &o.slots.At(g.Slot).first
+		at := &o.slots.At(g).first
 		for *at != 0 {
 			if w := o.waits.At(*at); o.worth(w) {
 				at = &w.next

@@ -28,7 +28,9 @@ var Detector = &detectors.Detector{
 	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindBlock, traceload.KindUnblock,
 		traceload.KindStop, traceload.KindSyscallBegin, traceload.KindSyscallEnd, traceload.KindEnd),
 	New: func(p *detectors.Pass) detectors.Observer {
-		return &observer{pass: p}
+		o := &observer{pass: p}
+		p.Keep(&o.slots)
+		return o
 	},
 }
 
@@ -58,7 +60,7 @@ type observer struct {
 	_ cpu.CacheLinePad
 
 	pass  *detectors.Pass
-	slots dense.Slots[party] // by Goroutine.Slot
+	slots traceload.Beside[party] // by Goroutine.Slot
 	jobs  jobs.Table
 	asks  dense.Pairs[int] // how often those of the first job gave to those of the second
 	takes dense.Answers
@@ -100,13 +102,10 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 		o.appear(ev)
 		return
 	}
-	y, ok := o.slots.Find(g)
-	if !ok {
-		return
-	}
 	if g.System {
 		return
 	}
+	y := o.slots.At(g)
 	w := y.work
 	switch ev.Kind {
 	case traceload.KindBlock:
@@ -141,7 +140,7 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 
 // appear takes the first event of a goroutine.
 func (o *observer) appear(ev *traceload.Event) {
-	y := o.slots.At(ev.G.Slot)
+	y := o.slots.At(ev.G)
 	if ev.Kind == traceload.KindStatus && ev.From == traceload.StateUnknown && y.asked != 0 {
 		return // only its stack became known
 	}
@@ -227,10 +226,10 @@ func (w *work) end(p *traceload.Program, cpu time.Duration) {
 // woken takes the end of g's wait by another goroutine: a step of the other's ends.
 func (o *observer) woken(p *traceload.Program, ev *traceload.Event, y *party) {
 	by := ev.By
-	b, ok := o.slots.Find(by)
-	if !ok {
+	if by == nil {
 		return
 	}
+	b := o.slots.At(by)
 	if b == y || by.System || ev.Wait.IsLock() {
 		return
 	}
@@ -357,7 +356,7 @@ func takes(p *traceload.Program, stack traceload.StackID) bool {
 // Finish implements detectors.Observer.
 func (o *observer) Finish(p *traceload.Program) {
 	for g := range p.Live {
-		if y := o.slots.Of(g); y != nil && y.work != nil && y.work.server != nil {
+		if y := o.slots.At(g); y.work != nil && y.work.server != nil {
 			o.kept = append(o.kept, y.work.server)
 		}
 	}

@@ -25,7 +25,7 @@ func (o *observer) due(p *traceload.Program, ev *traceload.Event, r *runner) boo
 // go on with what a hog gave it.
 func (o *observer) become(p *traceload.Program, ev *traceload.Event, r *runner) bool {
 	waker := ev.By
-	if by, ok := o.slots.Find(waker); ok {
+	if by := o.slots.Of(waker); by != nil {
 		if by.crew == 0 {
 			return o.becomeBy(p, ev, r, by)
 		}
@@ -75,8 +75,6 @@ func (o *observer) comeLate(p *traceload.Program, r *runner) {
 	o.starved += int64(ago)
 	o.unseen += int64(ago)
 	if s := o.stopped; s != nil && !s.System && s.State == traceload.StateRunnable {
-		if stopped := o.slots.Of(s); stopped != nil {
-			stopped.harm += int64(ago)
-		}
+		o.slots.At(s).harm += int64(ago)
 	}
 }

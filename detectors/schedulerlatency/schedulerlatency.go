@@ -29,10 +29,12 @@ var Detector = &detectors.Detector{
 		traceload.KindStart, traceload.KindStop, traceload.KindSyscallBegin, traceload.KindSyscallEnd, traceload.KindEnd,
 		traceload.KindRangeBegin, traceload.KindRangeEnd, traceload.KindMetric, traceload.KindSample),
 	New: func(p *detectors.Pass) detectors.Observer {
-		return &observer{
+		o := &observer{
 			pass: p, hogs: map[hogKey]*hog{}, bursts: make([]int, 1), load: load{procs: 1},
 			pauses: pauses{calls: map[callKey]*call{}}, assists: assists{sites: map[traceload.FrameID]*assistSite{}},
 		}
+		p.Keep(&o.slots)
+		return o
 	},
 }
 
@@ -72,7 +74,7 @@ type observer struct {
 	_ cpu.CacheLinePad
 
 	pass      *detectors.Pass
-	slots     dense.Slots[runner] // by Goroutine.Slot
+	slots     traceload.Beside[runner] // by Goroutine.Slot
 	traits    dense.Pool[traits]
 	jobs      jobs.Table
 	crews     []*crew          // by job; nil where it is not known what they run
@@ -140,11 +142,11 @@ type traits struct {
 // and what is rare by calls that come last: so nothing need be kept for after them.
 func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 	g := ev.G
-	r, ok := o.slots.Find(g)
-	if !ok {
+	if g == nil {
 		o.others(p, ev, nil)
 		return
 	}
+	r := o.slots.At(g)
 	now := p.Now
 	o.clock = now
 	switch ev.Kind {
@@ -257,9 +259,9 @@ func (r *runner) usual(d time.Duration) bool {
 func (o *observer) others(p *traceload.Program, ev *traceload.Event, r *runner) {
 	switch ev.Kind {
 	case traceload.KindCreate:
-		o.create(p, ev, o.slots.At(ev.G.Slot))
+		o.create(p, ev, o.slots.At(ev.G))
 	case traceload.KindStatus:
-		if r := o.slots.At(ev.G.Slot); ev.From != traceload.StateUnknown || r.crew == 0 { // else only its stack became known
+		if r := o.slots.At(ev.G); ev.From != traceload.StateUnknown || r.crew == 0 { // else only its stack became known
 			o.clear(r)
 			o.enter(p, ev, r)
 		}
@@ -453,10 +455,7 @@ func (o *observer) Finish(p *traceload.Program) {
 	o.busy = time.Duration(o.running.until(p.Now))
 	o.waiting = o.fresh.until(p.Now) + o.unseen
 	for g := range p.Live {
-		r := o.slots.Of(g)
-		if r == nil {
-			continue
-		}
+		r := o.slots.At(g)
 		if g.State == traceload.StateRunning && !g.System {
 			o.slice(p.Now, r, p.InState(g))
 		}

@@ -26,7 +26,9 @@ var Detector = &detectors.Detector{
 	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindBlock, traceload.KindUnblock, traceload.KindSyscallBegin, traceload.KindEnd,
 		traceload.KindTaskBegin, traceload.KindTaskEnd, traceload.KindRegionBegin, traceload.KindRegionEnd),
 	New: func(p *detectors.Pass) detectors.Observer {
-		return &observer{pass: p, byPlace: map[uint64][]*call{}, rows: map[rowKey]*row{}, loops: map[*call]*loop{}}
+		o := &observer{pass: p, byPlace: map[uint64][]*call{}, rows: map[rowKey]*row{}, loops: map[*call]*loop{}}
+		p.Keep(&o.slots)
+		return o
 	},
 }
 
@@ -47,7 +49,7 @@ type observer struct {
 	calls   dense.Pairs[*call]                     // by exchange; nil for what is no call
 	byPlace map[uint64][]*call                     // by hash of the place
 	stacks  []about                                // by StackID; 0: not looked at yet
-	slots   dense.Slots[visitor]                   // by Goroutine.Slot; zero between two goroutines
+	slots   traceload.Beside[visitor]              // by Goroutine.Slot; zero between two goroutines
 	marks   dense.Slots[marks]                     // likewise; grows only where the program marks its work
 	latest  dense.ByID[traceload.StackID, sibling] // by go statement
 
@@ -132,28 +134,28 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 // block takes the beginning of a wait at a stack that may be a server's own.
 func (o *observer) block(p *traceload.Program, ev *traceload.Event) {
 	if o.about(p, ev.Stack).is(isServing) {
-		o.close(p, ev.G, o.slots.At(ev.G.Slot), fromServer)
+		o.close(p, ev.G, o.slots.At(ev.G), fromServer)
 	}
 }
 
 func (o *observer) syscall(p *traceload.Program, ev *traceload.Event) {
 	switch a := o.about(p, ev.Stack); {
 	case a.is(doesSend):
-		o.slots.At(ev.G.Slot).ask = ask{at: ev.Stack, on: p.Now, whom: traceload.NoGoroutine}
+		o.slots.At(ev.G).ask = ask{at: ev.Stack, on: p.Now, whom: traceload.NoGoroutine}
 	case a.is(isServing):
-		o.close(p, ev.G, o.slots.At(ev.G.Slot), fromServer) // reads the next request
+		o.close(p, ev.G, o.slots.At(ev.G), fromServer) // reads the next request
 	}
 }
 
 func (o *observer) status(p *traceload.Program, g *traceload.Goroutine) {
-	v := o.slots.At(g.Slot)
+	v := o.slots.At(g)
 	v.skip = v.skip || o.isMain(p, g)
 }
 
-func (o *observer) forget(g *traceload.Goroutine) { *o.slots.At(g.Slot) = visitor{} }
+func (o *observer) forget(g *traceload.Goroutine) { *o.slots.At(g) = visitor{} }
 
 func (o *observer) end(p *traceload.Program, g *traceload.Goroutine) {
-	v := o.slots.At(g.Slot)
+	v := o.slots.At(g)
 	o.close(p, g, v, fromBirth)
 	*v = visitor{}
 	if m := o.marks.Of(g); m != nil {
@@ -163,7 +165,7 @@ func (o *observer) end(p *traceload.Program, g *traceload.Goroutine) {
 
 // mark takes the beginning or end of a task or region.
 func (o *observer) mark(p *traceload.Program, ev *traceload.Event) {
-	v, m := o.slots.At(ev.G.Slot), o.marks.At(ev.G.Slot)
+	v, m := o.slots.At(ev.G), o.marks.At(ev.G.Slot)
 	switch ev.Kind {
 	case traceload.KindRegionBegin:
 		m.regions++
@@ -199,7 +201,7 @@ func (o *observer) isMain(p *traceload.Program, g *traceload.Goroutine) bool {
 
 func (o *observer) birth(p *traceload.Program, ev *traceload.Event) {
 	g := ev.G
-	v := o.slots.At(g.Slot)
+	v := o.slots.At(g)
 	v.skip, v.since, v.began = o.isMain(p, g), fromBirth, p.Now
 	if ev.By == nil {
 		return
@@ -215,7 +217,7 @@ func (o *observer) birth(p *traceload.Program, ev *traceload.Event) {
 		v.crowd = true
 		if !s.crowd {
 			if w := p.Goroutine(s.id); w != nil {
-				o.slots.At(w.Slot).crowd = true
+				o.slots.At(w).crowd = true
 			}
 		}
 	}
@@ -231,7 +233,7 @@ func (o *observer) wakeAtNew(p *traceload.Program, ev *traceload.Event) {
 // and the waker stood is about a and did.
 func (o *observer) wake(p *traceload.Program, ev *traceload.Event, a, did about) {
 	by := o.slots.Of(ev.By)
-	if by != nil && ev.Waker == traceload.WakerGoroutine {
+	if ev.Waker == traceload.WakerGoroutine {
 		if did&(doesReceive|isUsers) == doesReceive|isUsers {
 			if !by.rests(p.Now) {
 				o.close(p, ev.By, by, fromRest) // it has taken a job
@@ -240,7 +242,7 @@ func (o *observer) wake(p *traceload.Program, ev *traceload.Event, a, did about)
 			by.ask = ask{at: ev.ByStack, on: p.Now, whom: ev.G.ID}
 		}
 	}
-	v := o.slots.At(ev.G.Slot)
+	v := o.slots.At(ev.G)
 	switch ev.Wait {
 	case traceload.WaitSleep, traceload.WaitNetwork:
 		v.waited = true

@@ -28,7 +28,9 @@ var Detector = &detectors.Detector{
 		traceload.KindSyscallBegin, traceload.KindSyscallEnd, traceload.KindEnd),
 	Ends: traceload.WaitSet(traceload.WaitNetwork),
 	New: func(p *detectors.Pass) detectors.Observer {
-		return &observer{pass: p, places: map[key]*place{}}
+		o := &observer{pass: p, places: map[key]*place{}}
+		p.Keep(&o.slots)
+		return o
 	},
 }
 
@@ -50,9 +52,9 @@ type observer struct {
 
 	pass    *detectors.Pass
 	places  map[key]*place
-	list    []*place            // in order of appearance
-	byStack []*use              // by StackID; nil: not looked up yet
-	slots   dense.Slots[caller] // by Goroutine.Slot
+	list    []*place                 // in order of appearance
+	byStack []*use                   // by StackID; nil: not looked up yet
+	slots   traceload.Beside[caller] // by Goroutine.Slot
 	rows    dense.Pool[rows]
 	busy    int // goroutines that have rows now
 	online  int // goroutines that wait for the network now
@@ -167,13 +169,13 @@ func (o *observer) observe(p *traceload.Program, ev *traceload.Event) {
 	case traceload.KindSyscallEnd:
 		o.end(p, ev)
 	case traceload.KindEnd:
-		o.closeAll(o.slots.At(g.Slot), g)
+		o.closeAll(o.slots.At(g), g)
 	}
 }
 
 // wait counts g if it waits for the network.
 func (o *observer) wait(g *traceload.Goroutine) {
-	y := o.slots.At(g.Slot)
+	y := o.slots.At(g)
 	if g.State == traceload.StateWaiting && g.Wait == traceload.WaitNetwork && !y.online {
 		y.online = true
 		o.online++
@@ -183,7 +185,7 @@ func (o *observer) wait(g *traceload.Goroutine) {
 
 // goOn is the end of such a wait.
 func (o *observer) goOn(g *traceload.Goroutine) {
-	if y := o.slots.At(g.Slot); y.online {
+	if y := o.slots.At(g); y.online {
 		y.online = false
 		o.online--
 	}
@@ -191,7 +193,7 @@ func (o *observer) goOn(g *traceload.Goroutine) {
 
 // block ends the rows of a goroutine that waits, unless it waits for room to write.
 func (o *observer) block(ev *traceload.Event, u *use) {
-	y := o.slots.At(ev.G.Slot)
+	y := o.slots.At(ev.G)
 	if y.rows == 0 {
 		return
 	}
@@ -205,7 +207,7 @@ func (o *observer) block(ev *traceload.Event, u *use) {
 }
 
 func (o *observer) begin(p *traceload.Program, ev *traceload.Event) {
-	y := o.slots.At(ev.G.Slot)
+	y := o.slots.At(ev.G)
 	u := o.use(p, ev.Stack)
 	if u.place == nil {
 		o.closeAll(y, ev.G)
@@ -249,7 +251,7 @@ func (o *observer) end(p *traceload.Program, ev *traceload.Event) {
 		return
 	}
 	u.place.lengths.Add(ev.Lived)
-	y := o.slots.At(ev.G.Slot)
+	y := o.slots.At(ev.G)
 	if y.rows == 0 {
 		return
 	}
@@ -302,9 +304,7 @@ func (o *observer) close(r *row, g *traceload.Goroutine) {
 // Finish implements detectors.Observer.
 func (o *observer) Finish(p *traceload.Program) {
 	for g := range p.Live {
-		if y := o.slots.Of(g); y != nil {
-			o.closeAll(y, g)
-		}
+		o.closeAll(o.slots.At(g), g)
 	}
 	for _, s := range o.list {
 		if v := o.judge(p, s); v != nil {

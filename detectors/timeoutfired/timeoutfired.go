@@ -34,7 +34,9 @@ var Detector = &detectors.Detector{
 	Begins: ^traceload.WaitSet(traceload.WaitRuntime),
 	Ends:   ^traceload.WaitSet(traceload.WaitRuntime),
 	New: func(p *detectors.Pass) detectors.Observer {
-		return &observer{pass: p, byFrame: map[traceload.FrameID]uint16{}, sites: []*site{nil}}
+		o := &observer{pass: p, byFrame: map[traceload.FrameID]uint16{}, sites: []*site{nil}}
+		p.Keep(&o.visitors)
+		return o
 	},
 }
 
@@ -55,7 +57,7 @@ type observer struct {
 	byFrame  map[traceload.FrameID]uint16
 	sites    []*site // by number, in order of appearance; 0 is none
 	places   dense.Stacks[place]
-	visitors dense.Slots[visitor]
+	visitors traceload.Beside[visitor]
 	regrets  dense.Pool[regret]
 	fired    [8]companion // the last waits that ended by one deadline
 	firedBy  traceload.GoID
@@ -126,26 +128,23 @@ func (o *observer) clear(v *visitor) {
 func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 	switch ev.Kind {
 	case traceload.KindBlock:
-		if v := o.visitors.Of(ev.G); v != nil {
-			o.block(p, ev, v)
-		}
+		o.block(p, ev, o.visitors.At(ev.G))
 	case traceload.KindUnblock:
-		if v := o.visitors.Of(ev.G); v != nil && !ev.G.System {
-			o.unblock(p, ev, v)
+		if !ev.G.System {
+			o.unblock(p, ev, o.visitors.At(ev.G))
 		}
 	case traceload.KindStatus, traceload.KindCreate:
 		o.appear(p, ev)
 	case traceload.KindSyscallBegin:
-		if v := o.visitors.Of(ev.G); v != nil && o.place(p, ev.Stack).writes {
-			v.request = request{at: ev.Stack, on: p.Now, whom: traceload.NoGoroutine}
+		if o.place(p, ev.Stack).writes {
+			o.visitors.At(ev.G).request = request{at: ev.Stack, on: p.Now, whom: traceload.NoGoroutine}
 		}
 	case traceload.KindEnd:
-		if v := o.visitors.Of(ev.G); v != nil {
-			if v.regret != 0 || v.open {
-				o.leave(p, ev.G, v)
-			}
-			o.clear(v)
+		v := o.visitors.At(ev.G)
+		if v.regret != 0 || v.open {
+			o.leave(p, ev.G, v)
 		}
+		o.clear(v)
 	}
 }
 
@@ -161,7 +160,7 @@ func (o *observer) leave(p *traceload.Program, g *traceload.Goroutine, v *visito
 
 func (o *observer) appear(p *traceload.Program, ev *traceload.Event) {
 	g := ev.G
-	v := o.visitors.At(g.Slot)
+	v := o.visitors.At(g)
 	if ev.Kind == traceload.KindStatus && ev.From == traceload.StateUnknown && v.site != 0 {
 		return // only its stack became known
 	}
@@ -330,9 +329,7 @@ func (s *site) endWell(ev *traceload.Event, v, by *visitor, how how, pursues *la
 // Finish implements detectors.Observer.
 func (o *observer) Finish(p *traceload.Program) {
 	for g := range p.Live {
-		if v := o.visitors.Of(g); v != nil {
-			o.leave(p, g, v)
-		}
+		o.leave(p, g, o.visitors.At(g))
 	}
 	o.judge(p)
 }

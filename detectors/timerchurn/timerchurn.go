@@ -29,7 +29,9 @@ var Detector = &detectors.Detector{
 		traceload.KindStop, traceload.KindSyscallBegin, traceload.KindEnd, traceload.KindSample),
 	Ends: ^quiet,
 	New: func(p *detectors.Pass) detectors.Observer {
-		return &observer{pass: p, byFrame: map[traceload.FrameID]*site{}, timers: map[traceload.StackID]*maker{}}
+		o := &observer{pass: p, byFrame: map[traceload.FrameID]*site{}, timers: map[traceload.StackID]*maker{}}
+		p.Keep(&o.slots)
+		return o
 	},
 }
 
@@ -55,7 +57,7 @@ type observer struct {
 	byFrame map[traceload.FrameID]*site
 	sites   []*site // in order of appearance
 	stacks  dense.ByID[traceload.StackID, spot]
-	slots   dense.Slots[turn]
+	slots   traceload.Beside[turn]
 	looks   dense.Pool[looks]
 
 	classes dense.ByID[traceload.FrameID, int16] // of what goroutines do there, + 1
@@ -147,8 +149,8 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 	g := ev.G
 	switch ev.Kind {
 	case traceload.KindBlock:
-		t, at := o.slots.Of(g), o.stacks.Of(ev.Stack)
-		if t == nil || at == nil || at.wait != g.Wait+1 {
+		t, at := o.slots.At(g), o.stacks.Of(ev.Stack)
+		if at == nil || at.wait != g.Wait+1 {
 			o.meet(p, ev, t)
 			return
 		}
@@ -161,11 +163,11 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 		}
 		t.site = at.site
 		if t.rest != 0 && t.rest == at.frame {
-			o.answer(ev.Time, t)
+			o.answer(p, t)
 		}
 	case traceload.KindUnblock:
-		t, by, at := o.slots.Of(g), o.slots.Of(ev.By), o.stacks.Of(ev.ByStack)
-		if t == nil || by == nil || at == nil || at.asking == unknown || ev.Waker != traceload.WakerGoroutine {
+		t, by, at := o.slots.At(g), o.slots.Of(ev.By), o.stacks.Of(ev.ByStack)
+		if at == nil || at.asking == unknown || ev.Waker != traceload.WakerGoroutine {
 			o.unblock(p, ev, t, by)
 			return
 		}
@@ -186,9 +188,7 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 		o.end(p, ev)
 	case traceload.KindStop, traceload.KindSyscallBegin:
 		o.ran(ev)
-		if t := o.slots.Of(g); t != nil {
-			t.acted = true
-		}
+		o.slots.At(g).acted = true
 	case traceload.KindStatus:
 		o.status(p, g)
 	case traceload.KindSample:
@@ -204,7 +204,7 @@ func (o *observer) ran(ev *traceload.Event) {
 }
 
 func (o *observer) status(p *traceload.Program, g *traceload.Goroutine) {
-	t := o.slots.At(g.Slot)
+	t := o.slots.At(g)
 	if t.site != 0 {
 		return // only its stack became known
 	}
@@ -215,10 +215,7 @@ func (o *observer) status(p *traceload.Program, g *traceload.Goroutine) {
 }
 
 func (o *observer) create(p *traceload.Program, ev *traceload.Event) {
-	t, by, at := o.slots.Of(ev.G), o.slots.Of(ev.By), o.stacks.Of(ev.ByStack)
-	if t == nil {
-		t = o.slots.At(ev.G.Slot)
-	}
+	t, by, at := o.slots.At(ev.G), o.slots.Of(ev.By), o.stacks.Of(ev.ByStack)
 	o.forget(t)
 	if by == nil {
 		return
@@ -232,10 +229,7 @@ func (o *observer) create(p *traceload.Program, ev *traceload.Event) {
 func (o *observer) end(p *traceload.Program, ev *traceload.Event) {
 	g := ev.G
 	o.ran(ev)
-	t := o.slots.Of(g)
-	if t == nil {
-		return
-	}
+	t := o.slots.At(g)
 	if !g.System {
 		entry := p.EntryID(g)
 		class := o.classes.Get(entry)
@@ -245,7 +239,7 @@ func (o *observer) end(p *traceload.Program, ev *traceload.Event) {
 		o.acts[class-1].note(ev.Time, entry)
 	}
 	if t.owes != 0 {
-		o.answer(ev.Time, t)
+		o.answer(p, t)
 	}
 	if t.awake {
 		o.found(p, g, t, true)
@@ -257,7 +251,7 @@ func (o *observer) end(p *traceload.Program, ev *traceload.Event) {
 // meet takes a goroutine that comes to block where nobody has waited in that way before.
 func (o *observer) meet(p *traceload.Program, ev *traceload.Event, t *turn) {
 	switch w := ev.G.Wait; {
-	case t == nil, w == traceload.WaitRuntime:
+	case w == traceload.WaitRuntime:
 		o.ran(ev)
 	case w.IsLock():
 		o.ran(ev)
@@ -308,7 +302,7 @@ func (o *observer) arrive(p *traceload.Program, ev *traceload.Event, t *turn, at
 		o.enter(p, ev, t, o.sites[t.site-1])
 	}
 	if t.rest != 0 && t.rest == at.frame {
-		o.answer(p.Now, t)
+		o.answer(p, t)
 	}
 }
 
@@ -353,9 +347,6 @@ func (o *observer) enter(p *traceload.Program, ev *traceload.Event, t *turn, s *
 func (o *observer) unblock(p *traceload.Program, ev *traceload.Event, t, by *turn) {
 	if by != nil {
 		by.acted = true
-	}
-	if t == nil {
-		return
 	}
 	if by != nil && ev.Waker == traceload.WakerGoroutine {
 		o.asks(p, ev.ByStack) // now it is known

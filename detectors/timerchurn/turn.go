@@ -73,9 +73,9 @@ func (o *observer) ask(g *traceload.Goroutine, from, to *turn, rest traceload.Fr
 
 // answer notes that a goroutine is done with what it was asked for. When that was is of
 // interest only to one that a timer has woken before.
-func (o *observer) answer(now traceload.Time, t *turn) {
-	if from := o.slots.Get(int32(t.owes - 1)); from.paused && from.asked && from.life == t.asker {
-		o.looks.At(from.looks).answered = now
+func (o *observer) answer(p *traceload.Program, t *turn) {
+	if from := o.slots.At(p.InSlot(int32(t.owes - 1))); from.paused && from.asked && from.life == t.asker {
+		o.looks.At(from.looks).answered = p.Now
 	}
 	t.owes, t.rest = 0, 0
 }

@@ -25,7 +25,9 @@ var Detector = &detectors.Detector{
 	Begins:  ofWork,
 	Ends:    ^(ofWork | traceload.WaitSet(traceload.WaitRuntime)),
 	New: func(p *detectors.Pass) detectors.Observer {
-		return &observer{pass: p, bySite: map[sites]uint32{}}
+		o := &observer{pass: p, bySite: map[sites]uint32{}}
+		p.Keep(&o.slots)
+		return o
 	},
 }
 
@@ -40,8 +42,8 @@ type observer struct {
 	pass     *detectors.Pass
 	byStacks dense.Pairs[uint32] // of creation and entry: number of the site, 0 if it is of no interest
 	bySite   map[sites]uint32
-	list     []*site           // by number minus one, in order of appearance
-	slots    dense.Slots[life] // by Goroutine.Slot
+	list     []*site                // by number minus one, in order of appearance
+	slots    traceload.Beside[life] // by Goroutine.Slot
 	_        cpu.CacheLinePad
 }
 
@@ -79,8 +81,8 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 		o.birth(p, ev)
 		return
 	}
-	l := o.slots.Of(ev.G)
-	if l == nil || l.site == 0 {
+	l := o.slots.At(ev.G)
+	if l.site == 0 {
 		return
 	}
 	switch ev.Kind {
@@ -100,7 +102,7 @@ const ofWork = traceload.Locks | 1<<traceload.WaitChanSend
 
 func (o *observer) birth(p *traceload.Program, ev *traceload.Event) {
 	g := ev.G
-	l := o.slots.At(g.Slot)
+	l := o.slots.At(g)
 	*l = life{}
 	if g.System {
 		return

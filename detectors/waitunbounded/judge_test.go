@@ -47,8 +47,9 @@ func (s scene) judge(t *testing.T) []detectors.Finding {
 	if s.source != "" {
 		src = lines{text: s.source}
 	}
+	o := &observer{byPlace: map[place]*site{}}
 	return detectortest.Judge(t, Detector, src, func(pass *detectors.Pass, p *traceload.Program) {
-		o := &observer{pass: pass, byPlace: map[place]*site{}}
+		o.pass = pass
 		at := &site{cause: channelCause, asks: !s.idle, testing: s.testing}
 		o.sites = append(o.sites, at)
 		p.Now = traceload.Time(time.Hour)
@@ -67,7 +68,7 @@ func (s scene) judge(t *testing.T) []detectors.Finding {
 			end(length, traceload.WakerGoroutine)
 		}
 		o.Finish(p)
-	})
+	}, &o.slots)
 }
 
 func times(n int, d time.Duration) (list []time.Duration) {

@@ -31,7 +31,9 @@ var Detector = &detectors.Detector{
 	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindUnblock, traceload.KindEnd),
 	Yields:  []string{"deadlock", "goroutine-leak", "cancel-never-fired", "lock-contention", "lock-held-while-blocked"},
 	New: func(p *detectors.Pass) detectors.Observer {
-		return &observer{pass: p, byPlace: map[place]*site{}}
+		o := &observer{pass: p, byPlace: map[place]*site{}}
+		p.Keep(&o.slots)
+		return o
 	},
 }
 
@@ -60,7 +62,7 @@ type observer struct {
 	byPlace map[place]*site
 	sites   []*site // by number
 	stacks  dense.ByID[traceload.StackID, spot]
-	slots   dense.Slots[guest]
+	slots   traceload.Beside[guest]
 	lives   dense.ByID[traceload.FrameID, *histogram.Histogram] // by entry; nil for none that ended
 	endings dense.Answers                                       // see ending
 	_       cpu.CacheLinePad
@@ -139,8 +141,8 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 	g := ev.G
 	switch ev.Kind {
 	case traceload.KindUnblock:
-		v, at := o.slots.Of(g), o.stacks.Of(ev.Stack)
-		if v == nil || ev.Wait == traceload.WaitRuntime {
+		v, at := o.slots.At(g), o.stacks.Of(ev.Stack)
+		if ev.Wait == traceload.WaitRuntime {
 			return
 		}
 		if at == nil || at.site != elsewhere || ev.Wait == traceload.WaitChanSend {
@@ -150,16 +152,14 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 		if ev.From == traceload.StateWaiting && ev.FromKnown {
 			v.back(at)
 		}
-		if by := o.slots.Of(ev.By); by != nil && ev.Waker == traceload.WakerGoroutine && !ev.Wait.IsLock() && at.frame != 0 {
-			by.ask(ev.By.ID, v, g.ID, at.frame)
+		if ev.Waker == traceload.WakerGoroutine && !ev.Wait.IsLock() && at.frame != 0 {
+			o.slots.At(ev.By).ask(ev.By.ID, v, g.ID, at.frame)
 		}
 	case traceload.KindStatus, traceload.KindCreate:
-		*o.slots.At(g.Slot) = guest{owes: traceload.NoGoroutine}
+		*o.slots.At(g) = guest{owes: traceload.NoGoroutine}
 	case traceload.KindEnd:
-		if v := o.slots.Of(g); v != nil {
-			o.died(p, g)
-			*v = guest{owes: traceload.NoGoroutine}
-		}
+		o.died(p, g)
+		*o.slots.At(g) = guest{owes: traceload.NoGoroutine}
 	}
 }
 
@@ -170,10 +170,10 @@ func (o *observer) unblock(p *traceload.Program, ev *traceload.Event, v *guest) 
 			o.ended(p, o.sites[at.site-1], v, ev)
 		}
 	}
-	by := o.slots.Of(ev.By)
-	if by == nil || ev.Waker != traceload.WakerGoroutine || ev.Wait.IsLock() {
+	if ev.Waker != traceload.WakerGoroutine || ev.Wait.IsLock() {
 		return
 	}
+	by := o.slots.At(ev.By)
 	if ev.Wait == traceload.WaitChanSend { // the one that took it is asked
 		if at := p.SiteID(ev.ByStack); at != 0 {
 			v.ask(ev.G.ID, by, ev.By.ID, at)
@@ -351,11 +351,11 @@ func (o *observer) lookUp(p *traceload.Program, stack traceload.StackID, wait tr
 // Finish implements detectors.Observer.
 func (o *observer) Finish(p *traceload.Program) {
 	for g := range p.Live {
-		v := o.slots.Of(g)
-		if v == nil || g.System || g.State != traceload.StateWaiting || !g.SinceKnown || g.Wait == traceload.WaitRuntime {
+		if g.System || g.State != traceload.StateWaiting || !g.SinceKnown || g.Wait == traceload.WaitRuntime {
 			continue
 		}
 		at, length := o.spot(p, g.Stack, g.Wait), p.InState(g)
+		v := o.slots.At(g)
 		if !v.back(at) || length < longest {
 			continue
 		}

@@ -13,8 +13,9 @@ import (
 	"github.com/tracedoc/tracedoc/traceload"
 )
 
-// Slots keeps a T for each Goroutine.Slot that it was asked to make a place for. It
-// grows by pages: with many goroutines alive, copying and the garbage that it leaves
+// Slots keeps a T for each Goroutine.Slot that it was asked to make a place for: what is
+// kept in few traces, or asked for with copies of goroutines. All else has its place beside
+// the goroutine (traceload.Beside). It grows by pages: with many goroutines alive, copying and the garbage that it leaves
 // would cost more than what is kept.
 type Slots[T any] struct {
 	pages []*[page]T
@@ -56,17 +57,6 @@ func (t *Slots[T]) Get(slot int32) *T {
 		return nil
 	}
 	return &t.pages[i/page][i%page]
-}
-
-// Find is Of with a second result for what a test of the first would cost more: what
-// is done for nearly every event.
-func (t *Slots[T]) Find(g *traceload.Goroutine) (*T, bool) {
-	if g != nil {
-		if i := uint32(g.Slot); int(i/page) < len(t.pages) {
-			return &t.pages[i/page][i%page], true
-		}
-	}
-	return nil, false
 }
 
 // Goroutines keeps a T for each goroutine that is alive and was entered.

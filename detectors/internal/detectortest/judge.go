@@ -14,8 +14,8 @@ import (
 // nothing to speak of, and returns what it reports. It is for tests that hand
 // made-up observations to a room's judge: that needs a Pass to report to and a
 // Program whose frames and stacks can be looked up. The trace is of this very
-// process, taken now; src may be nil.
-func Judge(t *testing.T, d *detectors.Detector, src detectors.Source, finish func(*detectors.Pass, *traceload.Program)) []detectors.Finding {
+// process, taken now; src may be nil. Kept is what the room keeps for each goroutine.
+func Judge(t *testing.T, d *detectors.Detector, src detectors.Source, finish func(*detectors.Pass, *traceload.Program), kept ...traceload.Kept) []detectors.Finding {
 	t.Helper()
 	if trace.IsEnabled() {
 		t.Skip("the test binary is being traced itself")
@@ -36,6 +36,7 @@ func Judge(t *testing.T, d *detectors.Detector, src detectors.Source, finish fun
 	judged := *d
 	called := false
 	judged.New = func(pass *detectors.Pass) detectors.Observer {
+		pass.Keep(kept...)
 		return finisher(func(p *traceload.Program) { finish(pass, p); called = true })
 	}
 	res, err := detectors.Analyze(in, []*detectors.Detector{&judged}, detectors.Config{Source: src})

@@ -19,7 +19,11 @@ import (
 var Fact = &detectors.Fact[*Table]{
 	Name:    "births",
 	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindUnblock, traceload.KindEnd),
-	New:     func(*detectors.Pass) *Table { return newTable() },
+	New: func(p *detectors.Pass) *Table {
+		t := newTable()
+		p.Keep(&t.alive)
+		return t
+	},
 }
 
 // Pastime is what a goroutine spends its time with while it does not run.
@@ -86,7 +90,7 @@ type Table struct {
 	all      []*Site                   // in order of first birth
 	sites    map[key]*Site
 	byStacks dense.Pairs[*Site] // by the stacks of creation and entry
-	alive    dense.Slots[child]
+	alive    traceload.Beside[child]
 	parents  dense.Pool[parenthood]
 	queued   dense.Pairs[time.Duration] // by a site's number and a stack: where its time in Queueing, Turn and Asking went
 	// lost counts, by entry function, ended goroutines whose birth the trace
@@ -119,10 +123,10 @@ func newTable() *Table {
 
 // Observe implements detectors.Observer.
 func (t *Table) Observe(p *traceload.Program, ev *traceload.Event) {
-	c := t.alive.Of(ev.G)
+	c := t.alive.At(ev.G)
 	switch ev.Kind {
 	case traceload.KindUnblock:
-		if c == nil || !c.known {
+		if !c.known {
 			return
 		}
 		by := t.of(ev.By)
@@ -140,11 +144,11 @@ func (t *Table) Observe(p *traceload.Program, ev *traceload.Event) {
 	case traceload.KindCreate:
 		t.create(p, ev)
 	case traceload.KindEnd:
-		if c != nil && c.known {
+		if c.known {
 			t.end(p, ev.G, c)
 		}
 	case traceload.KindStatus:
-		if c := t.alive.At(ev.G.Slot); !c.known { // else only its stack became known
+		if !c.known { // else only its stack became known
 			*c = child{known: true}
 		}
 	}
@@ -160,7 +164,7 @@ func (t *Table) of(g *traceload.Goroutine) *child {
 
 // create takes a newborn goroutine.
 func (t *Table) create(p *traceload.Program, ev *traceload.Event) {
-	c := t.alive.At(ev.G.Slot)
+	c := t.alive.At(ev.G)
 	*c = child{known: true}
 	if !ev.G.System {
 		by := t.of(ev.By)

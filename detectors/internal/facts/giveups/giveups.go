@@ -26,7 +26,11 @@ import (
 var Fact = &detectors.Fact[*Table]{
 	Name:    "giveups",
 	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindUnblock, traceload.KindEnd),
-	New:     func(p *detectors.Pass) *Table { return &Table{pass: p} },
+	New: func(p *detectors.Pass) *Table {
+		t := &Table{pass: p}
+		p.Keep(&t.alive)
+		return t
+	},
 }
 
 // doings is what is watched too once somebody has given up.
@@ -90,7 +94,7 @@ type Table struct {
 
 	cases   dense.Pairs[*Case] // by the lines that wait and start
 	places  dense.Stacks[place]
-	alive   dense.Slots[occupant]
+	alive   traceload.Beside[occupant]
 	broods  dense.Pool[brood]
 	watches dense.Pool[watch]
 	pass    *detectors.Pass
@@ -156,12 +160,11 @@ func (t *Table) Observe(p *traceload.Program, ev *traceload.Event) {
 	case traceload.KindStatus, traceload.KindCreate:
 		t.appear(p, ev)
 	case traceload.KindEnd:
-		if o := t.alive.Of(ev.G); o != nil {
-			if o.watch != 0 || o.gave != 0 || o.brood != 0 {
-				t.leave(p, ev.G, o)
-			}
-			*o = occupant{}
+		o := t.alive.At(ev.G)
+		if o.watch != 0 || o.gave != 0 || o.brood != 0 {
+			t.leave(p, ev.G, o)
 		}
+		*o = occupant{}
 	}
 }
 
@@ -174,7 +177,7 @@ func (t *Table) follow(p *traceload.Program, ev *traceload.Event) {
 
 func (t *Table) appear(p *traceload.Program, ev *traceload.Event) {
 	g := ev.G
-	o := t.alive.At(g.Slot)
+	o := t.alive.At(g)
 	if o.parent == 0 {
 		o.parent = traceload.NoGoroutine
 	}

@@ -40,6 +40,7 @@ var Fact = &detectors.Fact[*Table]{
 			holdups: []*Holdup{nil},
 			dealt:   []*dealings{nil},
 		}
+		p.Keep(&t.workers)
 		t.node(nodeKey{}, 0)        // node 0 is none
 		t.marks.At(0).flags = wakes // nothing is known of stack 0
 		return t
@@ -56,7 +57,7 @@ type Table struct {
 	source  func() detectors.Source // gives nil where it is not to be read
 	nodes   map[nodeKey]int32
 	classes []*class
-	workers dense.Slots[worker]
+	workers traceload.Beside[worker]
 	dealt   []*dealings // by number; 0 is none
 	idle    []uint32    // numbers of those that are nobody's
 	past    dense.Pool[past]
@@ -137,8 +138,8 @@ func (t *Table) Observe(p *traceload.Program, ev *traceload.Event) {
 		if ev.From != traceload.StateRunnable {
 			return
 		}
-		w := t.workers.Of(g)
-		if w == nil || w.id != g.ID {
+		w := t.workers.At(g)
+		if w.id != g.ID {
 			t.first(p, ev)
 			return
 		}
@@ -148,8 +149,8 @@ func (t *Table) Observe(p *traceload.Program, ev *traceload.Event) {
 			t.dealt[w.lock].late += ev.Lived
 		}
 	case traceload.KindUnblock:
-		w := t.workers.Of(g)
-		if w == nil || w.id != g.ID {
+		w := t.workers.At(g)
+		if w.id != g.ID {
 			t.first(p, ev)
 			return
 		}
@@ -242,7 +243,7 @@ func (t *Table) unblock(p *traceload.Program, ev *traceload.Event, w *worker) {
 
 // worker returns what is remembered of g.
 func (t *Table) worker(p *traceload.Program, g *traceload.Goroutine) *worker {
-	w := t.workers.At(g.Slot)
+	w := t.workers.At(g)
 	if w.id != g.ID {
 		t.welcome(p, g)
 	}
@@ -251,7 +252,7 @@ func (t *Table) worker(p *traceload.Program, g *traceload.Goroutine) *worker {
 
 // welcome makes the place for a goroutine that is new to the table.
 func (t *Table) welcome(p *traceload.Program, g *traceload.Goroutine) {
-	w := t.workers.At(g.Slot)
+	w := t.workers.At(g)
 	if w.lock != 0 {
 		t.dismiss(p, w.lock)
 	}
@@ -284,7 +285,7 @@ func (t *Table) dismiss(p *traceload.Program, n uint32) {
 
 // met returns the dealings of g, nil if it has none.
 func (t *Table) met(g *traceload.Goroutine) *dealings {
-	if w := t.workers.Of(g); w != nil && w.id == g.ID {
+	if w := t.workers.At(g); w.id == g.ID {
 		return t.dealt[w.lock]
 	}
 	return nil

@@ -35,8 +35,10 @@ var Fact = &detectors.Fact[*Table]{
 	Name: "orders",
 	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindBlock, traceload.KindUnblock,
 		traceload.KindStop, traceload.KindSyscallBegin, traceload.KindSyscallEnd, traceload.KindEnd),
-	New: func(*detectors.Pass) *Table {
-		return &Table{due: never, cases: map[caseKey]*Case{}, kinds: newKinds(), givers: map[traceload.FrameID][]Giver{}}
+	New: func(p *detectors.Pass) *Table {
+		t := &Table{due: never, cases: map[caseKey]*Case{}, kinds: newKinds(), givers: map[traceload.FrameID][]Giver{}}
+		p.Keep(&t.alive)
+		return t
 	},
 }
 
@@ -102,10 +104,10 @@ type Table struct {
 	how     wakes.Table
 	cases   map[caseKey]*Case
 	kinds   kinds
-	alive   dense.Slots[occupant] // zero between two goroutines
-	toldIDs []traceload.GoID      // of the order that is evaluated, sorted
-	born    []traceload.Time      // when those of one family that it told were born, sorted
-	watched int                   // of those alive
+	alive   traceload.Beside[occupant] // zero between two goroutines
+	toldIDs []traceload.GoID           // of the order that is evaluated, sorted
+	born    []traceload.Time           // when those of one family that it told were born, sorted
+	watched int                        // of those alive
 	open    []*order
 	spare   []*order                            // evaluated, to be used again
 	due     traceload.Time                      // when the oldest of open is over; never if there is none
@@ -200,19 +202,16 @@ func (t *Table) heed(p *traceload.Program, ev *traceload.Event) {
 }
 
 func (t *Table) enter(p *traceload.Program, g *traceload.Goroutine) {
-	t.alive.At(g.Slot).kind = t.kinds.of(p, g)
+	t.alive.At(g).kind = t.kinds.of(p, g)
 }
 
 func (t *Table) leave(g *traceload.Goroutine) {
-	if o := t.alive.Of(g); o != nil {
-		*o = occupant{}
-	}
+	*t.alive.At(g) = occupant{}
 }
 
 // follows tells whether g is watched.
 func (t *Table) follows(g *traceload.Goroutine) bool {
-	o, ok := t.alive.Find(g)
-	return ok && o.watch != 0
+	return g != nil && t.alive.At(g).watch != 0
 }
 
 // of returns what is known of g; nil if g is nil or the trace told nothing of it.

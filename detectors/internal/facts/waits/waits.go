@@ -23,7 +23,7 @@ var Fact = &detectors.Fact[*Table]{
 	Name: "waits",
 	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindBlock, traceload.KindUnblock,
 		traceload.KindEnd),
-	New: func(p *detectors.Pass) *Table { return newTable(p) },
+	New: newTable,
 }
 
 // Site is one place: a kind of wait at a line of the user's.
@@ -92,7 +92,7 @@ type Table struct {
 	wakers    dense.Pairs[int32] // how often at a site, by its number, somebody was woken by a stack; at most maxWakers
 	uses      map[origin][]*source.Uses
 	endersOf  map[*source.Uses][]*traceload.Goroutine
-	slots     dense.Slots[occupant]
+	slots     traceload.Beside[occupant]
 	travels   dense.Pool[travel]
 	_         cpu.CacheLinePad
 }
@@ -142,11 +142,13 @@ const (
 )
 
 func newTable(p *detectors.Pass) *Table {
-	return &Table{
+	t := &Table{
 		births: detectors.Need(p, births.Fact), catalog: newCatalog(p.KnownWaits()), source: p.Source(), sites: map[siteKey]*Site{},
 		strangers: map[traceload.StackID]served{}, stuck: map[traceload.GoID]bool{}, pass: p,
 		uses: map[origin][]*source.Uses{}, endersOf: map[*source.Uses][]*traceload.Goroutine{},
 	}
+	p.Keep(&t.slots)
+	return t
 }
 
 // Observe implements detectors.Observer. What happens at most events stands here in one
@@ -155,8 +157,8 @@ func (t *Table) Observe(p *traceload.Program, ev *traceload.Event) {
 	g := ev.G
 	switch ev.Kind {
 	case traceload.KindBlock:
-		o, at := t.slots.Of(g), t.stacks.Of(ev.Stack)
-		if o == nil || o.site == nobody {
+		o, at := t.slots.At(g), t.stacks.Of(ev.Stack)
+		if o.site == nobody {
 			return
 		}
 		if at == nil || at.wait != g.Wait+1 {
@@ -165,8 +167,8 @@ func (t *Table) Observe(p *traceload.Program, ev *traceload.Event) {
 		}
 		o.site = at.site
 	case traceload.KindUnblock:
-		o, at := t.slots.Of(g), t.stacks.Of(ev.ByStack)
-		if o == nil || o.site <= nobody {
+		o, at := t.slots.At(g), t.stacks.Of(ev.ByStack)
+		if o.site <= nobody {
 			return
 		}
 		s := t.list[o.site-1]
@@ -189,7 +191,7 @@ func (t *Table) Observe(p *traceload.Program, ev *traceload.Event) {
 }
 
 func (t *Table) enter(p *traceload.Program, g *traceload.Goroutine) {
-	o := t.slots.At(g.Slot)
+	o := t.slots.At(g)
 	if o.site > nobody {
 		return // seen already; only its stack became known
 	}
@@ -199,10 +201,9 @@ func (t *Table) enter(p *traceload.Program, g *traceload.Goroutine) {
 }
 
 func (t *Table) leave(g *traceload.Goroutine) {
-	if o := t.slots.Of(g); o != nil {
-		t.travels.Give(o.travel)
-		*o = occupant{}
-	}
+	o := t.slots.At(g)
+	t.travels.Give(o.travel)
+	*o = occupant{}
 }
 
 // block takes a goroutine that has begun to wait, if that is the program's own affair.
@@ -347,8 +348,8 @@ func (t *Table) Finish(p *traceload.Program) {
 		if g.State != traceload.StateWaiting || g.System || g.Wait == traceload.WaitRuntime {
 			continue
 		}
-		o := t.slots.Of(g)
-		if o == nil || o.site == nobody {
+		o := t.slots.At(g)
+		if o.site == nobody {
 			continue
 		}
 		s := t.site(p, g) // by the stack known now: one of an earlier generation may have been missing

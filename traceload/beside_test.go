@@ -1,0 +1,101 @@
+package traceload
+
+import (
+	"reflect"
+	"runtime"
+	"testing"
+)
+
+// TestBeside checks that what is kept beside goroutines is where it was left, whoever
+// else keeps something, and that the program says the same as without.
+func TestBeside(t *testing.T) {
+	for _, rec := range recordings(t) {
+		var want []sight
+		if _, _, err := WalkWith(input(t, rec.data), func(p *Program, ev *Event) { want = append(want, look(p, ev)) }, nil, Limits{}); err != nil {
+			t.Fatal(err)
+		}
+		var (
+			pointers Beside[*[2]int64] // the collector must find what only this refers to
+			bytes    [30]Beside[byte]
+			large    Beside[[9]int64]
+			got      []sight
+		)
+		seen := map[int32]int64{} // events, by slot
+		layout := new(Layout)
+		layout.Add(&pointers)
+		for i := range bytes {
+			layout.Add(&bytes[i])
+		}
+		layout.Add(&large)
+		observe := func(p *Program, ev *Event) {
+			got = append(got, look(p, ev))
+			g := ev.G
+			if g == nil {
+				return
+			}
+			n := seen[g.Slot]
+			seen[g.Slot]++
+			if at := pointers.At(g); n == 0 {
+				if *at != nil {
+					t.Fatalf("%s: event %d: the first goroutine of a slot finds %v", rec.name, len(got), **at)
+				}
+				*at = &[2]int64{}
+			}
+			if p.InSlot(g.Slot) != g {
+				t.Fatalf("%s: event %d: somebody else is in the slot of %d", rec.name, len(got), g.ID)
+			}
+			for i := range bytes {
+				if at := bytes[i].At(g); *at != byte(n) {
+					t.Fatalf("%s: event %d: byte %d is %d, want %d", rec.name, len(got), i, *at, byte(n))
+				} else {
+					*at++
+				}
+			}
+			if at := pointers.Of(g); (*at)[1] != n || large.At(g)[8] != n {
+				t.Fatalf("%s: event %d: kept are %d and %d, want %d", rec.name, len(got), (*at)[1], large.At(g)[8], n)
+			} else {
+				(*at)[1]++
+				large.At(g)[8]++
+			}
+			if len(got)%5000 == 0 {
+				runtime.GC()
+			}
+		}
+		if _, _, err := WalkLanes(input(t, rec.data), []Lane{{Observe: each(observe), Layout: layout}}, nil, Limits{}); err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: other events than without anything kept", rec.name)
+		}
+	}
+	var b Beside[int]
+	if b.Of(nil) != nil {
+		t.Error("something is kept for no goroutine")
+	}
+}
+
+// TestRooms checks that goroutines do not overlap, in pages of several and, where much is
+// kept, of one.
+func TestRooms(t *testing.T) {
+	var small Beside[byte]
+	var large Beside[[2 * pageSize]byte]
+	for _, k := range []Kept{&small, &large} {
+		layout := new(Layout)
+		layout.Add(k)
+		rooms := layout.rooms()
+		seen := map[*Goroutine]bool{}
+		for i := range 200 {
+			g := rooms.take()
+			if seen[g] || g.Slot != 0 {
+				t.Fatalf("%T: room %d was used before", k, i)
+			}
+			seen[g] = true
+			g.Slot = int32(i + 1)
+			if k == Kept(&small) {
+				*small.At(g) = 0xff
+			} else {
+				large.At(g)[2*pageSize-1] = 0xff
+			}
+		}
+	}
+}
