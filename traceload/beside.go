@@ -41,16 +41,15 @@ type Layout struct{ kept []Kept }
 // Add has a Layout hold more. It is for the time before the walk.
 func (l *Layout) Add(kept ...Kept) { l.kept = append(l.kept, kept...) }
 
-// rooms is where Goroutines of one Program are, each with what is kept beside it.
+// rooms is where the Goroutines of one Program are, by slot, each with what is kept beside it.
 type rooms struct {
-	page reflect.Type // a slice of them
-	size uintptr
-	next unsafe.Pointer // never used so far
-	left int
+	page  reflect.Type // of pageRooms of them
+	size  uintptr      // of one
+	pages []unsafe.Pointer
 }
 
-// pageSize is how much memory is asked for at a time.
-const pageSize = 32 << 10
+// pageRooms is how many goroutines there are in a page.
+const pageRooms = 256
 
 // rooms gives all that is kept its place.
 func (l *Layout) rooms() rooms {
@@ -64,19 +63,20 @@ func (l *Layout) rooms() rooms {
 	for i := range fields[1:] {
 		l.kept[i].place(one.Field(i + 1).Offset)
 	}
-	return rooms{page: reflect.SliceOf(one), size: one.Size()}
+	return rooms{page: reflect.ArrayOf(pageRooms, one), size: one.Size()}
 }
 
-// take returns a Goroutine that was never used.
-func (r *rooms) take() *Goroutine {
-	if r.left == 0 {
-		r.left = max(1, int(pageSize/r.size))
-		r.next = reflect.MakeSlice(r.page, r.left, r.left).UnsafePointer()
+// at returns the Goroutine of a slot for which there is a page.
+func (r *rooms) at(slot int32) *Goroutine {
+	i := uint(slot)
+	return (*Goroutine)(unsafe.Add(r.pages[i/pageRooms], i%pageRooms*uint(r.size)))
+}
+
+// grow adds a page.
+func (r *rooms) grow() {
+	r.pages = append(r.pages, reflect.New(r.page).UnsafePointer())
+	for i := range int32(pageRooms) {
+		g := r.at(int32(len(r.pages)-1)*pageRooms + i)
+		g.origin = originOf(g)
 	}
-	g := (*Goroutine)(r.next)
-	g.origin = originOf(g)
-	if r.left--; r.left > 0 { // else it would point to what comes behind
-		r.next = unsafe.Add(r.next, r.size)
-	}
-	return g
 }

@@ -74,27 +74,29 @@ func TestBeside(t *testing.T) {
 	}
 }
 
-// TestRooms checks that goroutines do not overlap, in pages of several and, where much is
-// kept, of one.
+// TestRooms checks that goroutines do not overlap, whether little or much is kept.
 func TestRooms(t *testing.T) {
 	var small Beside[byte]
-	var large Beside[[2 * pageSize]byte]
-	for _, k := range []Kept{&small, &large} {
+	var large Beside[[1 << 12]byte]
+	for _, kept := range [][]Kept{{&small}, {&small, &large}} {
 		layout := new(Layout)
-		layout.Add(k)
+		layout.Add(kept...)
 		rooms := layout.rooms()
-		seen := map[*Goroutine]bool{}
-		for i := range 200 {
-			g := rooms.take()
-			if seen[g] || g.Slot != 0 {
-				t.Fatalf("%T: room %d was used before", k, i)
+		for slot := range int32(3 * pageRooms) {
+			if slot%pageRooms == 0 {
+				rooms.grow()
 			}
-			seen[g] = true
-			g.Slot = int32(i + 1)
-			if k == Kept(&small) {
-				*small.At(g) = 0xff
-			} else {
-				large.At(g)[2*pageSize-1] = 0xff
+			g := rooms.at(slot)
+			if g.Slot != 0 || *small.At(g) != 0 {
+				t.Fatalf("%d kept: room %d is in use", len(kept), slot)
+			}
+			g.Slot, *small.At(g) = slot, 0xff
+			if len(kept) == 2 {
+				at := large.At(g)
+				if at[len(at)-1] != 0 {
+					t.Fatalf("the end of room %d is in use", slot)
+				}
+				at[len(at)-1] = 0xff
 			}
 		}
 	}

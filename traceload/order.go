@@ -353,7 +353,7 @@ func (r *roster) add(id GoID) (g *ordered, fresh bool) {
 func (r *roster) drop(g *ordered) {
 	r.live.remove(g.id)
 	g.status = 0 // also for a thread that takes it for its own
-	r.free = append(r.free, g)
+	r.free = append(withRoom(r.free, r.used), g)
 }
 
 func (o *order) syscallBegin(c *cursor) error {

@@ -55,10 +55,10 @@ type Program struct {
 
 	t     tables
 	live  goTable[*Goroutine]
-	slots []*Goroutine // by slot; State is StateEnded for free ones
-	rooms rooms        // for those of slots to come
-	start int64        // the trace's clock at its first event
-	any   bool         // there was an event
+	rooms       // by slot; State is StateEnded for free ones
+	slots int32 // that were ever taken
+	start int64 // the trace's clock at its first event
+	any   bool  // there was an event
 	event Event
 	_     cpu.CacheLinePad
 }
@@ -75,19 +75,19 @@ func (p *Program) Goroutine(id GoID) *Goroutine { return p.live.get(id) }
 // Live calls yield for every goroutine alive, the system's too, in the order
 // of their slots, until it returns false.
 func (p *Program) Live(yield func(*Goroutine) bool) {
-	for _, g := range p.slots {
-		if g.State != StateEnded && !yield(g) {
+	for slot := range p.slots {
+		if g := p.at(slot); g.State != StateEnded && !yield(g) {
 			return
 		}
 	}
 }
 
 // InSlot returns the goroutine that has a slot, or had it last.
-func (p *Program) InSlot(slot int32) *Goroutine { return p.slots[slot] }
+func (p *Program) InSlot(slot int32) *Goroutine { return p.at(slot) }
 
 // Slots returns an upper bound of the slots in use: the length that a table
 // indexed by Goroutine.Slot needs.
-func (p *Program) Slots() int { return len(p.slots) }
+func (p *Program) Slots() int { return int(p.slots) }
 
 // String returns the text of an id. It is untrusted: it may hold anything.
 func (p *Program) String(id StringID) string { return p.t.strings[id] }
@@ -168,7 +168,7 @@ func (p *Program) apply(r *record, x *extra) *Event {
 	if !known {
 		p.occupy(r, x.id)
 	}
-	g := p.slots[r.g]
+	g := p.at(r.g)
 	ev.G, ev.From, ev.To = g, g.State, r.to
 	ev.Lived, ev.FromKnown = p.Now.Sub(g.Since), g.SinceKnown
 	ev.Wait = g.Wait
@@ -227,7 +227,7 @@ func (p *Program) other(r *record, x *extra) *Event {
 	ev := &p.event
 	ev.Text2, ev.Value, ev.Parent = x.text2, x.value, x.parent
 	if r.g != noSlot {
-		ev.G = p.slots[r.g]
+		ev.G = p.at(r.g)
 	}
 	if r.kind == KindMetric && p.t.strings[r.text] == metricProcs {
 		p.Procs = int(x.value)
@@ -241,7 +241,7 @@ func (p *Program) by(r *record) *Goroutine {
 	if r.by == noSlot {
 		return nil
 	}
-	by := p.slots[r.by]
+	by := p.at(r.by)
 	if by.Entry == 0 {
 		by.adopt(r.byStack)
 		p.identify(by)
@@ -316,10 +316,12 @@ func (p *Program) waker(g *Goroutine, ev *Event) Waker {
 
 // occupy gives a goroutine that is new the slot that its first record names.
 func (p *Program) occupy(r *record, id GoID) {
-	if int(r.g) == len(p.slots) {
-		p.slots = append(p.slots, p.rooms.take())
+	if r.g == p.slots {
+		if p.slots++; int(r.g) == pageRooms*len(p.pages) {
+			p.grow()
+		}
 	}
-	g := p.slots[r.g]
+	g := p.at(r.g)
 	*g = Goroutine{origin: g.origin, ID: id, Slot: r.g, Creator: NoGoroutine}
 	if r.kind != KindStatus && r.kind != KindCreate {
 		// Damage or a format that leaves out the status: take it as found.

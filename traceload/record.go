@@ -1,5 +1,7 @@
 package traceload
 
+import "slices"
+
 // record is what a decoder makes of one event: plain values, no pointers, and small,
 // since each lane reads all of them.
 type record struct {
@@ -106,9 +108,18 @@ type seating struct {
 // turn is called before each record.
 func (s *seating) turn() {
 	if s.left != 0 {
-		s.free = append(s.free, s.left-1)
+		s.free = append(withRoom(s.free, len(s.ids)), s.left-1)
 		s.left = 0
 	}
+}
+
+// withRoom returns list with room for one more: if there is none, then at once for as many
+// as it may come to hold. Growing bit by bit leaves more garbage than that takes.
+func withRoom[T any](list []T, most int) []T {
+	if len(list) == cap(list) {
+		list = slices.Grow(list, max(1, most-len(list)))
+	}
+	return list
 }
 
 // slot returns the slot of a goroutine, noSlot if it is not there.
@@ -124,7 +135,7 @@ func (s *seating) take(id GoID) (slot int32, fresh bool) {
 		s.ids[slot] = id
 	} else {
 		slot = int32(len(s.ids))
-		s.ids = append(s.ids, id)
+		s.ids = append(withRoom(s.ids, 2*len(s.ids)), id)
 	}
 	s.slots.put(id, slot+1)
 	return slot, true

@@ -105,7 +105,7 @@ func (t *translator) enter(r *record, id GoID) {
 		r.flags |= isNew
 	}
 	for int(r.g) >= len(t.seats) {
-		t.seats = append(t.seats, noSlot)
+		t.seats = append(withRoom(t.seats, 2*len(t.seats)), noSlot)
 	}
 	t.seats[r.g], r.g = slot, slot
 }

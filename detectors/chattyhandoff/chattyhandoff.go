@@ -62,9 +62,8 @@ type observer struct {
 	pass     *detectors.Pass
 	byStacks dense.Pairs[transfer] // by stack of the woken, and of the waker
 	bySites  map[sites]*link
-	links    []*link                     // by number minus one, in order of appearance
-	slots    traceload.Beside[*dealings] // by Goroutine.Slot; nil for a goroutine that has none
-	free     []*dealings
+	links    []*link // by number minus one, in order of appearance
+	slots    traceload.Beside[dealings]
 	_        cpu.CacheLinePad
 }
 
@@ -74,7 +73,7 @@ type transfer struct {
 	gives bool  // the waker stands at the link's giving end; otherwise the woken does
 }
 
-// dealings are those of a goroutine that gives or takes.
+// dealings are those of a goroutine that gives or takes; zero for others.
 type dealings struct {
 	seat seat                // at the link that it came to first
 	more *[maxSeats - 1]seat // at others; nil as long as there are none
@@ -117,39 +116,20 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 		}
 		return
 	}
-	y := o.slots.At(ev.G)
-	if *y == nil {
-		return
+	d := o.slots.At(ev.G)
+	if d.woken != 0 && ev.From == traceload.StateRunning && (!ev.G.System || ev.Kind == traceload.KindEnd) {
+		o.started(d, p.Now-traceload.Time(ev.Lived))
 	}
-	d := *y
 	if ev.Kind == traceload.KindEnd {
-		o.end(p, ev, y)
-		return
+		d.clear()
 	}
-	if ev.G.System {
-		return
-	}
-	if d.woken != 0 && ev.From == traceload.StateRunning {
-		o.started(d, p.Now-traceload.Time(ev.Lived))
-	}
-}
-
-// end takes the end of a goroutine that has dealings.
-func (o *observer) end(p *traceload.Program, ev *traceload.Event, y **dealings) {
-	d := *y
-	if d.woken != 0 && ev.From == traceload.StateRunning {
-		o.started(d, p.Now-traceload.Time(ev.Lived))
-	}
-	*y, o.free = nil, append(o.free, d)
 }
 
 // appear takes a goroutine that is new, or whose stack has become known.
 func (o *observer) appear(g *traceload.Goroutine) {
-	y := o.slots.At(g)
-	if *y != nil {
-		o.runs(*y, g)
-		*y = nil
-	}
+	d := o.slots.At(g)
+	o.runs(d, g)
+	d.clear()
 }
 
 // runs notes the run of a goroutine that goes on.
@@ -166,26 +146,12 @@ func (o *observer) started(d *dealings, since traceload.Time) {
 	o.links[s.link-1].started(since.Sub(s.last))
 }
 
-// dealingsAt returns those of a goroutine, from now on if it had none.
-func (o *observer) dealingsAt(y **dealings) *dealings {
-	if *y == nil {
-		*y = o.newDealings()
-	}
-	return *y
-}
-
-func (o *observer) newDealings() *dealings {
-	n := len(o.free)
-	if n == 0 {
-		return new(dealings)
-	}
-	d := o.free[n-1]
-	o.free = o.free[:n-1]
+// clear leaves nothing of them.
+func (d *dealings) clear() {
 	if d.more != nil {
 		*d.more = [maxSeats - 1]seat{}
 	}
 	*d = dealings{more: d.more}
-	return d
 }
 
 // ranBy is how long g has run by now, system calls included.
@@ -208,8 +174,7 @@ func (o *observer) wake(p *traceload.Program, ev *traceload.Event) {
 	if l == nil {
 		return
 	}
-	is, by := o.slots.At(ev.G), o.slots.At(ev.By)
-	woken, waker := o.dealingsAt(is), o.dealingsAt(by)
+	woken, waker := o.slots.At(ev.G), o.slots.At(ev.By)
 	o.runs(waker, ev.By)
 	giver, taker, from, to := ev.By, ev.G, waker, woken
 	if gives {
@@ -299,8 +264,8 @@ func (d *dealings) anotherPlace(link uint32) uint8 {
 // Finish implements detectors.Observer.
 func (o *observer) Finish(p *traceload.Program) {
 	for g := range p.Live {
-		if y := o.slots.At(g); *y != nil && !g.System {
-			o.runs(*y, g)
+		if !g.System {
+			o.runs(o.slots.At(g), g)
 		}
 	}
 	for _, c := range o.judge(p) {
