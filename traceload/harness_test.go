@@ -116,6 +116,7 @@ func look(p *Program, ev *Event) sight {
 		s.by = *ev.By
 	}
 	s.G, s.By = nil, nil // they are live, and change
+	s.g.origin, s.by.origin = origin{}, origin{}
 	return s
 }
 
