@@ -50,7 +50,7 @@ type observer struct {
 	byPlace map[uint64][]*call                     // by hash of the place
 	stacks  []about                                // by StackID; 0: not looked at yet
 	slots   traceload.Beside[visitor]              // by Goroutine.Slot; zero between two goroutines
-	marks   dense.Slots[marks]                     // likewise; grows only where the program marks its work
+	marks   dense.Goroutines[marks]                // of those that the program marks
 	latest  dense.ByID[traceload.StackID, sibling] // by go statement
 
 	rows  map[rowKey]*row
@@ -158,14 +158,12 @@ func (o *observer) end(p *traceload.Program, g *traceload.Goroutine) {
 	v := o.slots.At(g)
 	o.close(p, g, v, fromBirth)
 	*v = visitor{}
-	if m := o.marks.Of(g); m != nil {
-		*m = marks{}
-	}
+	o.marks.Leave(g)
 }
 
 // mark takes the beginning or end of a task or region.
 func (o *observer) mark(p *traceload.Program, ev *traceload.Event) {
-	v, m := o.slots.At(ev.G), o.marks.At(ev.G.Slot)
+	v, m := o.slots.At(ev.G), o.marks.Enter(ev.G)
 	switch ev.Kind {
 	case traceload.KindRegionBegin:
 		m.regions++

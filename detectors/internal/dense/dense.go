@@ -13,56 +13,16 @@ import (
 	"github.com/tracedoc/tracedoc/traceload"
 )
 
-// Slots keeps a T for each Goroutine.Slot that it was asked to make a place for: what is
-// kept in few traces, or asked for with copies of goroutines. All else has its place beside
-// the goroutine (traceload.Beside). It grows by pages: with many goroutines alive, copying and the garbage that it leaves
-// would cost more than what is kept.
-type Slots[T any] struct {
-	pages []*[page]T
-}
-
-// page is how many places there are in a page: with 256, those of most kinds are as
-// large as what memory is given out in, so that nothing is lost behind them.
-const page = 256
-
-// At returns the place for a slot, which is zero at first.
-func (t *Slots[T]) At(slot int32) *T {
-	i := uint32(slot)
-	if int(i/page) >= len(t.pages) {
-		t.grow(int(i / page))
-	}
-	return &t.pages[i/page][i%page]
-}
-
-// grow adds pages up to the one of that number.
-func (t *Slots[T]) grow(last int) {
-	for len(t.pages) <= last {
-		t.pages = append(t.pages, new([page]T))
-	}
-}
-
-// Of returns the place for g's slot; nil if g is nil, or if there is none. There is
-// one, zero at first, for every slot of a page that At was called for.
-func (t *Slots[T]) Of(g *traceload.Goroutine) *T {
-	if g == nil {
-		return nil
-	}
-	return t.Get(g.Slot)
-}
-
-// Get returns the place for a slot; nil if there is none.
-func (t *Slots[T]) Get(slot int32) *T {
-	i := uint32(slot)
-	if int(i/page) >= len(t.pages) {
-		return nil
-	}
-	return &t.pages[i/page][i%page]
-}
-
-// Goroutines keeps a T for each goroutine that is alive and was entered.
+// Goroutines keeps a T for each goroutine that is alive and was entered: for what is kept of
+// few of them, or in few traces. All else has its place beside the goroutine
+// (traceload.Beside). It grows by pages: copying, and the garbage that it leaves, would cost
+// more than what is kept.
 type Goroutines[T any] struct {
-	slots Slots[occupant[T]]
+	pages []*[page]occupant[T] // by Goroutine.Slot
 }
+
+// page is how many places there are in a page.
+const page = 256
 
 type occupant[T any] struct {
 	mark traceload.GoID // of the goroutine plus one; 0 is nobody
@@ -71,16 +31,32 @@ type occupant[T any] struct {
 
 // Enter returns what is kept for g, zero if it was not entered before.
 func (t *Goroutines[T]) Enter(g *traceload.Goroutine) *T {
-	o := t.slots.At(g.Slot)
+	i := uint32(g.Slot)
+	for int(i/page) >= len(t.pages) {
+		t.pages = append(t.pages, new([page]occupant[T]))
+	}
+	o := &t.pages[i/page][i%page]
 	if o.mark != g.ID+1 {
 		*o = occupant[T]{mark: g.ID + 1}
 	}
 	return &o.v
 }
 
+// find returns the place of g, nil if g is nil or was not entered.
+func (t *Goroutines[T]) find(g *traceload.Goroutine) *occupant[T] {
+	if g != nil {
+		if i := uint32(g.Slot); int(i/page) < len(t.pages) {
+			if o := &t.pages[i/page][i%page]; o.mark == g.ID+1 {
+				return o
+			}
+		}
+	}
+	return nil
+}
+
 // Of returns what is kept for g; nil if g is nil or was not entered.
 func (t *Goroutines[T]) Of(g *traceload.Goroutine) *T {
-	if o := t.slots.Of(g); o != nil && o.mark == g.ID+1 {
+	if o := t.find(g); o != nil {
 		return &o.v
 	}
 	return nil
@@ -89,7 +65,7 @@ func (t *Goroutines[T]) Of(g *traceload.Goroutine) *T {
 // Leave forgets g, if it was entered. What was kept is cleared when its place is
 // taken again.
 func (t *Goroutines[T]) Leave(g *traceload.Goroutine) {
-	if o := t.slots.Of(g); o != nil && o.mark == g.ID+1 {
+	if o := t.find(g); o != nil {
 		o.mark = 0
 	}
 }
@@ -302,7 +278,7 @@ func room[T any](list []T, most int) []T {
 	return list
 }
 
-// List keeps what is added in order. It grows by pages, as Slots does.
+// List keeps what is added in order. It grows by pages, as Goroutines does.
 type List[T any] struct {
 	pages []*[page]T
 	n     int

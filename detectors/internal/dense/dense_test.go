@@ -42,6 +42,16 @@ func TestGoroutines(t *testing.T) {
 	if zero := (&traceload.Goroutine{}); table.Of(zero) != nil {
 		t.Error("a goroutine numbered 0 is taken for one that was entered")
 	}
+	kept := table.Enter(second)
+	*kept = 6
+	far := &traceload.Goroutine{ID: 9, Slot: 3 * page}
+	*table.Enter(far) = 8
+	if table.Of(second) != kept || *kept != 6 || *table.Of(far) != 8 {
+		t.Errorf("after growing the second has %d, the far one %d", *kept, *table.Of(far))
+	}
+	if table.Of(&traceload.Goroutine{ID: 10, Slot: 9 * page}) != nil || table.Of(&traceload.Goroutine{ID: 10, Slot: far.Slot - 1}) != nil {
+		t.Error("something is kept for one that was not entered")
+	}
 }
 
 func TestByID(t *testing.T) {
@@ -145,32 +155,6 @@ func TestAllocatesOnlyToGrow(t *testing.T) {
 	step()
 	if n := testing.AllocsPerRun(100, step); n != 0 {
 		t.Errorf("%v allocations", n)
-	}
-}
-
-func TestSlots(t *testing.T) {
-	var table Slots[int]
-	far := &traceload.Goroutine{Slot: 3 * page}
-	if table.Of(far) != nil || table.Of(nil) != nil {
-		t.Error("there are places in an empty table")
-	}
-	first := table.At(5)
-	*first = 7
-	if got := table.Of(&traceload.Goroutine{Slot: 6}); got == nil || *got != 0 {
-		t.Errorf("its neighbour is %v, want a place that is zero", got)
-	}
-	if got := table.Of(&traceload.Goroutine{Slot: page}); got != nil {
-		t.Errorf("in the next page there is %d", *got)
-	}
-	*table.At(far.Slot) = 8
-	if got := table.At(5); got != first || *got != 7 {
-		t.Errorf("after growing the first is %d at %p, want 7 at %p", *got, got, first)
-	}
-	if got := table.Of(far); got == nil || *got != 8 {
-		t.Errorf("the last is %v, want 8", got)
-	}
-	if got := table.At(far.Slot - 1); *got != 0 {
-		t.Errorf("the one before the last is %d", *got)
 	}
 }
 

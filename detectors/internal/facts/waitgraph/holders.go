@@ -190,7 +190,7 @@ func (s *snapshot) mayHold(n *Node, since traceload.Time, g locks.ID) doubt {
 		}
 		return parkedBefore
 	}
-	if s.t.ranSince(&n.G, since) {
+	if n.ranSince(since) {
 		return runs
 	}
 	return noDoubt

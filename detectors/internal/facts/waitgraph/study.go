@@ -73,7 +73,7 @@ func (t *Tracker) look(p *traceload.Program, ev *traceload.Event) *snapshot {
 		if g.System {
 			continue
 		}
-		n := &Node{G: *g, Wait: g.Wait}
+		n := &Node{G: *g, Wait: g.Wait, rest: *t.rests.At(g)}
 		if ev != nil && g == ev.G {
 			n.G.State, n.G.Since, n.G.Stack = traceload.StateWaiting, ev.Time-traceload.Time(ev.Lived), ev.Stack
 			n.Wait = ev.Wait

@@ -20,7 +20,9 @@ var Fact = &detectors.Fact[*Tracker]{
 	Name:    "waitgraph",
 	Watches: traceload.KindSet(traceload.KindUnblock, traceload.KindEnd),
 	New: func(p *detectors.Pass) *Tracker {
-		return &Tracker{pass: p, locks: detectors.Need(p, locks.Fact), studies: map[studyKey]*study{}, looked: map[traceload.StackID]bool{}}
+		t := &Tracker{pass: p, locks: detectors.Need(p, locks.Fact), studies: map[studyKey]*study{}, looked: map[traceload.StackID]bool{}}
+		p.Keep(&t.rests)
+		return t
 	},
 }
 
@@ -44,8 +46,8 @@ type Tracker struct {
 	locks   *locks.Table
 	ended   dense.ByID[traceload.FuncID, int] // goroutines, by entry function
 	studies map[studyKey]*study
-	rests   dense.Slots[traceload.Time] // when it last waited for something, plus one; 0 if it never did
-	looked  map[traceload.StackID]bool  // stacks for which the graph was built before the end
+	rests   traceload.Beside[traceload.Time] // when it last waited for something, plus one; 0 if it never did
+	looked  map[traceload.StackID]bool       // stacks for which the graph was built before the end
 	looks   int
 
 	// wakers says that a wait on something else than a lock, at a place (a
@@ -70,13 +72,9 @@ func (w wake) place() uint32 {
 	return (uint32(w.stack)*0x9e3779b1 + uint32(w.by)*0x85ebca6b + uint32(w.entry)*0xc2b2ae35) >> (32 - 9)
 }
 
-// ranSince tells whether g may have run ever since.
-func (t *Tracker) ranSince(g *traceload.Goroutine, since traceload.Time) bool {
-	if g.BornKnown && g.Born > since {
-		return false
-	}
-	at := t.rests.Of(g)
-	return at == nil || *at <= since
+// ranSince tells whether n may have run ever since.
+func (n *Node) ranSince(since traceload.Time) bool {
+	return (!n.G.BornKnown || n.G.Born <= since) && n.rest <= since
 }
 
 // waker says what of a function is known to end waits at a place.
@@ -100,7 +98,7 @@ func (t *Tracker) learn(site traceload.FrameID, fn traceload.FuncID, w waker) {
 // Observe implements detectors.Observer.
 func (t *Tracker) Observe(p *traceload.Program, ev *traceload.Event) {
 	g := ev.G
-	rest := t.rests.At(g.Slot)
+	rest := t.rests.At(g)
 	if ev.Kind == traceload.KindEnd {
 		*rest = 0
 		if e := p.Entry(g); e != nil {
@@ -212,7 +210,8 @@ type Node struct {
 	class locks.ID // of the lock that it waits for
 	again bool     // it may hold the lock that it waits for, from an earlier turn of a loop
 	owns  *Hold
-	known bool // its stack could be studied
+	known bool           // its stack could be studied
+	rest  traceload.Time // as in Tracker.rests
 }
 
 // Knot is a set of goroutines that cannot go on.
