@@ -3,6 +3,7 @@ package traceload
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"math/bits"
 	"slices"
 )
@@ -49,7 +50,11 @@ func (o *order) run() error {
 			o.sample(&samples[0])
 			samples = samples[1:]
 		}
-		if ok, err := o.try(0); err != nil {
+		until := o.until()
+		if len(samples) > 0 {
+			until = min(until, samples[0].time)
+		}
+		if ok, err := o.stretch(until); err != nil {
 			return err
 		} else if ok {
 			continue
@@ -62,6 +67,40 @@ func (o *order) run() error {
 		o.sample(&samples[i])
 	}
 	return nil
+}
+
+// until is the time up to which the thread whose event is the earliest stays so.
+func (o *order) until() int64 {
+	time := int64(math.MaxInt64)
+	for _, other := range o.frontier[1:min(len(o.frontier), 3)] { // the heap's next layer
+		time = min(time, other.time)
+	}
+	return time
+}
+
+// stretch takes the events of the thread whose event is the earliest, up to a time or
+// until there are none. It returns false if the next of them may not come.
+func (o *order) stretch(until int64) (bool, error) {
+	c := o.frontier[0].cursor
+	for {
+		ok, err := o.advance(c)
+		if !ok || err != nil {
+			o.frontier[0].time = c.time
+			return false, err
+		}
+		more, err := c.next(o.g)
+		switch {
+		case err != nil:
+			return false, err
+		case !more:
+			o.remove(0)
+			return true, nil
+		case c.time > until || o.abandoned:
+			o.frontier[0].time = c.time
+			o.down(0)
+			return true, nil
+		}
+	}
 }
 
 // tryOthers finds an event that may come although the earliest may not.
