@@ -220,7 +220,6 @@ func (d *decoder) transition(b *batch, ev *trace.Event) {
 		return
 	}
 	from, to := st.Goroutine()
-	d.seating.turn()
 	id, by := GoID(st.Resource.Goroutine()), NoGoroutine
 	r := record{time: int64(ev.Time()), from: states[from&7], to: states[to&7]}
 	switch {
@@ -280,7 +279,6 @@ var states = [8]State{
 
 // other handles the events that are no state transitions: all of them rare.
 func (d *decoder) other(b *batch, ev *trace.Event) {
-	d.seating.turn()
 	r, x := record{time: int64(ev.Time()), by: noSlot}, extra{id: GoID(ev.Goroutine())}
 	switch ev.Kind() {
 	case trace.EventMetric:

@@ -96,21 +96,12 @@ func (o *order) sample(s *sample) {
 const noSlot = -1
 
 // seating gives goroutines their slots (Goroutine.Slot): those of goroutines that
-// ended, the latest first, before new ones. Whoever has ended keeps the slot until the
-// record after.
+// ended, the latest first, before new ones. Whoever has ended keeps the slot until a later
+// record gives it to another.
 type seating struct {
 	slots goTable[int32] // of those alive, plus one
 	ids   []GoID         // by slot
 	free  []int32
-	left  int32 // the slot of whoever ended with the record before, plus one; 0 if nobody did
-}
-
-// turn is called before each record.
-func (s *seating) turn() {
-	if s.left != 0 {
-		s.free = append(withRoom(s.free, len(s.ids)), s.left-1)
-		s.left = 0
-	}
 }
 
 // withRoom returns list with room for one more: if there is none, then at once for as many
@@ -141,8 +132,8 @@ func (s *seating) take(id GoID) (slot int32, fresh bool) {
 	return slot, true
 }
 
-// leave takes the end of whoever has a slot.
+// leave takes the end of whoever has a slot. It comes last of what a record does.
 func (s *seating) leave(slot int32) {
 	s.slots.remove(s.ids[slot])
-	s.left = slot + 1
+	s.free = append(withRoom(s.free, len(s.ids)), slot)
 }

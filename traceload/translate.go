@@ -77,7 +77,6 @@ func (t *translator) record(r *record, x *extra) {
 	if r.byStack != 0 {
 		r.byStack = t.stack(r.byStack)
 	}
-	t.turn()
 	if r.kind > KindEnd {
 		t.other(r, x)
 		return
