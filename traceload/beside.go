@@ -41,18 +41,18 @@ type Layout struct{ kept []Kept }
 // Add has a Layout hold more. It is for the time before the walk.
 func (l *Layout) Add(kept ...Kept) { l.kept = append(l.kept, kept...) }
 
-// rooms is where the Goroutines of one Program are, by slot, each with what is kept beside it.
-type rooms struct {
-	page  reflect.Type // of pageRooms of them
+// goroutines is where those of one Program are, by slot, each with what is kept beside it.
+type goroutines struct {
+	page  reflect.Type // of pageGoroutines of them
 	size  uintptr      // of one
 	pages []unsafe.Pointer
 }
 
-// pageRooms is how many goroutines there are in a page.
-const pageRooms = 256
+// pageGoroutines is how many goroutines there are in a page.
+const pageGoroutines = 256
 
-// rooms gives all that is kept its place.
-func (l *Layout) rooms() rooms {
+// goroutines gives all that is kept its place, beside goroutines that are yet to come.
+func (l *Layout) goroutines() goroutines {
 	fields := []reflect.StructField{{Name: "Goroutine", Type: reflect.TypeFor[Goroutine]()}}
 	if l != nil {
 		for i, k := range l.kept {
@@ -63,20 +63,20 @@ func (l *Layout) rooms() rooms {
 	for i := range fields[1:] {
 		l.kept[i].place(one.Field(i + 1).Offset)
 	}
-	return rooms{page: reflect.ArrayOf(pageRooms, one), size: one.Size()}
+	return goroutines{page: reflect.ArrayOf(pageGoroutines, one), size: one.Size()}
 }
 
 // at returns the Goroutine of a slot for which there is a page.
-func (r *rooms) at(slot int32) *Goroutine {
+func (r *goroutines) at(slot int32) *Goroutine {
 	i := uint(slot)
-	return (*Goroutine)(unsafe.Add(r.pages[i/pageRooms], i%pageRooms*uint(r.size)))
+	return (*Goroutine)(unsafe.Add(r.pages[i/pageGoroutines], i%pageGoroutines*uint(r.size)))
 }
 
 // grow adds a page.
-func (r *rooms) grow() {
+func (r *goroutines) grow() {
 	r.pages = append(r.pages, reflect.New(r.page).UnsafePointer())
-	for i := range int32(pageRooms) {
-		g := r.at(int32(len(r.pages)-1)*pageRooms + i)
+	for i := range int32(pageGoroutines) {
+		g := r.at(int32(len(r.pages)-1)*pageGoroutines + i)
 		g.origin = originOf(g)
 	}
 }

@@ -74,27 +74,27 @@ func TestBeside(t *testing.T) {
 	}
 }
 
-// TestRooms checks that goroutines do not overlap, whether little or much is kept.
-func TestRooms(t *testing.T) {
+// TestLayout checks that goroutines do not overlap, whether little or much is kept.
+func TestLayout(t *testing.T) {
 	var small Beside[byte]
 	var large Beside[[1 << 12]byte]
 	for _, kept := range [][]Kept{{&small}, {&small, &large}} {
 		layout := new(Layout)
 		layout.Add(kept...)
-		rooms := layout.rooms()
-		for slot := range int32(3 * pageRooms) {
-			if slot%pageRooms == 0 {
-				rooms.grow()
+		all := layout.goroutines()
+		for slot := range int32(3 * pageGoroutines) {
+			if slot%pageGoroutines == 0 {
+				all.grow()
 			}
-			g := rooms.at(slot)
+			g := all.at(slot)
 			if g.Slot != 0 || *small.At(g) != 0 {
-				t.Fatalf("%d kept: room %d is in use", len(kept), slot)
+				t.Fatalf("%d kept: place %d is in use", len(kept), slot)
 			}
 			g.Slot, *small.At(g) = slot, 0xff
 			if len(kept) == 2 {
 				at := large.At(g)
 				if at[len(at)-1] != 0 {
-					t.Fatalf("the end of room %d is in use", slot)
+					t.Fatalf("the end of place %d is in use", slot)
 				}
 				at[len(at)-1] = 0xff
 			}

@@ -53,20 +53,20 @@ type Program struct {
 	Procs      int   // GOMAXPROCS; 0 as long as unknown
 	Goroutines int64 // goroutines seen so far, without the runtime's own
 
-	t     tables
-	live  goTable[*Goroutine]
-	rooms       // by slot; State is StateEnded for free ones
-	slots int32 // that were ever taken
-	start int64 // the trace's clock at its first event
-	any   bool  // there was an event
-	event Event
-	_     cpu.CacheLinePad
+	t          tables
+	live       goTable[*Goroutine]
+	goroutines       // by slot; State is StateEnded for free ones
+	slots      int32 // that were ever taken
+	start      int64 // the trace's clock at its first event
+	any        bool  // there was an event
+	event      Event
+	_          cpu.CacheLinePad
 }
 
 // newProgram returns a program with room for what is kept beside its goroutines; layout
 // may be nil.
 func newProgram(layout *Layout) *Program {
-	return &Program{rooms: layout.rooms()}
+	return &Program{goroutines: layout.goroutines()}
 }
 
 // Goroutine returns the goroutine with this id if it is alive, else nil.
@@ -317,7 +317,7 @@ func (p *Program) waker(g *Goroutine, ev *Event) Waker {
 // occupy gives a goroutine that is new the slot that its first record names.
 func (p *Program) occupy(r *record, id GoID) {
 	if r.g == p.slots {
-		if p.slots++; int(r.g) == pageRooms*len(p.pages) {
+		if p.slots++; int(r.g) == pageGoroutines*len(p.pages) {
 			p.grow()
 		}
 	}
