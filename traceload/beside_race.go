@@ -7,9 +7,10 @@ type origin struct{ g *Goroutine }
 
 func originOf(g *Goroutine) origin { return origin{g} }
 
-// check panics if what an observer asks for is not memory that is kept for it.
+// check panics if there is nothing that an observer keeps beside g: because g is a copy, or
+// because no Layout has given a place to what is asked for.
 func (o origin) check(g *Goroutine, offset uintptr) {
 	if o.g != g || offset == 0 {
-		panic("traceload: Beside was asked for a copy of a Goroutine, or has no place in a Layout")
+		panic("traceload: nothing is kept beside this goroutine: it has no place, or is none of the program")
 	}
 }
