@@ -98,10 +98,12 @@ type laneFailure struct{ v any }
 
 // take lets one lane take parts to the end.
 func (l *lanes) take(lane int, p *Program, observe func(*Program, *Events), progress Progress) {
+	events := &Events{p: p}
 	for b := range l.in[lane] {
 		at := time.Now()
 		p.t = b.tables
-		observe(p, &Events{p: p, records: b.records.list, extras: b.records.extras})
+		events.records, events.extras, events.next = b.records.list, b.records.extras, 0
+		observe(p, events)
 		l.spent[lane] += time.Since(at)
 		progress(b.bytes)
 		if b.readers.Add(-1) == 0 {
@@ -110,7 +112,8 @@ func (l *lanes) take(lane int, p *Program, observe func(*Program, *Events), prog
 	}
 }
 
-// Events are some events, in order, for one observer to read. It must read them all.
+// Events are some events, in order, for one observer to read. It must read them all, and
+// keep nothing of them.
 type Events struct {
 	p       *Program
 	records []record
