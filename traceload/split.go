@@ -48,7 +48,7 @@ type decoding struct {
 }
 
 // readyBatches is how many batches of one generation may wait for the walk.
-const readyBatches = 16
+const readyBatches = 8
 
 // startPipeline reads on from a scanner that has passed the header.
 func startPipeline(s *generationScanner, limits Limits) *pipeline {
