@@ -44,7 +44,7 @@ type observer struct {
 	_ cpu.CacheLinePad
 
 	pass    *detectors.Pass
-	slots   traceload.Beside[party] // by Goroutine.Slot; zero between two goroutines
+	slots   traceload.Beside[party] // zero between two goroutines
 	parents []*parent
 	free    []uint32 // numbers of parents that have ended
 	tenures uint32   // so far

@@ -60,7 +60,7 @@ type observer struct {
 	_ cpu.CacheLinePad
 
 	pass  *detectors.Pass
-	slots traceload.Beside[party] // by Goroutine.Slot
+	slots traceload.Beside[party]
 	jobs  jobs.Table
 	asks  dense.Pairs[int] // how often those of the first job gave to those of the second
 	takes dense.Answers

@@ -74,7 +74,7 @@ type observer struct {
 	_ cpu.CacheLinePad
 
 	pass      *detectors.Pass
-	slots     traceload.Beside[runner] // by Goroutine.Slot
+	slots     traceload.Beside[runner]
 	traits    dense.Pool[traits]
 	jobs      jobs.Table
 	crews     []*crew          // by job; nil where it is not known what they run

@@ -49,7 +49,7 @@ type observer struct {
 	calls   dense.Pairs[*call]                     // by exchange; nil for what is no call
 	byPlace map[uint64][]*call                     // by hash of the place
 	stacks  []about                                // by StackID; 0: not looked at yet
-	slots   traceload.Beside[visitor]              // by Goroutine.Slot; zero between two goroutines
+	slots   traceload.Beside[visitor]              // zero between two goroutines
 	marks   dense.Goroutines[marks]                // of those that the program marks
 	latest  dense.ByID[traceload.StackID, sibling] // by go statement
 

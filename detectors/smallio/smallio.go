@@ -52,9 +52,9 @@ type observer struct {
 
 	pass    *detectors.Pass
 	places  map[key]*place
-	list    []*place                 // in order of appearance
-	byStack []*use                   // by StackID; nil: not looked up yet
-	slots   traceload.Beside[caller] // by Goroutine.Slot
+	list    []*place // in order of appearance
+	byStack []*use   // by StackID; nil: not looked up yet
+	slots   traceload.Beside[caller]
 	rows    dense.Pool[rows]
 	busy    int // goroutines that have rows now
 	online  int // goroutines that wait for the network now

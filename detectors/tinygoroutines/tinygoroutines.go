@@ -42,8 +42,8 @@ type observer struct {
 	pass     *detectors.Pass
 	byStacks dense.Pairs[uint32] // of creation and entry: number of the site, 0 if it is of no interest
 	bySite   map[sites]uint32
-	list     []*site                // by number minus one, in order of appearance
-	slots    traceload.Beside[life] // by Goroutine.Slot
+	list     []*site // by number minus one, in order of appearance
+	slots    traceload.Beside[life]
 	_        cpu.CacheLinePad
 }
 
