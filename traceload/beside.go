@@ -1,6 +1,7 @@
 package traceload
 
 import (
+	"errors"
 	"reflect"
 	"strconv"
 	"unsafe"
@@ -8,15 +9,21 @@ import (
 
 // Beside keeps a T for each Goroutine, beside it in memory: all that observers note of a
 // goroutine lies together, where tables of their own would have each look in another
-// place. A Layout gives it its place in the memory; without, it must not be asked.
+// place. A Layout gives it its place in the memory.
 type Beside[T any] struct{ offset uintptr }
 
-// At returns what is kept for g, which must be one of a Program with that Layout. It is
-// zero in the first goroutine of a slot; a later one finds what was left for the one before.
+// At returns what is kept for g, which must be one of a Program with that Layout, and no
+// copy. It is zero in the first goroutine of a slot; a later one finds what was left for the
+// one before. It panics if no Layout gave it a place.
 func (b *Beside[T]) At(g *Goroutine) *T {
-	g.origin.check(g, b.offset)
+	if b.offset == 0 {
+		panic(errNoPlace)
+	}
+	g.origin.check(g)
 	return (*T)(unsafe.Add(unsafe.Pointer(g), b.offset))
 }
+
+var errNoPlace = errors.New("traceload: nothing is kept beside goroutines: it has no place")
 
 // Of is At, or nil if g is nil.
 func (b *Beside[T]) Of(g *Goroutine) *T {

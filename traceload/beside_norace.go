@@ -7,4 +7,4 @@ type origin struct{}
 
 func originOf(*Goroutine) origin { return origin{} }
 
-func (origin) check(*Goroutine, uintptr) {}
+func (origin) check(*Goroutine) {}

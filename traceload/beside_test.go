@@ -72,6 +72,15 @@ func TestBeside(t *testing.T) {
 	if b.Of(nil) != nil {
 		t.Error("something is kept for no goroutine")
 	}
+	defer func() {
+		if recover() == nil {
+			t.Error("something is kept that no layout gave a place")
+		}
+	}()
+	layout := new(Layout)
+	all := layout.goroutines()
+	all.grow()
+	b.At(all.at(0))
 }
 
 // TestLayout checks that goroutines do not overlap, whether little or much is kept.

@@ -90,6 +90,9 @@ func watch(t testing.TB) (observe func(*Program, *Event), finish func(*Program, 
 			if p.Goroutine(g.ID) != nil {
 				fail(p, ev, "ended, and still alive")
 			}
+			if p.InSlot(g.Slot) != g || g.State != StateEnded {
+				fail(p, ev, "%v at its end, and goroutine %d has its slot", g.State, p.InSlot(g.Slot).ID)
+			}
 			delete(alive, g.ID)
 			delete(taken, g.Slot)
 			delete(spent, g.ID)
@@ -116,7 +119,7 @@ func watch(t testing.TB) (observe func(*Program, *Event), finish func(*Program, 
 		if n != len(alive) {
 			t.Fatalf("Live has %d goroutines, want %d", n, len(alive))
 		}
-		if p.Slots() > most+1 { // one may be between its end and the next event
+		if p.Slots() > most {
 			t.Fatalf("%d slots for at most %d goroutines at a time", p.Slots(), most)
 		}
 		if events > info.Events || info.Duration < 0 {

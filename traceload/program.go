@@ -8,7 +8,7 @@ import (
 
 // Goroutine is what is known of one goroutine as of the current event. The
 // record of a goroutine that has ended is used again: keep an ID or a copy,
-// never the pointer.
+// never the pointer. Beside a copy nothing is kept (Beside).
 type Goroutine struct {
 	origin
 	ID GoID
