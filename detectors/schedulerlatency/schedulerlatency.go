@@ -255,20 +255,16 @@ func (r *runner) usual(d time.Duration) bool {
 		r.is&(assisting|sampled) == 0
 }
 
-// others takes events of rarer kinds, and those of goroutines that are not known.
+// others takes events of rarer kinds; r is nil for those of no goroutine.
 func (o *observer) others(p *traceload.Program, ev *traceload.Event, r *runner) {
 	switch ev.Kind {
-	case traceload.KindCreate:
-		o.create(p, ev, o.slots.At(ev.G))
 	case traceload.KindStatus:
-		if r := o.slots.At(ev.G); ev.From != traceload.StateUnknown || r.crew == 0 { // else only its stack became known
+		if ev.From != traceload.StateUnknown || r.crew == 0 { // else only its stack became known
 			o.clear(r)
 			o.enter(p, ev, r)
 		}
 	case traceload.KindStop, traceload.KindSyscallBegin, traceload.KindSyscallEnd:
-		if r != nil {
-			o.move(p, ev, r)
-		}
+		o.move(p, ev, r)
 	case traceload.KindMetric:
 		o.resize(o.clock, max(int64(p.Procs), 1))
 		o.assists.metric(p, ev)
