@@ -98,13 +98,22 @@ func BenchmarkApply(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		p.t = d.in.tables
-		p.live.clear() // all begin again
+		begin(p) // again
 		for _, batch := range batches {
 			applyAll(p, &batch.records)
 		}
 		events += n
 	}
 	perEvent(b, events)
+}
+
+// begin ends all goroutines of p.
+func begin(p *Program) {
+	for g := range p.Live {
+		g.State = StateEnded
+		p.byID.remove(g)
+		p.free = append(p.free, g.Slot)
+	}
 }
 
 func applyAll(p *Program, b *records) {
@@ -190,7 +199,7 @@ func TestAllocations(t *testing.T) {
 	p := newProgram(nil)
 	p.t = d.in.tables
 	if n := testing.AllocsPerRun(10, func() {
-		p.live.clear() // all begin again
+		begin(p) // again
 		for _, b := range batches {
 			applyAll(p, &b.records)
 		}

@@ -40,9 +40,9 @@ type decoder struct {
 	handles map[trace.Stack]StackID
 	// latest is a shortcut to it, by goroutine and habit: a goroutine mostly
 	// waits, and wakes others, where it did so the last time.
-	latest  [2048]handle
-	frames  []FrameID
-	seating seating
+	latest [2048]handle
+	frames []FrameID
+	roster
 
 	// What the walk reads after full is closed.
 	events      int64
@@ -252,13 +252,10 @@ func (d *decoder) transition(b *batch, ev *trace.Event) {
 		r.stack = d.stack(st.Stack)
 		r.text = d.in.string(st.Reason)
 	}
-	var fresh bool
-	if r.g, fresh = d.seating.take(id); fresh {
-		r.flags = isNew
-	}
-	r.by = d.seating.slot(by)
+	g, fresh := d.add(id)
+	r.g, r.by = g.n, d.number(by)
 	if r.kind == KindEnd {
-		d.seating.leave(r.g)
+		d.drop(g)
 	}
 	if fresh || r.kind == KindCreate {
 		b.records.add(r, extra{id: id, value: int64(by)})
@@ -279,7 +276,7 @@ var states = [8]State{
 
 // other handles the events that are no state transitions: all of them rare.
 func (d *decoder) other(b *batch, ev *trace.Event) {
-	r, x := record{time: int64(ev.Time()), by: noSlot}, extra{id: GoID(ev.Goroutine())}
+	r, x := record{time: int64(ev.Time()), g: nobody, by: nobody}, extra{id: GoID(ev.Goroutine())}
 	switch ev.Kind() {
 	case trace.EventMetric:
 		m := ev.Metric()
@@ -327,7 +324,6 @@ func (d *decoder) other(b *batch, ev *trace.Event) {
 	default: // labels, experiments, and what comes after Go 1.26
 		return
 	}
-	r.g = d.seating.slot(x.id)
 	b.records.add(r, x)
 }
 

@@ -10,8 +10,8 @@
 //
 //	                            ┌▶ order (generation 1) ─┐
 //	Open ──▶ generationScanner ─┼▶ order (generation 2) ─┼══batches══▶ translator ──▶ Program ──▶ observe
-//	        (where generations  └▶ order (generation 3) ─┘ in order    (ids for all    (state per
-//	         begin and end)       (events in order)                     of the trace)   goroutine)
+//	        (where generations  └▶ order (generation 3) ─┘ in order    (ids for what   (state per
+//	         begin and end)       (events in order)                     is new)         goroutine)
 //
 // A generation, of which the runtime writes about one a second, carries all
 // strings and stacks that its events refer to, so several are decoded at a time,

@@ -24,6 +24,7 @@ type lanes struct {
 // part is a run of records in order, with all that their ids refer to.
 type part struct {
 	tables  tables
+	ids     ids // of what records refer to
 	records *records
 	bytes   int64  // of the trace read so far
 	release func() // called when all lanes are through with it
@@ -101,7 +102,7 @@ func (l *lanes) take(lane int, p *Program, observe func(*Program, *Events), prog
 	events := &Events{p: p}
 	for b := range l.in[lane] {
 		at := time.Now()
-		p.t = b.tables
+		p.t, p.ids = b.tables, b.ids
 		events.records, events.extras, events.next = b.records.list, b.records.extras, 0
 		observe(p, events)
 		l.spent[lane] += time.Since(at)

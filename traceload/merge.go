@@ -28,6 +28,7 @@ type turn struct {
 // run decodes the whole generation. What was handed to emit before an error holds.
 func (o *order) run() error {
 	o.threads, o.procs = map[uint64]*osThread{}, map[uint64]*processor{}
+	o.stacks, o.texts = newMet(len(o.g.stacks)), newMet(len(o.g.strings))
 	o.last = max(o.last+1, o.g.nanoseconds(o.g.minTime))
 	cursors := make([]cursor, len(o.g.threads))
 	for i := range o.g.threads {

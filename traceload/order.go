@@ -32,6 +32,8 @@ type order struct {
 	frontier  []turn // of the threads that have a next event; a heap, by time
 	threads   map[uint64]*osThread
 	procs     map[uint64]*processor
+	// What records have referred to so far, by id; 0, which is none, always has been.
+	stacks, texts met
 	roster
 	gcSeq uint64
 	gc    gcState
@@ -54,13 +56,13 @@ type ordered struct {
 	seq    uint64
 	status uint32 // 0 once it has ended
 	stop   uint32 // why it stopped the world, if it did
-	n      int32  // its number in the roster, which records have in place of a slot
+	n      int32  // its number in the roster, by which records name it
 }
 
 // roster is the goroutines of one generation. It is used again for others: with
 // many goroutines it would be most of what is thrown away.
 type roster struct {
-	live goTable[*ordered]
+	live goTable
 	all  []*[64]ordered
 	used int        // of all
 	free []*ordered // of these, those that have ended
@@ -134,7 +136,7 @@ func (o *order) tick(at int64) int64 {
 // goroutine is the number of the one that runs on the cursor's thread.
 func (c *cursor) goroutine() int32 {
 	if c.thread == nil || c.thread.g == nil || c.thread.g.status == 0 {
-		return noSlot
+		return nobody
 	}
 	return c.thread.g.n
 }
@@ -151,6 +153,40 @@ func (o *order) stack(id uint64) (StackID, error) {
 		return StackID(id), nil
 	}
 	return 0, fmt.Errorf("stack %d is missing", id)
+}
+
+// met tells which ids have occurred.
+type met []bool
+
+func newMet(n int) met {
+	m := make(met, max(n, 1))
+	m[0] = true
+	return m
+}
+
+func (m met) has(id uint64) bool { return id < uint64(len(m)) && m[id] }
+
+// meet checks what a record is to refer to, and tells what of it is new.
+func (o *order) meet(text, stack, byStack uint64) error {
+	if _, err := o.text(text); err != nil {
+		return err
+	}
+	for _, id := range [...]uint64{stack, byStack} {
+		if _, err := o.stack(id); err != nil {
+			return err
+		}
+	}
+	for _, id := range [...]uint64{stack, byStack} {
+		if !o.stacks[id] {
+			o.stacks[id] = true
+			o.tell(newsStack, len(o.out.list), int(id))
+		}
+	}
+	if !o.texts[text] {
+		o.texts[text] = true
+		o.tell(newsText, len(o.out.list), int(text))
+	}
+	return nil
 }
 
 var (
@@ -189,13 +225,15 @@ func (o *order) advance(c *cursor) (bool, error) {
 		if g == nil || g.status != goWaiting || c.arg(1) != g.seq+1 {
 			return false, nil
 		}
-		stack, err := o.stack(c.arg(2))
-		if err != nil {
-			return false, err
+		stack := c.arg(2)
+		if !o.stacks.has(stack) {
+			if err := o.meet(0, 0, stack); err != nil {
+				return false, err
+			}
 		}
 		g.status, g.seq = goRunnable, c.arg(1)
 		r := o.record(c.time, KindUnblock, g.n, StateWaiting, StateRunnable)
-		r.by, r.byStack = c.goroutine(), stack
+		r.by, r.byStack = c.goroutine(), StackID(stack)
 		return true, nil
 	case evGoCreate, evGoCreateBlocked:
 		return true, o.create(c)
@@ -241,13 +279,11 @@ func (o *order) leave(c *cursor) error {
 		o.drop(g)
 		return nil
 	}
-	text, err := o.text(c.arg(0))
-	if err != nil {
-		return err
-	}
-	stack, err := o.stack(c.arg(1))
-	if err != nil {
-		return err
+	text, stack := c.arg(0), c.arg(1)
+	if !o.texts.has(text) || !o.stacks.has(stack) {
+		if err := o.meet(text, stack, 0); err != nil {
+			return err
+		}
 	}
 	var r *record
 	if c.typ == evGoBlock {
@@ -257,7 +293,7 @@ func (o *order) leave(c *cursor) error {
 		g.status = goRunnable
 		r = o.record(c.time, KindStop, g.n, StateRunning, StateRunnable)
 	}
-	r.text, r.stack = text, stack
+	r.text, r.stack = StringID(text), StackID(stack)
 	return nil
 }
 
@@ -291,13 +327,11 @@ func (o *order) create(c *cursor) error {
 	case t.g != nil && t.g.status != goRunning:
 		return errState
 	}
-	stack, err := o.stack(c.arg(1))
-	if err != nil {
-		return err
-	}
-	byStack, err := o.stack(c.arg(2))
-	if err != nil {
-		return err
+	stack, byStack := c.arg(1), c.arg(2)
+	if !o.stacks.has(stack) || !o.stacks.has(byStack) {
+		if err := o.meet(0, stack, byStack); err != nil {
+			return err
+		}
 	}
 	status, to := uint32(goRunnable), StateRunnable
 	if c.typ == evGoCreateBlocked {
@@ -308,9 +342,9 @@ func (o *order) create(c *cursor) error {
 		return err
 	}
 	r := o.record(c.time, KindCreate, g.n, StateEnded, to)
-	r.by, r.stack, r.byStack = c.goroutine(), stack, byStack
+	r.by, r.stack, r.byStack = c.goroutine(), StackID(stack), StackID(byStack)
 	x := o.extra(r, g.id)
-	if x.value = int64(NoGoroutine); r.by != noSlot {
+	if x.value = int64(NoGoroutine); r.by != nobody {
 		x.value = int64(t.g.id)
 	}
 	return nil
@@ -349,6 +383,14 @@ func (r *roster) add(id GoID) (g *ordered, fresh bool) {
 	return g, true
 }
 
+// number returns the number of a goroutine, nobody if it is not there.
+func (r *roster) number(id GoID) int32 {
+	if g := r.live.get(id); g != nil {
+		return g.n
+	}
+	return nobody
+}
+
 // drop forgets a goroutine that has ended.
 func (r *roster) drop(g *ordered) {
 	r.live.remove(g.id)
@@ -367,12 +409,14 @@ func (o *order) syscallBegin(c *cursor) error {
 	if c.arg(0) != t.p.seq+1 {
 		return errProcState
 	}
-	stack, err := o.stack(c.arg(1))
-	if err != nil {
-		return err
+	stack := c.arg(1)
+	if !o.stacks.has(stack) {
+		if err := o.meet(0, stack, 0); err != nil {
+			return err
+		}
 	}
 	t.g.status, t.p.status, t.p.seq = goSyscall, procSyscall, c.arg(0)
-	o.record(c.time, KindSyscallBegin, t.g.n, StateRunning, StateSyscall).stack = stack
+	o.record(c.time, KindSyscallBegin, t.g.n, StateRunning, StateSyscall).stack = StackID(stack)
 	return nil
 }
 
@@ -416,10 +460,10 @@ func (o *order) goStatus(c *cursor) error {
 	if status == 0 || status >= uint64(len(goStates)) || id == 0 || id > 1<<62 {
 		return fmt.Errorf("goroutine %d has status %d", id, status)
 	}
-	stack := StackID(0)
+	stack := uint64(0)
 	if c.typ == evGoStatusStack {
-		var err error
-		if stack, err = o.stack(c.arg(3)); err != nil {
+		stack = c.arg(3)
+		if err := o.meet(0, stack, 0); err != nil {
 			return err
 		}
 	}
@@ -455,7 +499,7 @@ func (o *order) goStatus(c *cursor) error {
 		}
 	}
 	r := o.record(c.time, KindStatus, g.n, from, goStates[status])
-	r.stack = stack
+	r.stack = StackID(stack)
 	o.extra(r, g.id)
 	return nil
 }

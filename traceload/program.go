@@ -11,7 +11,8 @@ import (
 // never the pointer. Beside a copy nothing is kept (Beside).
 type Goroutine struct {
 	origin
-	ID GoID
+	next *Goroutine // in a chain of Program.byID
+	ID   GoID
 	// Since is when the present state began; the trace's start if it began
 	// earlier (SinceKnown is false then).
 	Since   Time
@@ -54,12 +55,16 @@ type Program struct {
 	Goroutines int64 // goroutines seen so far, without the runtime's own
 
 	t          tables
-	live       goTable[*Goroutine]
-	goroutines       // by slot; State is StateEnded for free ones
-	slots      int32 // that were ever taken
-	start      int64 // the trace's clock at its first event
-	any        bool  // there was an event
-	event      Event
+	ids        ids
+	goroutines              // by slot; State is StateEnded for free ones
+	numbered   []*Goroutine // by the numbers that records have for them
+	byID       chains       // those alive
+	slots      int32        // that were ever taken
+	free       []int32      // of these, those of goroutines that have ended, which keep them until then
+	start      int64        // the trace's clock at its first event
+	any        bool         // there was an event
+	event      Event        // the latest, if it was a change of a goroutine's state
+	rest       Event        // … any other
 	_          cpu.CacheLinePad
 }
 
@@ -70,7 +75,7 @@ func newProgram(layout *Layout) *Program {
 }
 
 // Goroutine returns the goroutine with this id if it is alive, else nil.
-func (p *Program) Goroutine(id GoID) *Goroutine { return p.live.get(id) }
+func (p *Program) Goroutine(id GoID) *Goroutine { return p.byID.get(id) }
 
 // Live calls yield for every goroutine alive, the system's too, in the order
 // of their slots, until it returns false.
@@ -156,61 +161,67 @@ func (p *Program) apply(r *record, x *extra) *Event {
 	if now := Time(r.time - p.start); now > p.Now {
 		p.Now = now
 	}
-	ev := &p.event
-	*ev = Event{}
-	ev.Kind, ev.Time, ev.Stack = r.kind, p.Now, r.stack
-	ev.Text = r.text
 	if r.kind > KindEnd {
 		return p.other(r, x)
 	}
-
-	known := r.flags&isNew == 0
-	if !known {
-		p.occupy(r, x.id)
+	var g *Goroutine
+	known := true
+	if x == nil {
+		g = p.numbered[r.g]
+	} else {
+		g, known = p.enter(r, x.id)
 	}
-	g := p.at(r.g)
-	ev.G, ev.From, ev.To = g, g.State, r.to
+
+	// Field by field: what an event of other kinds has is never set here.
+	ev := &p.event
+	ev.Time, ev.Kind = p.Now, r.kind
+	ev.G, ev.By = g, nil
+	ev.From, ev.To = g.State, r.to
 	ev.Lived, ev.FromKnown = p.Now.Sub(g.Since), g.SinceKnown
-	ev.Wait = g.Wait
-	ev.Reason = g.Reason
+	ev.Wait, ev.Waker, ev.Reason = g.Wait, WakerNone, g.Reason
+	ev.Stack, ev.ByStack = 0, 0
 
 	switch r.kind {
 	case KindStatus:
 		return p.status(g, r, known)
 	case KindCreate:
+		ev.Stack, ev.ByStack = p.ids.stack(r.stack), p.ids.stack(r.byStack)
 		g.BornKnown, g.Born = true, p.Now
-		g.Creator, g.CreatedAt, g.Entry = GoID(x.value), r.byStack, r.stack
+		g.Creator, g.CreatedAt, g.Entry = GoID(x.value), ev.ByStack, ev.Stack
 		p.identify(g)
 		ev.From = StateEnded
 		ev.Lived, ev.FromKnown = 0, true
-		ev.By, ev.ByStack = p.by(r), r.byStack
+		ev.By = p.by(r, ev.ByStack)
 	case KindBlock:
-		g.Stack, g.Reason = r.stack, r.text
-		g.Wait = p.t.stacks[r.stack].wait(r.text)
-		if g.Reason == textNone { // formats up to Go 1.21
-			g.Reason = p.t.stacks[r.stack].Derived
+		stack, reason := p.ids.stack(r.stack), p.ids.text(r.text)
+		g.Stack, g.Wait = stack, p.t.stacks[stack].wait(reason)
+		if reason == textNone { // formats up to Go 1.21
+			reason = p.t.stacks[stack].Derived
 		}
+		g.Reason = reason
 		if g.System {
 			g.Wait = WaitRuntime
 		}
-		g.adopt(r.stack)
-		ev.Wait, ev.Reason = g.Wait, g.Reason
+		g.adopt(stack)
+		ev.Stack, ev.Wait, ev.Reason = stack, g.Wait, reason
 	case KindSyscallBegin:
-		g.Stack = r.stack
-		g.adopt(r.stack)
+		ev.Stack = p.ids.stack(r.stack)
+		g.Stack = ev.Stack
+		g.adopt(ev.Stack)
 	case KindStop:
-		ev.Reason = r.text
-		g.adopt(r.stack)
+		ev.Stack, ev.Reason = p.ids.stack(r.stack), p.ids.text(r.text)
+		g.adopt(ev.Stack)
 	case KindUnblock:
-		ev.Stack = g.Stack
-		ev.By, ev.ByStack = p.by(r), r.byStack
+		ev.Stack, ev.ByStack = g.Stack, p.ids.stack(r.byStack)
+		ev.By = p.by(r, ev.ByStack)
 		ev.Waker = p.waker(g, ev)
 	case KindSyscallEnd:
 		ev.Stack = g.Stack
 	case KindStart:
 		g.Ran = true
 	case KindEnd:
-		p.live.remove(g.ID)
+		p.byID.remove(g)
+		p.free = append(withRoom(p.free, int(p.slots)), g.Slot)
 	}
 	if r.from == StateRunning {
 		g.Ran = true
@@ -222,13 +233,14 @@ func (p *Program) apply(r *record, x *extra) *Event {
 	return ev
 }
 
-// other is apply for what is no change of a goroutine's state.
+// other is apply for what is no change of a goroutine's state. The translator has given
+// it its ids already.
 func (p *Program) other(r *record, x *extra) *Event {
-	ev := &p.event
-	ev.Text2, ev.Value, ev.Parent = x.text2, x.value, x.parent
-	if r.g != noSlot {
-		ev.G = p.at(r.g)
-	}
+	ev := &p.rest
+	*ev = Event{}
+	ev.Time, ev.Kind, ev.Stack = p.Now, r.kind, r.stack
+	ev.Text, ev.Text2, ev.Value, ev.Parent = r.text, x.text2, x.value, x.parent
+	ev.G = p.byID.get(x.id)
 	if r.kind == KindMetric && p.t.strings[r.text] == metricProcs {
 		p.Procs = int(x.value)
 	}
@@ -237,13 +249,13 @@ func (p *Program) other(r *record, x *extra) *Event {
 
 // by returns the goroutine that did what r tells, nil if none. Where it stood
 // tells its entry function, if its creation was not seen.
-func (p *Program) by(r *record) *Goroutine {
-	if r.by == noSlot {
+func (p *Program) by(r *record, stack StackID) *Goroutine {
+	if r.by == nobody {
 		return nil
 	}
-	by := p.at(r.by)
+	by := p.numbered[r.by]
 	if by.Entry == 0 {
-		by.adopt(r.byStack)
+		by.adopt(stack)
 		p.identify(by)
 	}
 	return by
@@ -252,20 +264,21 @@ func (p *Program) by(r *record) *Goroutine {
 // status takes a status record: the first sight of a goroutine, or what the
 // runtime repeats about it in each generation.
 func (p *Program) status(g *Goroutine, r *record, known bool) *Event {
+	stack := p.ids.stack(r.stack)
 	if known {
 		// Known already: only a stack that was missing is news.
-		if r.stack == 0 || g.Stack != 0 || r.to != g.State {
+		if stack == 0 || g.Stack != 0 || r.to != g.State {
 			return nil
 		}
 	} else {
 		g.Creator = NoGoroutine
 		g.State, g.Since, g.SinceKnown = r.to, 0, false
 	}
-	p.event.From = StateUnknown
-	g.Stack = r.stack
-	if r.stack != 0 {
-		s := p.t.stacks[r.stack]
-		g.adopt(r.stack)
+	p.event.From, p.event.Stack = StateUnknown, stack
+	g.Stack = stack
+	if stack != 0 {
+		s := p.t.stacks[stack]
+		g.adopt(stack)
 		p.identify(g)
 		if g.State == StateWaiting {
 			g.Reason = s.Derived
@@ -314,21 +327,41 @@ func (p *Program) waker(g *Goroutine, ev *Event) Waker {
 	return WakerRuntime
 }
 
-// occupy gives a goroutine that is new the slot that its first record names.
-func (p *Program) occupy(r *record, id GoID) {
-	if r.g == p.slots {
-		if p.slots++; int(r.g) == pageGoroutines*len(p.pages) {
+// enter returns the goroutine of a record that may be the first of it, and whether it
+// was there already; r tells from now on by what number others call it.
+func (p *Program) enter(r *record, id GoID) (g *Goroutine, known bool) {
+	if g = p.byID.get(id); g != nil {
+		known = true
+	} else {
+		g = p.occupy(id)
+		if r.kind != KindStatus && r.kind != KindCreate {
+			// Damage or a format that leaves out the status: take it as found.
+			g.State = r.from
+		}
+	}
+	for int(r.g) >= len(p.numbered) {
+		p.numbered = append(withRoom(p.numbered, 2*len(p.numbered)), nil)
+	}
+	p.numbered[r.g] = g
+	return g, known
+}
+
+// occupy gives a goroutine that is new the slot of the one that ended last, or else a new one.
+func (p *Program) occupy(id GoID) *Goroutine {
+	var slot int32
+	if n := len(p.free); n > 0 {
+		slot, p.free = p.free[n-1], p.free[:n-1]
+	} else {
+		slot = p.slots
+		if p.slots++; int(slot) == pageGoroutines*len(p.pages) {
 			p.grow()
 		}
 	}
-	g := p.at(r.g)
-	*g = Goroutine{origin: g.origin, ID: id, Slot: r.g, Creator: NoGoroutine}
-	if r.kind != KindStatus && r.kind != KindCreate {
-		// Damage or a format that leaves out the status: take it as found.
-		g.State = r.from
-	}
-	p.live.put(id, g)
+	g := p.at(slot)
+	*g = Goroutine{origin: g.origin, ID: id, Slot: slot, Creator: NoGoroutine}
+	p.byID.put(g)
 	p.Goroutines++
+	return g
 }
 
 // InState is how long g has been in its present state.

@@ -5,9 +5,9 @@ import "slices"
 // record is what a decoder makes of one event: plain values, no pointers, and small,
 // since each lane reads all of them.
 type record struct {
-	time           int64 // the trace's own clock
-	g, by          int32 // to whom, by whom: their slots (see seating), noSlot for nobody; from order their numbers in its roster
-	stack, byStack StackID
+	time           int64   // the trace's own clock
+	g, by          int32   // to whom, by whom: their numbers in a roster, nobody for none
+	stack, byStack StackID // the generation's own, like text; see ids
 	text           StringID
 	kind           Kind
 	from, to       State
@@ -18,7 +18,6 @@ type recordFlags uint8
 
 const (
 	hasExtra recordFlags = 1 << iota
-	isNew                // g was not there before
 )
 
 // extra is what only some records tell: those that may be the first of their
@@ -33,8 +32,25 @@ type extra struct {
 type records struct {
 	list   []record
 	extras []extra
+	news   []news
 	part   part // in which lanes get them
 }
+
+// news is what translator has to look at: what a generation's records refer to for the first
+// time, and records that are no change of a goroutine's state. They are in the order of records.
+type news struct {
+	what newsKind
+	at   uint32 // which record it is about
+	id   uint32 // of the stack or text; which extra the record has
+}
+
+type newsKind uint8
+
+const (
+	newsStack newsKind = iota
+	newsText
+	newsOther
+)
 
 // A batch has as many records as there are events in a raw batch, or fewer: an
 // event gives at most one. Of either kind there are a few, which go round. Processors that
@@ -52,7 +68,7 @@ func (b *records) add(r record, x extra) {
 }
 
 // reset empties b, which keeps its memory.
-func (b *records) reset() { b.list, b.extras = b.list[:0], b.extras[:0] }
+func (b *records) reset() { b.list, b.extras, b.news = b.list[:0], b.extras[:0], b.news[:0] }
 
 // record adds an event that is about goroutine g.
 func (o *order) record(at int64, kind Kind, g int32, from, to State) *record {
@@ -66,7 +82,7 @@ func (o *order) record(at int64, kind Kind, g int32, from, to State) *record {
 	// Field by field: a literal with values would be made elsewhere and copied in wider
 	// words than it was written by, for which processors wait.
 	*r = record{}
-	r.time, r.g, r.by = o.tick(at), g, noSlot
+	r.time, r.g, r.by = o.tick(at), g, nobody
 	r.kind, r.from, r.to = kind, from, to
 	return r
 }
@@ -80,31 +96,40 @@ func (o *order) extra(r *record, id GoID) *extra {
 
 // other adds an event that is no change of a goroutine's state.
 func (o *order) other(c *cursor, kind Kind, g GoID, text StringID) (*record, *extra) {
-	r := o.record(c.time, kind, noSlot, 0, 0)
+	r := o.record(c.time, kind, nobody, 0, 0)
 	r.text = text
-	return r, o.extra(r, g)
+	return r, o.otherExtra(r, g)
+}
+
+// otherExtra gives the latest record, which is no change of a goroutine's state, an extra.
+func (o *order) otherExtra(r *record, g GoID) *extra {
+	x := o.extra(r, g)
+	o.tell(newsOther, len(o.out.list)-1, len(o.out.extras)-1)
+	return x
+}
+
+func (o *order) tell(what newsKind, at, id int) {
+	o.out.news = append(o.out.news, news{what, uint32(at), uint32(id)})
+}
+
+// untold takes back what was told of a record that did not come.
+func (b *records) untold() {
+	for n := len(b.news); n > 0 && b.news[n-1].at >= uint32(len(b.list)); n = len(b.news) {
+		b.news = b.news[:n-1]
+	}
 }
 
 func (o *order) sample(s *sample) {
-	r := o.record(s.time, KindSample, noSlot, 0, 0)
-	o.extra(r, s.g)
+	r := o.record(s.time, KindSample, nobody, 0, 0)
+	o.otherExtra(r, s.g)
 	r.stack = StackID(s.stack)
 	if int(s.stack) >= len(o.g.stacks) || o.g.stacks[s.stack].from == 0 {
 		r.stack = 0
 	}
 }
 
-// noSlot is nobody's slot.
-const noSlot = -1
-
-// seating gives goroutines their slots (Goroutine.Slot): those of goroutines that
-// ended, the latest first, before new ones. Whoever has ended keeps the slot until a later
-// record gives it to another.
-type seating struct {
-	slots goTable[int32] // of those alive, plus one
-	ids   []GoID         // by slot
-	free  []int32
-}
+// nobody stands for no goroutine.
+const nobody = -1
 
 // withRoom returns list with room for one more: if there is none, then at once for as many
 // as it may come to hold. Growing bit by bit leaves more garbage than that takes.
@@ -113,29 +138,4 @@ func withRoom[T any](list []T, most int) []T {
 		list = slices.Grow(list, max(1, most-len(list)))
 	}
 	return list
-}
-
-// slot returns the slot of a goroutine, noSlot if it is not there.
-func (s *seating) slot(id GoID) int32 { return s.slots.get(id) - 1 }
-
-// take returns the slot of a goroutine that is there from now on, and whether it is new.
-func (s *seating) take(id GoID) (slot int32, fresh bool) {
-	if slot := s.slot(id); slot != noSlot {
-		return slot, false
-	}
-	if n := len(s.free); n > 0 {
-		slot, s.free = s.free[n-1], s.free[:n-1]
-		s.ids[slot] = id
-	} else {
-		slot = int32(len(s.ids))
-		s.ids = append(withRoom(s.ids, 2*len(s.ids)), id)
-	}
-	s.slots.put(id, slot+1)
-	return slot, true
-}
-
-// leave takes the end of whoever has a slot. It comes last of what a record does.
-func (s *seating) leave(slot int32) {
-	s.slots.remove(s.ids[slot])
-	s.free = append(withRoom(s.free, len(s.ids)), slot)
 }

@@ -232,6 +232,7 @@ func (p *pipeline) decode(d *decoding, used *roster) {
 			d.err = &damage{v}
 		}
 		d.events = o.events
+		o.out.untold()
 		if len(o.out.list) > 0 {
 			o.emit()
 		}

@@ -2,23 +2,43 @@ package traceload
 
 import "fmt"
 
-// translator gives records of a generation ids that hold throughout the trace. It
-// belongs to the walk's goroutine and takes generations in order, so ids do not
-// depend on how many were decoded at once.
+// translator gives what batches of a generation refer to ids that hold throughout the
+// trace. It belongs to one goroutine and takes batches in order, so ids do not
+// depend on how many generations were decoded at once. It looks at what is new in a
+// batch alone: whoever reads records finds ids in the table that it fills (ids).
 type translator struct {
 	in    *interner
 	tasks map[int64]task // that have begun
 
 	last int64 // time of the record before
 
-	seating
-	seats []int32 // slots, by a goroutine's number in the roster of its generation
+	g      *generation // the present one
+	ids    ids         // of it
+	frames []FrameID
+	fixed  [len(fixedTexts)]StringID
+}
 
-	g       *generation // the present one
-	strings []StringID  // by its ids, plus one; 0 is not looked up yet
-	stacks  []StackID   // likewise
-	frames  []FrameID
-	fixed   [len(fixedTexts)]StringID
+// ids holds, by the ids that one generation has, those that hold throughout the trace; 0
+// for what did not occur so far.
+type ids struct {
+	stacks []StackID
+	texts  []StringID
+}
+
+// stack returns the id that holds throughout the trace; without a table each one does.
+func (t *ids) stack(id StackID) StackID {
+	if uint(id) < uint(len(t.stacks)) {
+		return t.stacks[id]
+	}
+	return id
+}
+
+// text is stack for a text.
+func (t *ids) text(id StringID) StringID {
+	if uint(id) < uint(len(t.texts)) {
+		return t.texts[id]
+	}
+	return id
 }
 
 // task is what the event of its end does not tell.
@@ -32,86 +52,43 @@ type task struct {
 const maxTasks = 1 << 20
 
 func newTranslator() *translator {
-	t := &translator{in: newInterner(), tasks: map[int64]task{}}
-	return t
+	return &translator{in: newInterner(), tasks: map[int64]task{}}
 }
 
-// begin turns to the next generation.
+// begin turns to the next generation. Lanes may still read the ids of the one before.
 func (t *translator) begin(g *generation) {
 	t.g = g
-	t.strings = resized(t.strings, len(g.strings))
-	t.stacks = resized(t.stacks, len(g.stacks))
+	t.ids = ids{make([]StackID, len(g.stacks)), make([]StringID, len(g.strings))}
 }
 
-func resized[T any](s []T, n int) []T {
-	if cap(s) < n {
-		return make([]T, n)
-	}
-	s = s[:n]
-	clear(s)
-	return s
-}
-
-// records translates records in place.
-func (t *translator) records(b *records) {
-	next := 0
-	for i := range b.list {
-		r := &b.list[i]
-		var x *extra
-		if r.flags&hasExtra != 0 {
-			x = &b.extras[next]
-			next++
-		}
-		t.record(r, x)
-	}
-}
-
-// record translates a record, and its extra, if it has one.
-func (t *translator) record(r *record, x *extra) {
+// batch prepares a batch for those who read it.
+func (t *translator) batch(b *records) {
 	// Threads change generations one by one, so two generations may overlap a little.
-	r.time = max(r.time, t.last+1)
-	t.last = r.time
-	if r.stack != 0 {
-		r.stack = t.stack(r.stack)
+	for i := range b.list {
+		if b.list[i].time > t.last {
+			break
+		}
+		t.last++
+		b.list[i].time = t.last
 	}
-	if r.byStack != 0 {
-		r.byStack = t.stack(r.byStack)
+	if n := len(b.list); n > 0 {
+		t.last = b.list[n-1].time
 	}
-	if r.kind > KindEnd {
-		t.other(r, x)
-		return
-	}
-	if x == nil {
-		r.g = t.seats[r.g]
-	} else {
-		t.enter(r, x.id)
-	}
-	if r.by != noSlot {
-		r.by = t.seats[r.by]
-	}
-	if r.text != 0 {
-		r.text = t.string(r.text)
-	}
-	if r.kind == KindEnd {
-		t.leave(r.g)
+	for _, n := range b.news {
+		switch n.what {
+		case newsStack:
+			t.stack(StackID(n.id))
+		case newsText:
+			t.string(StringID(n.id))
+		case newsOther:
+			t.other(&b.list[n.at], &b.extras[n.id])
+		}
 	}
 }
 
-// enter finds the slot of a goroutine that may not have been met in this generation.
-func (t *translator) enter(r *record, id GoID) {
-	slot, fresh := t.take(id)
-	if fresh {
-		r.flags |= isNew
-	}
-	for int(r.g) >= len(t.seats) {
-		t.seats = append(withRoom(t.seats, 2*len(t.seats)), noSlot)
-	}
-	t.seats[r.g], r.g = slot, slot
-}
-
-// other is record for what is no change of a goroutine's state.
+// other gives a record that is no change of a goroutine's state its final ids.
 func (t *translator) other(r *record, x *extra) {
-	r.g = t.slot(x.id)
+	r.stack = t.stack(r.stack)
 	switch r.kind {
 	case KindTaskBegin:
 		r.text = t.userText(r.text)
@@ -141,11 +118,14 @@ func (t *translator) other(r *record, x *extra) {
 }
 
 func (t *translator) stack(local StackID) StackID {
-	if id := t.stacks[local]; id != 0 {
-		return id - 1
+	if local == 0 {
+		return 0
 	}
-	id := t.internStack(local)
-	t.stacks[local] = id + 1
+	id := t.ids.stacks[local]
+	if id == 0 {
+		id = t.internStack(local)
+		t.ids.stacks[local] = id
+	}
 	return id
 }
 
@@ -181,25 +161,20 @@ func (t *translator) bytes(local uint64) []byte {
 	return t.g.pieces[e.piece][e.from:e.to]
 }
 
-func (t *translator) string(local StringID) StringID {
-	if id := t.strings[local]; id != 0 {
-		return id - 1
-	}
-	id := t.in.string(string(t.bytes(uint64(local))))
-	t.strings[local] = id + 1
-	return id
-}
+func (t *translator) string(local StringID) StringID { return t.word(local, t.in.string) }
 
 // userText is string for what the traced program made up.
-func (t *translator) userText(local StringID) StringID {
+func (t *translator) userText(local StringID) StringID { return t.word(local, t.in.userText) }
+
+func (t *translator) word(local StringID, intern func(string) StringID) StringID {
 	if local == 0 {
 		return 0
 	}
-	if id := t.strings[local]; id != 0 {
-		return id - 1
+	id := t.ids.texts[local]
+	if id == 0 {
+		id = intern(string(t.bytes(uint64(local))))
+		t.ids.texts[local] = id
 	}
-	id := t.in.userText(string(t.bytes(uint64(local))))
-	t.strings[local] = id + 1
 	return id
 }
 

@@ -214,9 +214,9 @@ func feedGenerations(s *generationScanner, send func(*part) bool, limits Limits,
 				t.begin(d.generation)
 				begun = true
 			}
-			t.records(batch)
+			t.batch(batch)
 			spent.Translate += time.Since(at)
-			batch.part.tables, batch.part.bytes = t.in.tables, d.end
+			batch.part.tables, batch.part.ids, batch.part.bytes = t.in.tables, t.ids, d.end
 			if !send(&batch.part) {
 				return o
 			}
