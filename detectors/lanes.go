@@ -19,13 +19,15 @@ type lane struct {
 	entries []*entry // those of its own: nobody else reads from them
 	all     []*entry // in the order in which they are fed
 	lists   [rows][]fed
-	stale   bool // somebody watches more: lists are to be filled before the next event
+	skips   traceload.Kinds   // that nobody sees
+	events  *traceload.Events // that are being fed
+	stale   bool              // somebody watches more: lists are to be filled before the next event
 	tests   tests.Table
 	program *traceload.Program // as of the trace's end; nil before
 	weight  int
 
-	// The latest event, and to whom of its list it is being fed, past the last of them
-	// if it was fed: if one panics, the others go on from there.
+	// Where to go on after somebody panicked: at an event, and whom of its list it is to be
+	// fed to next.
 	event *traceload.Event
 	at    int
 
@@ -103,7 +105,9 @@ func (l *lane) add(e *entry) {
 
 // fill sets who sees which events.
 func (l *lane) fill() {
+	l.skips = 0
 	for k := range traceload.NumKinds {
+		seen := false
 		for w := range traceload.NumWaits {
 			at := row(k, w)
 			if w > 0 && k != traceload.KindBlock && k != traceload.KindUnblock {
@@ -116,9 +120,16 @@ func (l *lane) fill() {
 					l.lists[at] = append(l.lists[at], fed{e.observer, e})
 				}
 			}
+			seen = seen || len(l.lists[at]) > 0
+		}
+		if !seen {
+			l.skips |= traceload.KindSet(k)
 		}
 	}
 	l.stale = false
+	if l.events != nil {
+		l.events.Skip(l.skips)
+	}
 }
 
 // sees tells whether an entry is to see such an event.
@@ -137,6 +148,9 @@ func (e *entry) sees(k traceload.Kind, w traceload.Wait) bool {
 func (l *lane) watch(e *entry, kinds traceload.Kinds) {
 	e.watches |= kinds
 	l.stale = true
+	if l.events != nil {
+		l.events.Skip(0) // until lists are filled
+	}
 }
 
 // layout returns what all of the lane keep beside each goroutine.
@@ -188,36 +202,39 @@ func (l *lane) take(p *traceload.Program, events *traceload.Events) {
 	if e := l.entries[0]; e.watches != tests.Watches && p.Tested() {
 		l.watch(e, tests.Watches)
 	}
+	l.events = events
+	events.Skip(l.skips)
 	for !l.feed(p, events) { // somebody panicked
 	}
 }
 
 // feed is take up to the end, or until one panics. That one is switched off.
 func (l *lane) feed(p *traceload.Program, events *traceload.Events) (done bool) {
+	ev, at := l.event, l.at
 	defer func() {
 		if v := recover(); v != nil {
+			l.event, l.at = ev, at
 			l.drop(v)
 		}
 	}()
-	ev, at := l.event, l.at
 	if ev == nil {
 		ev, at = events.Next(), 0
 	}
 	for ; ev != nil; ev, at = events.Next(), 0 {
-		l.event = ev
 		if l.stale {
 			l.fill()
 		}
 		list := l.lists[row(ev.Kind, ev.Wait)]
 		if l.untimed--; l.untimed == 0 {
-			l.timed(list, at, p, ev)
+			l.untimed = stopwatch
+			for ; at < len(list); at++ {
+				l.time(list[at], p, ev)
+			}
 			continue
 		}
-		for i := at; i < len(list); i++ {
-			l.at = i
-			list[i].observer.Observe(p, ev)
+		for ; at < len(list); at++ {
+			list[at].observer.Observe(p, ev)
 		}
-		l.at = len(list)
 	}
 	l.event = nil
 	return true

@@ -272,6 +272,32 @@ func TestWaits(t *testing.T) {
 	}
 }
 
+// TestWatchUnseen: events of a kind that nobody has watched are seen from the next one on.
+func TestWatchUnseen(t *testing.T) {
+	data := traced(t, func() { startAndWait(100) })
+	starts := func(watched, later traceload.Kinds) (kinds []traceload.Kind) {
+		d := detector("d", func(p *detectors.Pass) detectors.Observer {
+			woken := false
+			return funcs{observe: func(_ *traceload.Program, ev *traceload.Event) {
+				if woken {
+					kinds = append(kinds, ev.Kind)
+				} else if ev.Kind == traceload.KindUnblock {
+					woken = true
+					p.Watch(later)
+				}
+			}}
+		})
+		d.Watches = watched
+		analyze(t, data, d)
+		return kinds
+	}
+	one, two := traceload.KindSet(traceload.KindUnblock), traceload.KindSet(traceload.KindUnblock, traceload.KindStart)
+	got, want := starts(one, two), starts(two, two)
+	if !slices.Equal(got, want) || !slices.Contains(want, traceload.KindStart) {
+		t.Errorf("who watches later sees %v, want %v", got, want)
+	}
+}
+
 func TestCannotJudge(t *testing.T) {
 	rep := analyze(t, record(t), detector("shy", func(p *detectors.Pass) detectors.Observer {
 		return funcs{finish: func(*traceload.Program) { p.CannotJudge("it is too dark") }}

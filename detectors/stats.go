@@ -31,18 +31,13 @@ type ObserverStats struct {
 // step with what a program repeats.
 const stopwatch = 61
 
-// timed feeds an event to list[at:] under the stopwatch.
-func (l *lane) timed(list []fed, at int, p *traceload.Program, ev *traceload.Event) {
-	l.untimed = stopwatch
-	for i := at; i < len(list); i++ {
-		l.at = i
-		began := time.Now()
-		list[i].observer.Observe(p, ev)
-		took := time.Since(began)
-		list[i].entry.sampled += took
-		l.sampled += took
-	}
-	l.at = len(list)
+// time feeds an event to one who sees it, under the stopwatch.
+func (l *lane) time(f fed, p *traceload.Program, ev *traceload.Event) {
+	began := time.Now()
+	f.observer.Observe(p, ev)
+	took := time.Since(began)
+	f.entry.sampled += took
+	l.sampled += took
 }
 
 // fill takes stock at the end of a walk.

@@ -4,6 +4,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sys/cpu"
 )
 
 // Observers may stand in several lanes, each on a goroutine of its own and with a
@@ -116,11 +118,18 @@ func (l *lanes) take(lane int, p *Program, observe func(*Program, *Events), prog
 // Events are some events, in order, for one observer to read. It must read them all, and
 // keep nothing of them.
 type Events struct {
+	_       cpu.CacheLinePad // each lane has its own, which changes with every event
 	p       *Program
 	records []record
 	extras  []extra // of those that follow
 	next    int
+	skip    Kinds
+	_       cpu.CacheLinePad
 }
+
+// Skip has Next leave out all events of these kinds, and none of others. The Program
+// takes them as ever.
+func (e *Events) Skip(kinds Kinds) { e.skip = kinds }
 
 // Next returns the next event, of which the Program is then up to date; nil after
 // the last.
@@ -128,11 +137,15 @@ func (e *Events) Next() *Event {
 	for e.next < len(e.records) {
 		r := &e.records[e.next]
 		e.next++
+		if e.skip.Has(r.kind) && r.kind == KindStart && r.flags == 0 {
+			e.p.start(r)
+			continue
+		}
 		var x *extra
 		if r.flags&hasExtra != 0 {
 			x, e.extras = &e.extras[0], e.extras[1:]
 		}
-		if ev := e.p.apply(r, x); ev != nil {
+		if ev := e.p.apply(r, x); ev != nil && !e.skip.Has(ev.Kind) {
 			return ev
 		}
 	}

@@ -61,7 +61,7 @@ type Program struct {
 	byID       chains       // those alive
 	slots      int32        // that were ever taken
 	free       []int32      // of these, those of goroutines that have ended, which keep them until then
-	start      int64        // the trace's clock at its first event
+	begun      int64        // the trace's clock at its first event
 	any        bool         // there was an event
 	event      Event        // the latest, if it was a change of a goroutine's state
 	rest       Event        // … any other
@@ -155,12 +155,7 @@ const metricProcs = "/sched/gomaxprocs:threads"
 // apply brings the program up to date with one record, and its extra if it has one,
 // and returns the event that it was, nil if it told nothing new.
 func (p *Program) apply(r *record, x *extra) *Event {
-	if !p.any {
-		p.any, p.start = true, r.time
-	}
-	if now := Time(r.time - p.start); now > p.Now {
-		p.Now = now
-	}
+	p.goOn(r.time)
 	if r.kind > KindEnd {
 		return p.other(r, x)
 	}
@@ -186,7 +181,7 @@ func (p *Program) apply(r *record, x *extra) *Event {
 		return p.status(g, r, known)
 	case KindCreate:
 		ev.Stack, ev.ByStack = p.ids.stack(r.stack), p.ids.stack(r.byStack)
-		g.BornKnown, g.Born = true, p.Now
+		g.BornKnown, g.Born, g.Since = true, p.Now, p.Now
 		g.Creator, g.CreatedAt, g.Entry = GoID(x.value), ev.ByStack, ev.Stack
 		p.identify(g)
 		ev.From = StateEnded
@@ -226,11 +221,34 @@ func (p *Program) apply(r *record, x *extra) *Event {
 	if r.from == StateRunning {
 		g.Ran = true
 	}
-	if i := int(g.State) - int(StateRunnable); uint(i) < uint(len(g.spent)) {
-		g.spent[i] += ev.Lived
-	}
-	g.State, g.Since, g.SinceKnown = r.to, p.Now, true
+	g.become(r.to, p.Now)
 	return ev
+}
+
+// start is apply for the start of a goroutine that was met before, where nobody wants the event.
+func (p *Program) start(r *record) {
+	p.goOn(r.time)
+	g := p.numbered[r.g]
+	g.Ran = true
+	g.become(r.to, p.Now)
+}
+
+// goOn takes the time of a record.
+func (p *Program) goOn(time int64) {
+	if !p.any {
+		p.any, p.begun = true, time
+	}
+	if now := Time(time - p.begun); now > p.Now {
+		p.Now = now
+	}
+}
+
+// become ends g's state, and begins another.
+func (g *Goroutine) become(s State, now Time) {
+	if i := int(g.State) - int(StateRunnable); uint(i) < uint(len(g.spent)) {
+		g.spent[i] += now.Sub(g.Since)
+	}
+	g.State, g.Since, g.SinceKnown = s, now, true
 }
 
 // other is apply for what is no change of a goroutine's state. The translator has given

@@ -130,7 +130,7 @@ func WalkLanes(in *Input, observers []Lane, progress Progress, limits Limits) ([
 	info.Goroutines = p.Goroutines
 	info.Procs = p.Procs
 	info.Duration = time.Duration(p.Now)
-	info.Start = startTime(o.snapshot, p.start)
+	info.Start = startTime(o.snapshot, p.begun)
 	unread := info.Bytes - s.start(o.whole)
 	if o.err == nil && unread > 0 { // broken off just between two batches
 		o.err = fmt.Errorf("broken off in generation %d after event %d", o.whole+1, o.events)
