@@ -274,16 +274,22 @@ func TestWaits(t *testing.T) {
 
 // TestWatchUnseen: events of a kind that nobody has watched are seen from the next one on.
 func TestWatchUnseen(t *testing.T) {
-	data := traced(t, func() { startAndWait(100) })
-	starts := func(watched, later traceload.Kinds) (kinds []traceload.Kind) {
+	data := traced(t, func() {
+		for range 20 { // a timer's wake-up and a start follow each other
+			time.Sleep(100 * time.Microsecond)
+		}
+	})
+	// What is seen after the nth wake-up, if from then on later is watched.
+	after := func(n int, watched, later traceload.Kinds) (kinds []traceload.Kind) {
 		d := detector("d", func(p *detectors.Pass) detectors.Observer {
-			woken := false
+			woken := 0
 			return funcs{observe: func(_ *traceload.Program, ev *traceload.Event) {
-				if woken {
+				if woken >= n {
 					kinds = append(kinds, ev.Kind)
 				} else if ev.Kind == traceload.KindUnblock {
-					woken = true
-					p.Watch(later)
+					if woken++; woken == n {
+						p.Watch(later)
+					}
 				}
 			}}
 		})
@@ -292,9 +298,11 @@ func TestWatchUnseen(t *testing.T) {
 		return kinds
 	}
 	one, two := traceload.KindSet(traceload.KindUnblock), traceload.KindSet(traceload.KindUnblock, traceload.KindStart)
-	got, want := starts(one, two), starts(two, two)
-	if !slices.Equal(got, want) || !slices.Contains(want, traceload.KindStart) {
-		t.Errorf("who watches later sees %v, want %v", got, want)
+	for n := range 10 {
+		got, want := after(n+1, one, two), after(n+1, two, two)
+		if !slices.Equal(got, want) || !slices.Contains(want, traceload.KindStart) {
+			t.Errorf("who watches after %d wake-ups sees %v, want %v", n+1, got, want)
+		}
 	}
 }
 
