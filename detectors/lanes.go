@@ -19,9 +19,10 @@ type lane struct {
 	entries []*entry // those of its own: nobody else reads from them
 	all     []*entry // in the order in which they are fed
 	lists   [rows][]fed
-	skips   traceload.Kinds   // that nobody sees
 	events  *traceload.Events // that are being fed
+	starts  bool              // somebody sees those of KindStart
 	stale   bool              // somebody watches more: lists are to be filled before the next event
+	alert   bool              // there is something to do before it: this, or to ask the stopwatch
 	tests   tests.Table
 	program *traceload.Program // as of the trace's end; nil before
 	weight  int
@@ -37,10 +38,18 @@ type lane struct {
 }
 
 // rows is how many lists there are of who sees which events: one for each kind of event,
-// with each kind of wait.
-const rows = int(traceload.NumKinds) * int(traceload.NumWaits)
+// with each kind of wait, which powers of two have room for.
+const (
+	rows     = kindRows * waitRows
+	kindRows = 32
+	waitRows = 16
+)
 
-func row(k traceload.Kind, w traceload.Wait) int { return int(k)*int(traceload.NumWaits) + int(w) }
+var _ = [...]struct{}{kindRows - traceload.NumKinds: {}, waitRows - traceload.NumWaits: {}} // room enough
+
+func row(k traceload.Kind, w traceload.Wait) int {
+	return int(k%kindRows)*waitRows + int(w%waitRows)
+}
 
 // fed is one who sees some events.
 type fed struct {
@@ -100,14 +109,12 @@ func (l *lane) own(name string, watches traceload.Kinds, o Observer) {
 func (l *lane) add(e *entry) {
 	e.order = len(l.all)
 	l.all = append(l.all, e)
-	l.stale = true
+	l.stale, l.alert = true, true
 }
 
 // fill sets who sees which events.
 func (l *lane) fill() {
-	l.skips = 0
 	for k := range traceload.NumKinds {
-		seen := false
 		for w := range traceload.NumWaits {
 			at := row(k, w)
 			if w > 0 && k != traceload.KindBlock && k != traceload.KindUnblock {
@@ -120,15 +127,12 @@ func (l *lane) fill() {
 					l.lists[at] = append(l.lists[at], fed{e.observer, e})
 				}
 			}
-			seen = seen || len(l.lists[at]) > 0
-		}
-		if !seen {
-			l.skips |= traceload.KindSet(k)
 		}
 	}
-	l.stale = false
+	l.stale, l.alert = false, l.untimed > 0
+	l.starts = len(l.lists[row(traceload.KindStart, 0)]) > 0
 	if l.events != nil {
-		l.events.Skip(l.skips)
+		l.events.SkipStarts(!l.starts)
 	}
 }
 
@@ -147,9 +151,9 @@ func (e *entry) sees(k traceload.Kind, w traceload.Wait) bool {
 // watch has an entry see more kinds, from the next event on.
 func (l *lane) watch(e *entry, kinds traceload.Kinds) {
 	e.watches |= kinds
-	l.stale = true
+	l.stale, l.alert = true, true
 	if l.events != nil {
-		l.events.Skip(0) // until lists are filled
+		l.events.SkipStarts(false) // until lists are filled
 	}
 }
 
@@ -203,7 +207,7 @@ func (l *lane) take(p *traceload.Program, events *traceload.Events) {
 		l.watch(e, tests.Watches)
 	}
 	l.events = events
-	events.Skip(l.skips)
+	events.SkipStarts(!l.starts && !l.stale)
 	for !l.feed(p, events) { // somebody panicked
 	}
 }
@@ -221,18 +225,19 @@ func (l *lane) feed(p *traceload.Program, events *traceload.Events) (done bool) 
 		ev, at = events.Next(), 0
 	}
 	for ; ev != nil; ev, at = events.Next(), 0 {
-		if l.stale {
-			l.fill()
-		}
-		list := l.lists[row(ev.Kind, ev.Wait)]
-		if l.untimed--; l.untimed == 0 {
-			l.untimed = stopwatch
-			for ; at < len(list); at++ {
-				l.time(list[at], p, ev)
+		if l.alert {
+			if l.stale {
+				l.fill()
 			}
-			continue
+			if l.untimed--; l.untimed == 0 {
+				l.untimed = stopwatch
+				for list := l.lists[row(ev.Kind, ev.Wait)]; at < len(list); at++ {
+					l.time(list[at], p, ev)
+				}
+				continue
+			}
 		}
-		for ; at < len(list); at++ {
+		for list := l.lists[row(ev.Kind, ev.Wait)]; at < len(list); at++ {
 			list[at].observer.Observe(p, ev)
 		}
 	}

@@ -105,6 +105,9 @@ func (l *lanes) take(lane int, p *Program, observe func(*Program, *Events), prog
 	for b := range l.in[lane] {
 		at := time.Now()
 		p.t, p.ids = b.tables, b.ids
+		if !p.any && len(b.records.list) > 0 {
+			p.begin(b.records.list[0].time)
+		}
 		events.records, events.extras, events.next = b.records.list, b.records.extras, 0
 		observe(p, events)
 		l.spent[lane] += time.Since(at)
@@ -123,13 +126,13 @@ type Events struct {
 	records []record
 	extras  []extra // of those that follow
 	next    int
-	skip    Kinds
+	starts  bool // are left out
 	_       cpu.CacheLinePad
 }
 
-// Skip has Next leave out all events of these kinds, and none of others. The Program
-// takes them as ever.
-func (e *Events) Skip(kinds Kinds) { e.skip = kinds }
+// SkipStarts has Next leave out, or no longer leave out, the events of KindStart: a third
+// of all in a busy program, of which few observers want to know. The Program takes them as ever.
+func (e *Events) SkipStarts(skip bool) { e.starts = skip }
 
 // Next returns the next event, of which the Program is then up to date; nil after
 // the last.
@@ -137,15 +140,14 @@ func (e *Events) Next() *Event {
 	for e.next < len(e.records) {
 		r := &e.records[e.next]
 		e.next++
-		if e.skip.Has(r.kind) && r.kind == KindStart && r.flags == 0 {
-			e.p.start(r)
-			continue
-		}
 		var x *extra
 		if r.flags&hasExtra != 0 {
 			x, e.extras = &e.extras[0], e.extras[1:]
+		} else if r.kind == KindStart && e.starts {
+			e.p.start(r)
+			continue
 		}
-		if ev := e.p.apply(r, x); ev != nil && !e.skip.Has(ev.Kind) {
+		if ev := e.p.apply(r, x); ev != nil && (ev.Kind != KindStart || !e.starts) {
 			return ev
 		}
 	}

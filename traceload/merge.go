@@ -51,9 +51,9 @@ func (o *order) run() error {
 			o.sample(&samples[0])
 			samples = samples[1:]
 		}
-		until := o.until()
+		until := int64(math.MaxInt64)
 		if len(samples) > 0 {
-			until = min(until, samples[0].time)
+			until = samples[0].time
 		}
 		if ok, err := o.stretch(until); err != nil {
 			return err
@@ -70,37 +70,44 @@ func (o *order) run() error {
 	return nil
 }
 
-// until is the time up to which the thread whose event is the earliest stays so.
-func (o *order) until() int64 {
-	time := int64(math.MaxInt64)
-	for _, other := range o.frontier[1:min(len(o.frontier), 3)] { // the heap's next layer
-		time = min(time, other.time)
+// stretch takes events, the earliest first, up to a time or until a thread has no more. It
+// returns false if the next of them may not come.
+func (o *order) stretch(until int64) (bool, error) {
+	for {
+		c := o.frontier[0].cursor
+		first := min(until, o.second()) // up to when its events are
+		for {
+			if ok, err := o.advance(c); !ok || err != nil {
+				o.frontier[0].time = c.time
+				return false, err
+			}
+			if more, err := c.next(o.g); err != nil {
+				return false, err
+			} else if !more {
+				o.remove(0)
+				return true, nil
+			}
+			if c.time > first || o.abandoned {
+				break
+			}
+		}
+		o.frontier[0].time = c.time
+		o.down(0)
+		if o.frontier[0].time > until || o.abandoned {
+			return true, nil
+		}
 	}
-	return time
 }
 
-// stretch takes the events of the thread whose event is the earliest, up to a time or
-// until there are none. It returns false if the next of them may not come.
-func (o *order) stretch(until int64) (bool, error) {
-	c := o.frontier[0].cursor
-	for {
-		ok, err := o.advance(c)
-		if !ok || err != nil {
-			o.frontier[0].time = c.time
-			return false, err
-		}
-		more, err := c.next(o.g)
-		switch {
-		case err != nil:
-			return false, err
-		case !more:
-			o.remove(0)
-			return true, nil
-		case c.time > until || o.abandoned:
-			o.frontier[0].time = c.time
-			o.down(0)
-			return true, nil
-		}
+// second is the earliest time of a next event but for the one that is the earliest of all.
+func (o *order) second() int64 {
+	switch h := o.frontier; len(h) { // a heap, whose next layer has two
+	case 1:
+		return math.MaxInt64
+	case 2:
+		return h[1].time
+	default:
+		return min(h[1].time, h[2].time)
 	}
 }
 

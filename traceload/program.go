@@ -233,11 +233,11 @@ func (p *Program) start(r *record) {
 	g.become(r.to, p.Now)
 }
 
+// begin takes the time of the first record.
+func (p *Program) begin(time int64) { p.any, p.begun = true, time }
+
 // goOn takes the time of a record.
 func (p *Program) goOn(time int64) {
-	if !p.any {
-		p.any, p.begun = true, time
-	}
 	if now := Time(time - p.begun); now > p.Now {
 		p.Now = now
 	}
