@@ -158,60 +158,46 @@ func (r *told) is(fam family) bool { return r.kind == fam.kind && r.creator == f
 // and few are watched.
 func (t *Table) Observe(p *traceload.Program, ev *traceload.Event) {
 	t.events++
-	if p.Now > t.due || t.watched > 0 && (t.follows(ev.G) || t.follows(ev.By)) {
-		t.heed(p, ev)
-		return
+	late := p.Now > t.due
+	if late {
+		t.next(p)
 	}
 	switch ev.Kind {
-	case traceload.KindBlock:
 	case traceload.KindUnblock:
 		if ev.Waker == traceload.WakerGoroutine && ev.Wait != traceload.WaitChanSend &&
 			t.how.Known(ev.ByStack) == wakes.Send && t.noted(p, ev.By.ID, ev.ByStack, ev.Stack) {
+			if o, by := t.alive.At(ev.G), t.alive.At(ev.By); o.watch|by.watch != 0 {
+				t.handed(p, ev, o)
+			}
 			return
 		}
-		watched := t.watched > 0
+		watched := t.watched > 0 || late
 		t.unblock(p, ev)
 		if watched { // since this event, perhaps
-			t.follow(p, ev)
+			t.follow(p, ev, t.alive.At(ev.G))
 		}
 	case traceload.KindStatus, traceload.KindCreate:
 		t.enter(p, ev.G)
 	case traceload.KindEnd:
-		t.leave(ev.G)
+		o := t.alive.At(ev.G)
+		t.follow(p, ev, o)
+		*o = occupant{}
+	default:
+		t.follow(p, ev, t.alive.At(ev.G))
 	}
 }
 
-// heed is Observe where more is to be done.
-func (t *Table) heed(p *traceload.Program, ev *traceload.Event) {
-	if p.Now > t.due {
-		t.next(p)
+// handed takes a wake-up by a sender who is noted, which one that is watched had a part in.
+func (t *Table) handed(p *traceload.Program, ev *traceload.Event, o *occupant) {
+	if o.kind != 0 && !ev.G.System && ev.Wait != traceload.WaitRuntime {
+		t.lets(p, ev)
+		t.feed(o)
 	}
-	switch ev.Kind {
-	case traceload.KindStatus, traceload.KindCreate:
-		t.enter(p, ev.G)
-		return
-	case traceload.KindUnblock:
-		t.unblock(p, ev)
-	}
-	if t.watched > 0 {
-		t.follow(p, ev)
-	}
-	if ev.Kind == traceload.KindEnd {
-		t.leave(ev.G)
-	}
+	t.follow(p, ev, o)
 }
 
 func (t *Table) enter(p *traceload.Program, g *traceload.Goroutine) {
 	t.alive.At(g).kind = t.kinds.of(p, g)
-}
-
-func (t *Table) leave(g *traceload.Goroutine) {
-	*t.alive.At(g) = occupant{}
-}
-
-// follows tells whether g is watched.
-func (t *Table) follows(g *traceload.Goroutine) bool {
-	return g != nil && t.alive.At(g).watch != 0
 }
 
 // of returns what is known of g; nil if g is nil or the trace told nothing of it.
@@ -253,11 +239,7 @@ func (t *Table) unblock(p *traceload.Program, ev *traceload.Event) {
 		return
 	}
 	how := t.how.Of(p, ev.ByStack)
-	if t.watched > 0 {
-		if by := t.watchOf(ev.By); by != nil && !by.told {
-			by.at.awaited(p, ev)
-		}
-	}
+	t.lets(p, ev)
 	switch {
 	case ev.Waker == traceload.WakerDeadline:
 		t.told(p, ev, o, Expired)

@@ -37,12 +37,14 @@ func (t *Table) watchOf(g *traceload.Goroutine) *watch {
 	return nil
 }
 
-// follow takes an event of a goroutine that may be watched.
-func (t *Table) follow(p *traceload.Program, ev *traceload.Event) {
-	o := t.of(ev.G)
-	if o == nil || o.watch == 0 {
-		return
+// follow takes an event of a goroutine, if it is watched.
+func (t *Table) follow(p *traceload.Program, ev *traceload.Event, o *occupant) {
+	if o.watch != 0 {
+		t.followOn(p, ev, o)
 	}
+}
+
+func (t *Table) followOn(p *traceload.Program, ev *traceload.Event, o *occupant) {
 	w := t.watches[o.watch-1]
 	if !w.told {
 		w.trail.Observe(p, ev)
@@ -52,6 +54,13 @@ func (t *Table) follow(p *traceload.Program, ev *traceload.Event) {
 		t.end(p, ev.G, o)
 	case ev.Kind == traceload.KindBlock && !w.told && t.listening(p, ev.Stack):
 		t.acquit(o)
+	}
+}
+
+// lets notes whom a goroutine, if it is watched, lets go on.
+func (t *Table) lets(p *traceload.Program, ev *traceload.Event) {
+	if by := t.watchOf(ev.By); by != nil && !by.told {
+		by.at.awaited(p, ev)
 	}
 }
 

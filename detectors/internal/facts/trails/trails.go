@@ -98,9 +98,12 @@ func (t *Trail) stood(stack traceload.StackID, d time.Duration, reason traceload
 // stand notes where it stands. Of a running goroutine the innermost function is
 // known, but its line means nothing: the call that led there counts.
 func (t *Trail) stand(p *traceload.Program, stack traceload.StackID, running bool) {
-	if stack == 0 || stack == t.last {
-		return
+	if stack != 0 && stack != t.last {
+		t.standNew(p, stack, running)
 	}
+}
+
+func (t *Trail) standNew(p *traceload.Program, stack traceload.StackID, running bool) {
 	t.last = stack
 	if running && t.Stack == 0 {
 		t.Stack = stack
@@ -177,17 +180,26 @@ func pastime(s traceload.State, w traceload.Wait) Pastime {
 	case traceload.StateSyscall:
 		return Syscall
 	case traceload.StateWaiting:
-		switch {
-		case w == traceload.WaitSleep:
-			return Sleeping
-		case w == traceload.WaitNetwork:
-			return Network
-		case w.IsLock(), w == traceload.WaitSemaphore:
-			return Locked
-		case w == traceload.WaitChanSend:
-			return Sending
-		}
-		return Waiting
+		return waits[w]
 	}
 	return Running
 }
+
+// waits is what waits of each kind are.
+var waits = func() (of [traceload.NumWaits]Pastime) {
+	for w := range traceload.NumWaits {
+		switch {
+		case w == traceload.WaitSleep:
+			of[w] = Sleeping
+		case w == traceload.WaitNetwork:
+			of[w] = Network
+		case w.IsLock(), w == traceload.WaitSemaphore:
+			of[w] = Locked
+		case w == traceload.WaitChanSend:
+			of[w] = Sending
+		default:
+			of[w] = Waiting
+		}
+	}
+	return of
+}()
