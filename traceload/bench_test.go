@@ -117,7 +117,8 @@ func begin(p *Program) {
 }
 
 func applyAll(p *Program, b *records) {
-	for events := (Events{p: p, records: b.list, extras: b.extras}); events.Next() != nil; {
+	p.take(b)
+	for p.next() != nil {
 	}
 }
 

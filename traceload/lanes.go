@@ -4,8 +4,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/sys/cpu"
 )
 
 // Observers may stand in several lanes, each on a goroutine of its own and with a
@@ -101,14 +99,11 @@ type laneFailure struct{ v any }
 
 // take lets one lane take parts to the end.
 func (l *lanes) take(lane int, p *Program, observe func(*Program, *Events), progress Progress) {
-	events := &Events{p: p}
+	events := &Events{p}
 	for b := range l.in[lane] {
 		at := time.Now()
 		p.t, p.ids = b.tables, b.ids
-		if !p.any && len(b.records.list) > 0 {
-			p.begin(b.records.list[0].time)
-		}
-		events.records, events.extras, events.next = b.records.list, b.records.extras, 0
+		p.take(b.records)
 		observe(p, events)
 		l.spent[lane] += time.Since(at)
 		progress(b.bytes)
@@ -120,39 +115,15 @@ func (l *lanes) take(lane int, p *Program, observe func(*Program, *Events), prog
 
 // Events are some events, in order, for one observer to read. It must read them all, and
 // keep nothing of them.
-type Events struct {
-	_       cpu.CacheLinePad // each lane has its own, which changes with every event
-	p       *Program
-	records []record
-	extras  []extra // of those that follow
-	next    int
-	starts  bool // are left out
-	_       cpu.CacheLinePad
-}
+type Events struct{ p *Program }
 
 // SkipStarts has Next leave out, or no longer leave out, the events of KindStart: a third
 // of all in a busy program, of which few observers want to know. The Program takes them as ever.
-func (e *Events) SkipStarts(skip bool) { e.starts = skip }
+func (e *Events) SkipStarts(skip bool) { e.p.skipStarts = skip }
 
 // Next returns the next event, of which the Program is then up to date; nil after
 // the last.
-func (e *Events) Next() *Event {
-	for e.next < len(e.records) {
-		r := &e.records[e.next]
-		e.next++
-		var x *extra
-		if r.flags&hasExtra != 0 {
-			x, e.extras = &e.extras[0], e.extras[1:]
-		} else if r.kind == KindStart && e.starts {
-			e.p.start(r)
-			continue
-		}
-		if ev := e.p.apply(r, x); ev != nil && (ev.Kind != KindStart || !e.starts) {
-			return ev
-		}
-	}
-	return nil
-}
+func (e *Events) Next() *Event { return e.p.next() }
 
 // each makes an observer of one that is called for each event.
 func each(observe func(*Program, *Event)) func(*Program, *Events) {

@@ -56,6 +56,10 @@ type Program struct {
 
 	t          tables
 	ids        ids
+	records    []record
+	taken      int          // of records
+	extras     []extra      // of those that follow
+	skipStarts bool         // no event of KindStart is wanted
 	goroutines              // by slot; State is StateEnded for free ones
 	numbered   []*Goroutine // by the numbers that records have for them
 	byID       chains       // those alive
@@ -152,95 +156,112 @@ func (p *Program) EntryID(g *Goroutine) FrameID { return p.t.outermost[g.Entry] 
 // metricProcs is the name under which the trace reports GOMAXPROCS.
 const metricProcs = "/sched/gomaxprocs:threads"
 
-// apply brings the program up to date with one record, and its extra if it has one,
-// and returns the event that it was, nil if it told nothing new.
-func (p *Program) apply(r *record, x *extra) *Event {
-	p.goOn(r.time)
-	if r.kind > KindEnd {
-		return p.other(r, x)
+// take has next go through some records.
+func (p *Program) take(b *records) {
+	p.records, p.extras, p.taken = b.list, b.extras, 0
+	if !p.any && len(b.list) > 0 {
+		p.any, p.begun = true, b.list[0].time
 	}
-	var g *Goroutine
-	known := true
-	if x == nil {
-		g = p.numbered[r.g]
-	} else {
-		g, known = p.enter(r, x.id)
-	}
-
-	// Field by field: what an event of other kinds has is never set here.
-	ev := &p.event
-	ev.Time, ev.Kind = p.Now, r.kind
-	ev.G, ev.By = g, nil
-	ev.From, ev.To = g.State, r.to
-	ev.Lived, ev.FromKnown = p.Now.Sub(g.Since), g.SinceKnown
-	ev.Wait, ev.Waker, ev.Reason = g.Wait, WakerNone, g.Reason
-	ev.Stack, ev.ByStack = 0, 0
-
-	switch r.kind {
-	case KindStatus:
-		return p.status(g, r, known)
-	case KindCreate:
-		ev.Stack, ev.ByStack = p.ids.stack(r.stack), p.ids.stack(r.byStack)
-		g.BornKnown, g.Born, g.Since = true, p.Now, p.Now
-		g.Creator, g.CreatedAt, g.Entry = GoID(x.value), ev.ByStack, ev.Stack
-		p.identify(g)
-		ev.From = StateEnded
-		ev.Lived, ev.FromKnown = 0, true
-		ev.By = p.by(r, ev.ByStack)
-	case KindBlock:
-		stack, reason := p.ids.stack(r.stack), p.ids.text(r.text)
-		g.Stack, g.Wait = stack, p.t.stacks[stack].wait(reason)
-		if reason == textNone { // formats up to Go 1.21
-			reason = p.t.stacks[stack].Derived
-		}
-		g.Reason = reason
-		if g.System {
-			g.Wait = WaitRuntime
-		}
-		g.adopt(stack)
-		ev.Stack, ev.Wait, ev.Reason = stack, g.Wait, reason
-	case KindSyscallBegin:
-		ev.Stack = p.ids.stack(r.stack)
-		g.Stack = ev.Stack
-		g.adopt(ev.Stack)
-	case KindStop:
-		ev.Stack, ev.Reason = p.ids.stack(r.stack), p.ids.text(r.text)
-		g.adopt(ev.Stack)
-	case KindUnblock:
-		ev.Stack, ev.ByStack = g.Stack, p.ids.stack(r.byStack)
-		ev.By = p.by(r, ev.ByStack)
-		ev.Waker = p.waker(g, ev)
-	case KindSyscallEnd:
-		ev.Stack = g.Stack
-	case KindStart:
-		g.Ran = true
-	case KindEnd:
-		p.byID.remove(g)
-		p.free = append(withRoom(p.free, int(p.slots)), g.Slot)
-	}
-	if r.from == StateRunning {
-		g.Ran = true
-	}
-	g.become(r.to, p.Now)
-	return ev
 }
 
-// start is apply for the start of a goroutine that was met before, where nobody wants the event.
-func (p *Program) start(r *record) {
-	p.goOn(r.time)
-	g := p.numbered[r.g]
-	g.Ran = true
-	g.become(r.to, p.Now)
-}
-
-// begin takes the time of the first record.
-func (p *Program) begin(time int64) { p.any, p.begun = true, time }
-
-// goOn takes the time of a record.
-func (p *Program) goOn(time int64) {
-	if now := Time(time - p.begun); now > p.Now {
+// next brings the program up to date with records up to one that is an event, which it
+// returns; nil after the last. It is one piece, since most of what is done at an event is
+// done here.
+func (p *Program) next() *Event {
+	for p.taken < len(p.records) {
+		r := &p.records[p.taken]
+		p.taken++
+		now := max(Time(r.time-p.begun), p.Now)
 		p.Now = now
+		if r.kind > KindEnd {
+			return p.other(r, p.extra())
+		}
+		var (
+			g     *Goroutine
+			x     *extra
+			known = true
+		)
+		if r.flags&hasExtra == 0 {
+			g = p.numbered[r.g]
+		} else {
+			x = p.extra()
+			g, known = p.enter(r, x.id)
+		}
+		if r.kind == KindStart {
+			g.Ran = true
+			if p.skipStarts {
+				g.become(r.to, now)
+				continue
+			}
+		}
+
+		// Field by field: what an event of other kinds has is never set here.
+		ev := &p.event
+		ev.Time, ev.Kind = now, r.kind
+		ev.G, ev.By = g, nil
+		ev.From, ev.To = g.State, r.to
+		ev.Lived, ev.FromKnown = now.Sub(g.Since), g.SinceKnown
+		ev.Wait, ev.Waker, ev.Reason = g.Wait, WakerNone, g.Reason
+		ev.Stack, ev.ByStack = 0, 0
+
+		switch r.kind {
+		case KindStatus:
+			if !p.status(g, r, known) {
+				continue
+			}
+			return ev
+		case KindCreate:
+			ev.Stack, ev.ByStack = p.ids.stack(r.stack), p.ids.stack(r.byStack)
+			g.BornKnown, g.Born, g.Since = true, now, now
+			g.Creator, g.CreatedAt, g.Entry = GoID(x.value), ev.ByStack, ev.Stack
+			p.identify(g)
+			ev.From = StateEnded
+			ev.Lived, ev.FromKnown = 0, true
+			ev.By = p.by(r, ev.ByStack)
+		case KindBlock:
+			stack, reason := p.ids.stack(r.stack), p.ids.text(r.text)
+			s := p.t.stacks[stack]
+			g.Stack, g.Wait = stack, s.wait(reason)
+			if reason == textNone { // formats up to Go 1.21
+				reason = s.Derived
+			}
+			g.Reason = reason
+			if g.System {
+				g.Wait = WaitRuntime
+			}
+			g.adopt(stack)
+			ev.Stack, ev.Wait, ev.Reason = stack, g.Wait, reason
+		case KindSyscallBegin:
+			ev.Stack = p.ids.stack(r.stack)
+			g.Stack = ev.Stack
+			g.adopt(ev.Stack)
+		case KindStop:
+			ev.Stack, ev.Reason = p.ids.stack(r.stack), p.ids.text(r.text)
+			g.adopt(ev.Stack)
+		case KindUnblock:
+			ev.Stack, ev.ByStack = g.Stack, p.ids.stack(r.byStack)
+			ev.By = p.by(r, ev.ByStack)
+			ev.Waker = p.waker(g, ev)
+		case KindSyscallEnd:
+			ev.Stack = g.Stack
+		case KindEnd:
+			p.byID.remove(g)
+			p.free = append(withRoom(p.free, int(p.slots)), g.Slot)
+		}
+		if r.from == StateRunning {
+			g.Ran = true
+		}
+		g.become(r.to, now)
+		return ev
 	}
+	return nil
+}
+
+// extra returns the next extra.
+func (p *Program) extra() *extra {
+	x := &p.extras[0]
+	p.extras = p.extras[1:]
+	return x
 }
 
 // become ends g's state, and begins another.
@@ -251,7 +272,7 @@ func (g *Goroutine) become(s State, now Time) {
 	g.State, g.Since, g.SinceKnown = s, now, true
 }
 
-// other is apply for what is no change of a goroutine's state. The translator has given
+// other takes what is no change of a goroutine's state. The translator has given
 // it its ids already.
 func (p *Program) other(r *record, x *extra) *Event {
 	ev := &p.rest
@@ -281,12 +302,13 @@ func (p *Program) by(r *record, stack StackID) *Goroutine {
 
 // status takes a status record: the first sight of a goroutine, or what the
 // runtime repeats about it in each generation.
-func (p *Program) status(g *Goroutine, r *record, known bool) *Event {
+// It returns false if that is nothing new.
+func (p *Program) status(g *Goroutine, r *record, known bool) bool {
 	stack := p.ids.stack(r.stack)
 	if known {
 		// Known already: only a stack that was missing is news.
 		if stack == 0 || g.Stack != 0 || r.to != g.State {
-			return nil
+			return false
 		}
 	} else {
 		g.Creator = NoGoroutine
@@ -308,7 +330,7 @@ func (p *Program) status(g *Goroutine, r *record, known bool) *Event {
 	}
 	p.event.Wait, p.event.Reason = g.Wait, g.Reason
 	p.event.Lived, p.event.FromKnown = p.Now.Sub(g.Since), g.SinceKnown
-	return &p.event
+	return true
 }
 
 // adopt takes the entry function from any stack of a goroutine whose creation

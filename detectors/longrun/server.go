@@ -10,11 +10,11 @@ import (
 
 // server is a goroutine that others wait for.
 type server struct {
+	turns          int                 // times that it was woken
+	steps          histogram.Histogram // time that each step took
 	id             traceload.GoID
 	entry, created traceload.StackID
-	steps          histogram.Histogram // time that each step took
 	served         int
-	turns          int                 // times that it was woken
 	waits          histogram.Histogram // of those that it served, how long they had waited
 	cpu, syscall   toll
 	long           [remembered]step // its last ones
