@@ -19,6 +19,7 @@ type lane struct {
 	entries []*entry // those of its own: nobody else reads from them
 	all     []*entry // in the order in which they are fed
 	lists   [rows][]fed
+	begun   []begun           // by stack, for some
 	events  *traceload.Events // that are being fed
 	starts  bool              // somebody sees those of KindStart
 	stale   bool              // somebody watches more: lists are to be filled before the next event
@@ -27,10 +28,9 @@ type lane struct {
 	program *traceload.Program // as of the trace's end; nil before
 	weight  int
 
-	// Where to go on after somebody panicked: at an event, and whom of its list it is to be
-	// fed to next.
+	// Where to go on after somebody panicked: at an event, which is to be fed to some still.
 	event *traceload.Event
-	at    int
+	rest  []fed
 
 	untimed int           // events until the stopwatch times one; 0 and less for never
 	sampled time.Duration // in the events that it timed
@@ -51,16 +51,66 @@ func row(k traceload.Kind, w traceload.Wait) int {
 	return int(k%kindRows)*waitRows + int(w%waitRows)
 }
 
+// begun is who sees waits of one kind begin at a stack, if somebody overlooks those.
+type begun struct {
+	wait traceload.Wait // plus one; 0 if nobody overlooks anything
+	not  uint64         // who does, by their order
+	list []fed
+}
+
+// list returns who sees an event.
+func (l *lane) list(ev *traceload.Event) []fed {
+	if ev.Kind == traceload.KindBlock && int(ev.Stack) < len(l.begun) {
+		if b := &l.begun[ev.Stack]; b.wait == ev.Wait+1 {
+			return b.list
+		}
+	}
+	return l.lists[row(ev.Kind, ev.Wait)]
+}
+
+// overlook has an entry not see the beginning of waits like an event's until it looks again.
+func (l *lane) overlook(e *entry, ev *traceload.Event) {
+	if ev.Kind != traceload.KindBlock || e.order >= 64 || l.stale {
+		return
+	}
+	if n := int(ev.Stack) + 1 - len(l.begun); n > 0 {
+		l.begun = append(l.begun, make([]begun, n)...)
+	}
+	b := &l.begun[ev.Stack]
+	if b.wait != ev.Wait+1 {
+		*b = begun{wait: ev.Wait + 1}
+	}
+	b.not |= 1 << e.order
+	b.list = slices.DeleteFunc(slices.Clone(l.lists[row(ev.Kind, ev.Wait)]), func(f fed) bool { return b.not>>f.entry.order&1 != 0 })
+}
+
+// lookAgain has all see again what they overlook, those too who will not want to.
+func (l *lane) lookAgain() { clear(l.begun) }
+
 // fed is one who sees some events.
 type fed struct {
 	observer Observer
 	entry    *entry
 }
 
-// testsObserver is the tests' table as the first that is fed.
-type testsObserver struct{ *tests.Table }
+// testsObserver is the tests' table as the first that is fed. It has nothing to do until a
+// stack is a test's, or somebody says that a test begins.
+type testsObserver struct{ *lane }
+
+func (o testsObserver) Observe(p *traceload.Program, ev *traceload.Event) {
+	if o.tests.Observe(p, ev); o.tests.Any() {
+		o.watchTests()
+	}
+}
 
 func (testsObserver) Finish(*traceload.Program) {}
+
+// watchTests has the tests' table see all that it must once there may be tests.
+func (l *lane) watchTests() {
+	if e := l.entries[0]; e.watches != tests.Watches {
+		l.watch(e, tests.Watches)
+	}
+}
 
 // crew is entries that have facts in common, in the order in which they are fed.
 type crew struct {
@@ -88,7 +138,7 @@ func deal(entries []*entry, n int) []*lane {
 		}
 	}
 	for _, l := range lanes {
-		l.own("tests", tests.Untested, testsObserver{&l.tests})
+		l.own("tests", tests.Untested, testsObserver{l})
 	}
 	for _, e := range entries {
 		if !e.dead {
@@ -129,6 +179,7 @@ func (l *lane) fill() {
 			}
 		}
 	}
+	l.lookAgain()
 	l.stale, l.alert = false, l.untimed > 0
 	l.starts = len(l.lists[row(traceload.KindStart, 0)]) > 0
 	if l.events != nil {
@@ -202,9 +253,8 @@ func crewsOf(entries []*entry) []*crew {
 
 // take feeds events to those who watch their kinds.
 func (l *lane) take(p *traceload.Program, events *traceload.Events) {
-	// The tests' table, the first of the lane's own, learns from stacks of tests.
-	if e := l.entries[0]; e.watches != tests.Watches && p.Tested() {
-		l.watch(e, tests.Watches)
+	if p.Tested() {
+		l.watchTests()
 	}
 	l.events = events
 	events.SkipStarts(!l.starts && !l.stale)
@@ -214,48 +264,58 @@ func (l *lane) take(p *traceload.Program, events *traceload.Events) {
 
 // feed is take up to the end, or until one panics. That one is switched off.
 func (l *lane) feed(p *traceload.Program, events *traceload.Events) (done bool) {
-	ev, at := l.event, l.at
+	ev, list, at := l.event, l.rest, 0
 	defer func() {
 		if v := recover(); v != nil {
-			l.event, l.at = ev, at
-			l.drop(v)
+			if at == len(list) {
+				panic(v) // it was none of them
+			}
+			l.event, l.rest = ev, l.drop(list[at:], v)
 		}
 	}()
-	if ev == nil {
-		ev, at = events.Next(), 0
+	for ; at < len(list); at++ {
+		list[at].observer.Observe(p, ev)
 	}
-	for ; ev != nil; ev, at = events.Next(), 0 {
-		if l.alert {
-			if l.stale {
-				l.fill()
+	for ev = events.Next(); ev != nil; ev = events.Next() {
+		timed := l.alert && l.attend()
+		list = l.list(ev)
+		if timed {
+			for at = 0; at < len(list); at++ {
+				l.time(list[at], p, ev)
 			}
-			if l.untimed--; l.untimed == 0 {
-				l.untimed = stopwatch
-				for list := l.lists[row(ev.Kind, ev.Wait)]; at < len(list); at++ {
-					l.time(list[at], p, ev)
-				}
-				continue
-			}
+			continue
 		}
-		for list := l.lists[row(ev.Kind, ev.Wait)]; at < len(list); at++ {
+		for at = 0; at < len(list); at++ {
 			list[at].observer.Observe(p, ev)
 		}
 	}
-	l.event = nil
+	l.event, l.rest = nil, nil
 	return true
 }
 
-// drop switches off the one who is fed and panicked with v, and those who build on
-// it, which come after it.
-func (l *lane) drop(v any) {
-	list := func() []fed { return l.lists[row(l.event.Kind, l.event.Wait)] }
-	if l.event == nil || l.at == len(list()) {
-		panic(v) // it was none of them
+// attend does what has to be done before an event. It tells whether the stopwatch is to
+// time that.
+func (l *lane) attend() bool {
+	if l.stale {
+		l.fill()
 	}
-	e := list()[l.at].entry
-	e.fail(v)
+	l.untimed--
+	if l.untimed != 0 {
+		return false
+	}
+	l.untimed = stopwatch
+	return true
+}
+
+// drop switches off the first of a list, who panicked with v, and those who build on it. It
+// returns whom the event is to be fed to still.
+func (l *lane) drop(list []fed, v any) (rest []fed) {
+	list[0].entry.fail(v)
 	l.fill()
-	for l.at = 0; l.at < len(list()) && list()[l.at].entry.order < e.order; {
-		l.at++
+	for _, f := range list {
+		if !f.entry.dead {
+			rest = append(rest, f)
+		}
 	}
+	return rest
 }

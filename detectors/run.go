@@ -74,6 +74,14 @@ func (p *Pass) Watch(kinds traceload.Kinds) {
 	}
 }
 
+// Overlook has the observer no longer see waits of the same kind begin at the same stack as
+// this one (KindBlock), until it calls LookAgain or others watch more: it has nothing to do
+// then. It may be shown some all the same.
+func (p *Pass) Overlook(ev *traceload.Event) { p.entry.lane.overlook(p.entry, ev) }
+
+// LookAgain takes back all that was said by Overlook.
+func (p *Pass) LookAgain() { p.entry.lane.lookAgain() }
+
 // Keep has what an observer keeps for each goroutine lie beside it in memory. It is for
 // constructors; the places are there at the first event.
 func (p *Pass) Keep(kept ...traceload.Kept) { p.entry.kept = append(p.entry.kept, kept...) }

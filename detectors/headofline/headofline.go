@@ -146,7 +146,10 @@ type giver struct {
 func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 	switch ev.Kind {
 	case traceload.KindBlock:
-		if o.standing.Get(p.SiteID(ev.Stack)).n != 0 && !ev.G.System {
+		switch {
+		case o.standing.Get(p.SiteID(ev.Stack)).n == 0:
+			o.pass.Overlook(ev)
+		case !ev.G.System:
 			o.stands(p, ev)
 		}
 	case traceload.KindUnblock:
@@ -201,6 +204,7 @@ func (o *observer) watch(p *traceload.Program, give traceload.FrameID) {
 	}
 	s.n = 1
 	o.pass.Watch(traceload.KindSet(traceload.KindBlock))
+	o.pass.LookAgain()
 	for g := range p.Live {
 		if mayGive(g) && p.SiteID(g.Stack) == give {
 			s.n++

@@ -109,9 +109,7 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 	}
 	switch ev.Kind {
 	case traceload.KindBlock:
-		if o.known(ev.Stack)&(looked|isServing) != looked {
-			o.block(p, ev)
-		}
+		o.block(p, ev)
 	case traceload.KindUnblock:
 		if at, by := o.known(ev.Stack), o.known(ev.ByStack); at != 0 && by != 0 {
 			o.wake(p, ev, at, by)
@@ -135,6 +133,8 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 func (o *observer) block(p *traceload.Program, ev *traceload.Event) {
 	if o.about(p, ev.Stack).is(isServing) {
 		o.close(p, ev.G, o.slots.At(ev.G), fromServer)
+	} else {
+		o.pass.Overlook(ev)
 	}
 }
 

@@ -27,8 +27,8 @@ var Watches = traceload.KindSet(traceload.KindStatus, traceload.KindCreate, trac
 	traceload.KindSyscallBegin, traceload.KindLog, traceload.KindEnd)
 
 // Untested is the kinds that are enough as long as no stack has a frame of package
-// testing (Program.Tested).
-var Untested = traceload.KindSet(traceload.KindCreate, traceload.KindLog, traceload.KindEnd)
+// testing (Program.Tested), and nobody said that a test begins (Table.Any).
+var Untested = traceload.KindSet(traceload.KindLog)
 
 // Test is one test (benchmark, fuzz target, example, subtest) that ran.
 type Test struct {
@@ -123,6 +123,9 @@ func (t *Table) ByID(p *traceload.Program, id traceload.GoID) *Test {
 	}
 	return nil
 }
+
+// Any tells whether there was a test.
+func (t *Table) Any() bool { return t.recent != nil }
 
 // Observe takes one event of the kinds in Watches.
 func (t *Table) Observe(p *traceload.Program, ev *traceload.Event) {
