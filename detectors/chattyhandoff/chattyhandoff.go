@@ -23,7 +23,7 @@ var Detector = &detectors.Detector{
 		{Name: perItem, Pattern: "batch-handoff", Others: []string{"buffer-short-bursts"}, Cap: detectors.Medium},
 		{Name: pingPong, Pattern: "work-in-place", Cap: detectors.Medium},
 	},
-	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindBlock, traceload.KindUnblock,
+	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindBlock, traceload.KindUnblock,
 		traceload.KindStop, traceload.KindSyscallBegin, traceload.KindEnd),
 	New: func(p *detectors.Pass) detectors.Observer {
 		o := &observer{pass: p, bySites: map[sites]*link{}}
@@ -62,8 +62,8 @@ type observer struct {
 	pass     *detectors.Pass
 	byStacks dense.Pairs[transfer] // by stack of the woken, and of the waker
 	bySites  map[sites]*link
-	links    []*link // by number minus one, in order of appearance
-	slots    traceload.Beside[dealings]
+	links    []*link                    // by number minus one, in order of appearance
+	slots    traceload.Beside[dealings] // zero between two goroutines
 	_        cpu.CacheLinePad
 }
 
@@ -110,7 +110,7 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 			o.wake(p, ev)
 		}
 		return
-	case traceload.KindStatus, traceload.KindCreate:
+	case traceload.KindStatus:
 		if !ev.G.System {
 			o.appear(ev.G)
 		}

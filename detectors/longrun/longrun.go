@@ -25,7 +25,7 @@ var Detector = &detectors.Detector{
 		{Name: onCPU, Pattern: "compute-off-the-loop", Cap: detectors.High},
 		{Name: inSyscall, Pattern: "io-off-the-loop", Cap: detectors.High},
 	},
-	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindBlock, traceload.KindUnblock,
+	Watches: traceload.KindSet(traceload.KindBlock, traceload.KindUnblock,
 		traceload.KindStop, traceload.KindSyscallBegin, traceload.KindSyscallEnd, traceload.KindEnd),
 	New: func(p *detectors.Pass) detectors.Observer {
 		o := &observer{pass: p}
@@ -60,7 +60,7 @@ type observer struct {
 	_ cpu.CacheLinePad
 
 	pass  *detectors.Pass
-	slots traceload.Beside[party]
+	slots traceload.Beside[party] // zero between two goroutines
 	jobs  jobs.Table
 	asks  dense.Pairs[int] // how often those of the first job gave to those of the second
 	takes dense.Answers
@@ -72,7 +72,7 @@ type observer struct {
 
 // party is one goroutine: what is known of all of them, in 24 bytes.
 type party struct {
-	asked traceload.GoID // whom it gave something last, NoGoroutine if nobody
+	asked traceload.GoID // whom it gave something last, 0 if nobody
 	work  *work          // nil until it has woken others servesFrom times
 	job   jobs.ID
 	woke  uint8 // how often it has woken others, up to servesFrom
@@ -98,14 +98,13 @@ type present struct {
 // Observe implements detectors.Observer. What most events are is done right here.
 func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 	g := ev.G
-	if ev.Kind <= traceload.KindCreate {
-		o.appear(ev)
-		return
-	}
-	if g.System {
-		return
-	}
 	y := o.slots.At(g)
+	if g.System {
+		if ev.Kind == traceload.KindEnd {
+			*y = party{} // it may have been taken for one of the program's
+		}
+		return
+	}
 	w := y.work
 	switch ev.Kind {
 	case traceload.KindBlock:
@@ -133,18 +132,9 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 		if w != nil {
 			o.watched(p, ev, y)
 		} else if ev.Kind == traceload.KindEnd {
-			*y = party{asked: traceload.NoGoroutine}
+			*y = party{}
 		}
 	}
-}
-
-// appear takes the first event of a goroutine.
-func (o *observer) appear(ev *traceload.Event) {
-	y := o.slots.At(ev.G)
-	if ev.Kind == traceload.KindStatus && ev.From == traceload.StateUnknown && y.asked != 0 {
-		return // only its stack became known
-	}
-	*y = party{asked: traceload.NoGoroutine}
 }
 
 // watched takes an event of a goroutine whose steps are watched.
@@ -190,7 +180,7 @@ func (o *observer) watched(p *traceload.Program, ev *traceload.Event, y *party) 
 			}
 		}
 		o.idle = append(o.idle, w)
-		*y = party{asked: traceload.NoGoroutine}
+		*y = party{}
 	}
 }
 

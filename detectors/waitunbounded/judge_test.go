@@ -54,7 +54,7 @@ func (s scene) judge(t *testing.T) []detectors.Finding {
 		o.sites = append(o.sites, at)
 		p.Now = traceload.Time(time.Hour)
 		end := func(length time.Duration, by traceload.Waker) {
-			v := &guest{owes: traceload.NoGoroutine}
+			v := &guest{}
 			ev := &traceload.Event{G: &traceload.Goroutine{ID: 7, Creator: traceload.NoGoroutine}, Lived: length, Waker: by}
 			o.ended(p, at, v, ev)
 		}

@@ -28,7 +28,7 @@ var Detector = &detectors.Detector{
 		{Name: channelCause, Pattern: "receive-with-deadline", Cap: detectors.High},
 		{Name: lockCause, Pattern: "lock-with-a-way-out", Cap: detectors.Medium},
 	},
-	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindUnblock, traceload.KindEnd),
+	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindUnblock, traceload.KindEnd),
 	Yields:  []string{"deadlock", "goroutine-leak", "cancel-never-fired", "lock-contention", "lock-held-while-blocked"},
 	New: func(p *detectors.Pass) detectors.Observer {
 		o := &observer{pass: p, byPlace: map[place]*site{}}
@@ -62,7 +62,7 @@ type observer struct {
 	byPlace map[place]*site
 	sites   []*site // by number
 	stacks  dense.ByID[traceload.StackID, spot]
-	slots   traceload.Beside[guest]
+	slots   traceload.Beside[guest]                             // zero between two goroutines
 	lives   dense.ByID[traceload.FrameID, *histogram.Histogram] // by entry; nil for none that ended
 	endings dense.Answers                                       // see ending
 	_       cpu.CacheLinePad
@@ -129,7 +129,7 @@ type victim struct {
 
 // guest is what is known of one goroutine that is alive.
 type guest struct {
-	owes  traceload.GoID    // who asked it for something; NoGoroutine if nobody did, or it is done
+	owes  traceload.GoID    // who asked it for something; 0 if nobody did, or it is done
 	rest  traceload.FrameID // where it waited to be asked
 	site  uint32            // number of the line where it waited last
 	turns uint32            // how often it has waited there, and nowhere else since
@@ -155,11 +155,11 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 		if ev.Waker == traceload.WakerGoroutine && !ev.Wait.IsLock() && at.frame != 0 {
 			o.slots.At(ev.By).ask(ev.By.ID, v, g.ID, at.frame)
 		}
-	case traceload.KindStatus, traceload.KindCreate:
-		*o.slots.At(g) = guest{owes: traceload.NoGoroutine}
+	case traceload.KindStatus:
+		*o.slots.At(g) = guest{}
 	case traceload.KindEnd:
 		o.died(p, g)
-		*o.slots.At(g) = guest{owes: traceload.NoGoroutine}
+		*o.slots.At(g) = guest{}
 	}
 }
 
@@ -186,7 +186,7 @@ func (o *observer) unblock(p *traceload.Program, ev *traceload.Event, v *guest) 
 // back notes that v was back to wait at a line in the trace, and tells whether the wait is to be judged.
 func (v *guest) back(at *spot) bool {
 	if v.rest != 0 && v.rest == at.frame {
-		v.owes, v.rest = traceload.NoGoroutine, 0 // back to rest: it is done
+		v.owes, v.rest = 0, 0 // back to rest: it is done
 	}
 	if v.site != at.site {
 		v.site, v.turns = at.site, 0
@@ -199,8 +199,8 @@ func (v *guest) back(at *spot) bool {
 func (from *guest) ask(asker traceload.GoID, v *guest, asked traceload.GoID, rest traceload.FrameID) {
 	switch {
 	case from.owes == asked: // an answer
-		from.owes = traceload.NoGoroutine
-	case v.owes == traceload.NoGoroutine: // otherwise it is at it, and was given what it needs
+		from.owes = 0
+	case v.owes == 0: // otherwise it is at it, and was given what it needs
 		v.owes, v.rest = asker, rest
 	}
 }

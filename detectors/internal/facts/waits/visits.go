@@ -10,13 +10,13 @@ import (
 type occupant struct {
 	by     [2]traceload.GoID // who woke it at the first places, every time; else others
 	at     [2]int32          // … the numbers of these places
-	site   int32             // number of the place where it waits; nobody or nowhere
+	site   int32             // number of the place where it waits; nobody or nowhere, until the wait ends or the trace does
 	travel uint32            // in Table.travels: the next places; 0 if there are none
 }
 
 const (
 	nobody  int32 = 0  // the trace told of no goroutine
-	nowhere int32 = -1 // it does not wait
+	nowhere int32 = -1 // it does not wait, as far as is known
 )
 
 // travel is the places where a goroutine was woken after the first, and the last one.

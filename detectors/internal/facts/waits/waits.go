@@ -21,7 +21,7 @@ import (
 // Fact gives the table of all places of waiting.
 var Fact = &detectors.Fact[*Table]{
 	Name: "waits",
-	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindBlock, traceload.KindUnblock,
+	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindUnblock,
 		traceload.KindEnd),
 	New: newTable,
 }
@@ -30,7 +30,7 @@ var Fact = &detectors.Fact[*Table]{
 type Site struct {
 	Wait  traceload.Wait
 	Frame traceload.FrameID // the user's line; the standard library's where there is none of the user
-	Stack traceload.StackID // the first stack seen there
+	Stack traceload.StackID // one that waits there
 
 	number int32 // from 1
 
@@ -156,18 +156,15 @@ func newTable(p *detectors.Pass) *Table {
 func (t *Table) Observe(p *traceload.Program, ev *traceload.Event) {
 	g := ev.G
 	switch ev.Kind {
-	case traceload.KindBlock:
-		o, at := t.slots.At(g), t.stacks.Of(ev.Stack)
-		if o.site == nobody {
-			return
-		}
-		if at == nil || at.wait != g.Wait+1 {
-			t.block(p, g, o)
-			return
-		}
-		o.site = at.site
 	case traceload.KindUnblock:
 		o, at := t.slots.At(g), t.stacks.Of(ev.ByStack)
+		if o.site == nowhere && ev.From == traceload.StateWaiting {
+			if here := t.stacks.Of(ev.Stack); here != nil && here.wait == ev.Wait+1 {
+				o.site = here.site
+			} else {
+				t.block(p, g, o)
+			}
+		}
 		if o.site <= nobody {
 			return
 		}
@@ -206,7 +203,7 @@ func (t *Table) leave(g *traceload.Goroutine) {
 	*o = occupant{}
 }
 
-// block takes a goroutine that has begun to wait, if that is the program's own affair.
+// block finds where a goroutine waits, or has until now, if that is the program's own affair.
 func (t *Table) block(p *traceload.Program, g *traceload.Goroutine, o *occupant) {
 	if !g.System && g.Wait != traceload.WaitRuntime {
 		o.site = t.site(p, g).number
