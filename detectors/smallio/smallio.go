@@ -25,7 +25,7 @@ var Detector = &detectors.Detector{
 		{Name: "network", Pattern: "buffered-io", Cap: detectors.Medium},
 	},
 	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindBlock, traceload.KindUnblock,
-		traceload.KindSyscallBegin, traceload.KindSyscallEnd, traceload.KindEnd),
+		traceload.KindSyscallBegin, traceload.KindSyscallEnd), // and, since somebody was at a row, KindEnd
 	Ends: traceload.WaitSet(traceload.WaitNetwork),
 	New: func(p *detectors.Pass) detectors.Observer {
 		o := &observer{pass: p, places: map[key]*place{}}
@@ -57,6 +57,7 @@ type observer struct {
 	slots   traceload.Beside[caller]
 	rows    dense.Pool[rows]
 	busy    int // goroutines that have rows now
+	quiet   int // waits that began since somebody had, for nothing
 	online  int // goroutines that wait for the network now
 	peak    int // … at most
 	_       cpu.CacheLinePad
@@ -133,15 +134,11 @@ type key struct {
 // Observe implements detectors.Observer. It leaves out what most events are: nobody
 // is at a row, and nobody waits for the network.
 func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
-	switch ev.Kind {
-	case traceload.KindBlock:
-		if ev.Wait != traceload.WaitNetwork && o.busy == 0 && o.known(ev.Stack) {
-			return
+	if ev.Kind == traceload.KindBlock && ev.Wait != traceload.WaitNetwork && o.busy == 0 && o.known(ev.Stack) {
+		if o.quiet++; o.quiet > longQuiet {
+			o.pass.Overlook(ev)
 		}
-	case traceload.KindEnd:
-		if o.busy == 0 {
-			return
-		}
+		return
 	}
 	o.observe(p, ev)
 }
@@ -216,6 +213,9 @@ func (o *observer) begin(p *traceload.Program, ev *traceload.Event) {
 	if y.rows == 0 {
 		y.rows = o.rows.Take()
 		o.busy++
+		if o.busy == 1 {
+			o.wake()
+		}
 	}
 	rows := o.rows.At(y.rows)
 	if u.place.writes {
@@ -243,6 +243,19 @@ func (o *observer) begin(p *traceload.Program, ev *traceload.Event) {
 	if r.n > 1 { // the first may be the only one
 		u.place.lines[ev.Stack]++
 	}
+}
+
+// longQuiet is how many waits must have begun while nobody was at a row before they are
+// overlooked: looking again takes longer than looking at one.
+const longQuiet = 4096
+
+// wake takes that somebody is at a row, and has all looked at that may end it.
+func (o *observer) wake() {
+	o.pass.Watch(traceload.KindSet(traceload.KindEnd))
+	if o.quiet > longQuiet {
+		o.pass.LookAgain()
+	}
+	o.quiet = 0
 }
 
 func (o *observer) end(p *traceload.Program, ev *traceload.Event) {
