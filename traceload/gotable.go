@@ -5,14 +5,9 @@ import "math/bits"
 // goTable finds goroutines by number: a hash table with open addressing. A map
 // of the language would take most of the time that is spent on an event.
 type goTable struct {
-	slots []goSlot // a power of two, at most four fifths full
-	shift uint8    // of a hash, to the bits that number a slot
+	slots []*ordered // as many as a power of two, at most four fifths of them taken
+	shift uint8      // of a hash, to the bits that number a slot
 	n     int
-}
-
-type goSlot struct {
-	id GoID
-	v  *ordered // nil if the slot is free
 }
 
 // clear takes out all goroutines.
@@ -33,34 +28,34 @@ func (t *goTable) get(id GoID) *ordered {
 		return nil
 	}
 	for i := t.home(id); ; i = (i + 1) & (len(t.slots) - 1) {
-		if s := &t.slots[i]; s.v == nil || s.id == id {
-			return s.v
+		if g := t.slots[i]; g == nil || g.id == id {
+			return g
 		}
 	}
 }
 
 // put adds a goroutine that is not there.
-func (t *goTable) put(id GoID, v *ordered) {
+func (t *goTable) put(g *ordered) {
 	if 5*(t.n+1) > 4*len(t.slots) {
 		old := t.slots
-		t.slots = make([]goSlot, max(256, 2*len(old)))
+		t.slots = make([]*ordered, max(256, 2*len(old)))
 		t.shift = uint8(bits.LeadingZeros64(uint64(len(t.slots) - 1)))
-		for _, s := range old {
-			if s.v != nil {
-				t.enter(s)
+		for _, g := range old {
+			if g != nil {
+				t.enter(g)
 			}
 		}
 	}
-	t.enter(goSlot{id, v})
+	t.enter(g)
 	t.n++
 }
 
-func (t *goTable) enter(s goSlot) {
-	i := t.home(s.id)
-	for t.slots[i].v != nil {
+func (t *goTable) enter(g *ordered) {
+	i := t.home(g.id)
+	for t.slots[i] != nil {
 		i = (i + 1) & (len(t.slots) - 1)
 	}
-	t.slots[i] = s
+	t.slots[i] = g
 }
 
 // remove takes out a goroutine that may be there, and closes the gap that it leaves.
@@ -70,18 +65,17 @@ func (t *goTable) remove(id GoID) {
 	}
 	mask := len(t.slots) - 1
 	i := t.home(id)
-	for t.slots[i].id != id || t.slots[i].v == nil {
-		if t.slots[i].v == nil {
+	for ; t.slots[i] == nil || t.slots[i].id != id; i = (i + 1) & mask {
+		if t.slots[i] == nil {
 			return
 		}
-		i = (i + 1) & mask
 	}
-	for j := (i + 1) & mask; t.slots[j].v != nil; j = (j + 1) & mask {
+	for j := (i + 1) & mask; t.slots[j] != nil; j = (j + 1) & mask {
 		if home := t.home(t.slots[j].id); (j-home)&mask >= (j-i)&mask {
 			t.slots[i] = t.slots[j]
 			i = j
 		}
 	}
-	t.slots[i] = goSlot{}
+	t.slots[i] = nil
 	t.n--
 }

@@ -19,8 +19,8 @@ func TestGoTable(t *testing.T) {
 		}
 		switch _, there := want[id]; {
 		case !there:
-			want[id], chained[id] = new(ordered), &Goroutine{ID: id}
-			table.put(id, want[id])
+			want[id], chained[id] = &ordered{id: id}, &Goroutine{ID: id}
+			table.put(want[id])
 			chains.put(chained[id])
 		case random.IntN(2) == 0:
 			chains.remove(chained[id])

@@ -132,12 +132,15 @@ func (o *order) measure(c *cursor) error {
 		if err != nil {
 			return err
 		}
-		t.g.stop = uint32(why)
+		if o.stops == nil {
+			o.stops = map[GoID]StringID{}
+		}
+		o.stops[t.g.id] = why
 		r, x := o.other(c, KindRangeBegin, t.g.id, textStopped)
 		r.stack, x.text2 = stack, why
 	case evSTWEnd:
 		_, x := o.other(c, KindRangeEnd, t.g.id, textStopped)
-		x.text2 = StringID(t.g.stop)
+		x.text2 = o.stops[t.g.id]
 	case evGCSweepBegin:
 		r, _ := o.other(c, KindRangeBegin, NoGoroutine, textSweep)
 		r.stack = stack

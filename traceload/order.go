@@ -35,6 +35,7 @@ type order struct {
 	// What records have referred to so far, by id; 0, which is none, always has been.
 	stacks, texts met
 	roster
+	stops map[GoID]StringID // why goroutines have stopped the world, those that have
 	gcSeq uint64
 	gc    gcState
 }
@@ -55,7 +56,6 @@ type ordered struct {
 	id     GoID
 	seq    uint64
 	status uint32 // 0 once it has ended
-	stop   uint32 // why it stopped the world, if it did
 	n      int32  // its number in the roster, by which records name it
 }
 
@@ -379,7 +379,7 @@ func (r *roster) add(id GoID) (g *ordered, fresh bool) {
 		r.used++
 	}
 	*g = ordered{id: id, n: g.n}
-	r.live.put(id, g)
+	r.live.put(g)
 	return g, true
 }
 

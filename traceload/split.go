@@ -51,8 +51,8 @@ type decoding struct {
 const readyBatches = 8
 
 // startPipeline reads on from a scanner that has passed the header.
-func startPipeline(s *generationScanner, limits Limits) *pipeline {
-	jobs, memory := limits.jobs(), cmp.Or(limits.Memory, defaultMemory)
+func startPipeline(s *generationScanner, jobs int, limits Limits) *pipeline {
+	memory := cmp.Or(limits.Memory, defaultMemory)
 	piece := cmp.Or(limits.piece, pieceSize)
 	p := &pipeline{
 		scanner: s,

@@ -113,7 +113,7 @@ func WalkLanes(in *Input, observers []Lane, progress Progress, limits Limits) ([
 	*spent = Spent{Lanes: lanes.spent}
 	var o outcome
 	if ownFormat(s.version) && !limits.reference {
-		lanes.run(programs, observers, progress, func() { o = feedGenerations(s, lanes.send, limits, spent) })
+		lanes.run(programs, observers, progress, func() { o = feedGenerations(s, lanes.send, limits.decoders(len(observers)), limits, spent) })
 	} else {
 		d := newDecoder(s)
 		if err := d.open(); err != nil {
@@ -173,6 +173,10 @@ func (l Limits) jobs() int {
 	return runtime.GOMAXPROCS(0)
 }
 
+// decoders is how many generations to decode at a time beside so many lanes: as many as leave
+// each lane a processor but one, which they share, since decoding takes less than what a lane does.
+func (l Limits) decoders(lanes int) int { return max(l.jobs()-lanes+1, 1) }
+
 // outcome is what became of reading a trace.
 type outcome struct {
 	events   int64
@@ -199,8 +203,8 @@ func feedReader(d *decoder, send func(*part) bool) outcome {
 }
 
 // feedGenerations sends on what we decode ourselves.
-func feedGenerations(s *generationScanner, send func(*part) bool, limits Limits, spent *Spent) (o outcome) {
-	pipe := startPipeline(s, limits)
+func feedGenerations(s *generationScanner, send func(*part) bool, decoders int, limits Limits, spent *Spent) (o outcome) {
+	pipe := startPipeline(s, decoders, limits)
 	defer func() {
 		pipe.close() // also when nobody wants any more
 		spent.Read, spent.Decode, spent.Held = pipe.reading, time.Duration(pipe.decoding.Load()), pipe.memory.most
