@@ -6,6 +6,7 @@ import (
 	"iter"
 	"runtime/trace"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -269,6 +270,72 @@ func TestWaits(t *testing.T) {
 	}
 	if later.begun != all.late || later.ended != all.ended {
 		t.Errorf("the latecomer sees %+v, of %+v", later, all)
+	}
+}
+
+// TestOverlook: who overlooks the waits that begin at a stack sees no more of them, until it
+// looks again; others see them all, and the event goes on to them even if one panics then.
+func TestOverlook(t *testing.T) {
+	data := traced(t, func() {
+		for range 20 {
+			time.Sleep(100 * time.Microsecond)
+			startAndWait(1)
+		}
+	})
+	names := 0
+	blocks := func(wait traceload.Wait, act func(p *detectors.Pass, n int, ev *traceload.Event)) (n *int, d *detectors.Detector) {
+		n = new(int)
+		names++
+		d = detector("d"+strconv.Itoa(names), func(p *detectors.Pass) detectors.Observer {
+			return funcs{observe: func(_ *traceload.Program, ev *traceload.Event) {
+				if ev.Kind == traceload.KindBlock && ev.Wait == wait {
+					*n++
+					if act != nil {
+						act(p, *n, ev)
+					}
+				}
+			}}
+		})
+		d.Watches = traceload.KindSet(traceload.KindBlock)
+		return n, d
+	}
+	once, first := blocks(traceload.WaitSleep, func(p *detectors.Pass, _ int, ev *traceload.Event) { p.Overlook(ev) })
+	_, broken := blocks(traceload.WaitSleep, func(_ *detectors.Pass, n int, _ *traceload.Event) {
+		if n == 5 {
+			panic("broken")
+		}
+	})
+	twice, again := blocks(traceload.WaitSleep, nil)
+	again.New = func(p *detectors.Pass) detectors.Observer {
+		sleeps := 0
+		return funcs{observe: func(_ *traceload.Program, ev *traceload.Event) {
+			switch {
+			case ev.Kind == traceload.KindBlock && ev.Wait == traceload.WaitSleep:
+				*twice++
+				p.Overlook(ev)
+			case ev.Kind == traceload.KindUnblock && ev.Wait == traceload.WaitSleep:
+				if sleeps++; sleeps == 10 {
+					p.LookAgain()
+				}
+			}
+		}}
+	}
+	again.Watches = traceload.KindSet(traceload.KindBlock, traceload.KindUnblock)
+	all, every := blocks(traceload.WaitSleep, nil)
+	rep := analyze(t, data, first, broken, again, every)
+	alone, only := blocks(traceload.WaitSleep, nil)
+	analyze(t, data, only)
+	if *all != *alone || *all < 20 {
+		t.Fatalf("%d sleeps are seen beside others, %d alone", *all, *alone)
+	}
+	if *once > 3 { // when it was told, when somebody panicked, and when another looked again
+		t.Errorf("overlooked, and seen %d times of %d", *once, *all)
+	}
+	if *twice < 2 || *twice > 3 {
+		t.Errorf("overlooked and looked at again, and seen %d times of %d", *twice, *all)
+	}
+	if n := len(rep.Traces[0].Warnings); n != 1 {
+		t.Errorf("%d warnings, want one of the detector that panicked: %q", n, rep.Traces[0].Warnings)
 	}
 }
 

@@ -112,6 +112,40 @@ func (o *order) tell(what newsKind, at, id int) {
 	o.out.news = append(o.out.news, news{what, uint32(at), uint32(id)})
 }
 
+// met tells which ids have occurred.
+type met []bool
+
+func newMet(n int) met {
+	m := make(met, max(n, 1))
+	m[0] = true
+	return m
+}
+
+func (m met) has(id uint64) bool { return id < uint64(len(m)) && m[id] }
+
+// meet checks what a record is to refer to, and tells what of it is new.
+func (o *order) meet(text, stack, byStack uint64) error {
+	if _, err := o.text(text); err != nil {
+		return err
+	}
+	for _, id := range [...]uint64{stack, byStack} {
+		if _, err := o.stack(id); err != nil {
+			return err
+		}
+	}
+	for _, id := range [...]uint64{stack, byStack} {
+		if !o.stacks[id] {
+			o.stacks[id] = true
+			o.tell(newsStack, len(o.out.list), int(id))
+		}
+	}
+	if !o.texts[text] {
+		o.texts[text] = true
+		o.tell(newsText, len(o.out.list), int(text))
+	}
+	return nil
+}
+
 // untold takes back what was told of a record that did not come.
 func (b *records) untold() {
 	for n := len(b.news); n > 0 && b.news[n-1].at >= uint32(len(b.list)); n = len(b.news) {
