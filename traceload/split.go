@@ -28,6 +28,8 @@ type pipeline struct {
 	batches chan *records // that were read, to be used again
 	pieces  chan []byte   // of generations that the walk is through with, to read others into
 	piece   int           // the length of one
+	slab    []byte        // what is left of the latest slab of them; of split's goroutine
+	given   int           // of them, outside of slabs
 	jobs    sync.WaitGroup
 
 	decoding atomic.Int64 // nanoseconds that decoders were at work
@@ -142,9 +144,31 @@ func (p *pipeline) buffer() []byte {
 	case b := <-p.pieces:
 		return b
 	default:
-		return make([]byte, 0, p.piece)
+		return p.fresh()
 	}
 }
+
+// fresh returns a buffer that is new, a part of a slab from the second on: large pages, of
+// which slabs are made where the operating system has them, cost the kernel much less to
+// hand out than as many bytes in small ones.
+func (p *pipeline) fresh() []byte {
+	if len(p.slab) < p.piece {
+		if p.given++; p.given <= smallFirst || p.piece > slabSize/2 {
+			return make([]byte, 0, p.piece)
+		}
+		p.slab = make([]byte, slabSize)
+		wantLargePages(p.slab)
+	}
+	b := p.slab[:0:p.piece]
+	p.slab = p.slab[p.piece:]
+	return b
+}
+
+// slabSize is how many bytes of buffers are made at a time once there are smallFirst.
+const (
+	slabSize   = 16 << 20
+	smallFirst = 2
+)
 
 // tail hands on what is left at the end of the input, or where it is no trace any
 // more, if that is a whole generation.
