@@ -72,13 +72,13 @@ func (b *records) reset() { b.list, b.extras, b.news = b.list[:0], b.extras[:0],
 
 // record adds an event that is about goroutine g.
 func (o *order) record(at int64, kind Kind, g int32, from, to State) *record {
-	n := len(o.out.list)
-	if n == cap(o.out.list) {
+	if len(o.out.list) == cap(o.out.list) {
 		o.emit()
-		n = len(o.out.list)
 	}
-	o.out.list = o.out.list[:n+1]
-	r := &o.out.list[n]
+	out := o.out
+	list := out.list[:len(out.list)+1]
+	out.list = list
+	r := &list[len(list)-1]
 	// Field by field: a literal with values would be made elsewhere and copied in wider
 	// words than it was written by, for which processors wait.
 	*r = record{}
