@@ -16,17 +16,18 @@ import (
 type lane struct {
 	_ cpu.CacheLinePad
 
-	entries []*entry // those of its own: nobody else reads from them
-	all     []*entry // in the order in which they are fed
-	lists   [rows][]fed
-	begun   []begun           // by stack, for some
-	events  *traceload.Events // that are being fed
-	starts  bool              // somebody sees those of KindStart
-	stale   bool              // somebody watches more: lists are to be filled before the next event
-	alert   bool              // there is something to do before it: this, or to ask the stopwatch
-	tests   tests.Table
-	program *traceload.Program // as of the trace's end; nil before
-	weight  int
+	entries    []*entry // those of its own: nobody else reads from them
+	all        []*entry // in the order in which they are fed
+	lists      [rows][]fed
+	begun      []begun             // by stack, for some
+	remainders map[remainder][]fed // of lists: what begun holds
+	events     *traceload.Events   // that are being fed
+	starts     bool                // somebody sees those of KindStart
+	stale      bool                // somebody watches more: lists are to be filled before the next event
+	alert      bool                // there is something to do before it: this, or to ask the stopwatch
+	tests      tests.Table
+	program    *traceload.Program // as of the trace's end; nil before
+	weight     int
 
 	// Where to go on after somebody panicked: at an event, which is to be fed to some still.
 	event *traceload.Event
@@ -45,7 +46,10 @@ const (
 	waitRows = 16
 )
 
-var _ = [...]struct{}{kindRows - traceload.NumKinds: {}, waitRows - traceload.NumWaits: {}} // room enough
+const ( // there is room enough
+	_ = uint(kindRows - traceload.NumKinds)
+	_ = uint(waitRows - traceload.NumWaits)
+)
 
 func row(k traceload.Kind, w traceload.Wait) int {
 	return int(k%kindRows)*waitRows + int(w%waitRows)
@@ -54,8 +58,17 @@ func row(k traceload.Kind, w traceload.Wait) int {
 // begun is who sees waits of one kind begin at a stack, if somebody overlooks those.
 type begun struct {
 	wait traceload.Wait // plus one; 0 if nobody overlooks anything
-	not  uint64         // who does, by their order
+	not  overlookers
 	list []fed
+}
+
+// overlookers is a set of entries, by their order.
+type overlookers uint64
+
+// remainder is whom a list holds without some.
+type remainder struct {
+	row int
+	not overlookers
 }
 
 // list returns who sees an event.
@@ -77,15 +90,33 @@ func (l *lane) overlook(e *entry, ev *traceload.Event) {
 		l.begun = append(l.begun, make([]begun, n)...)
 	}
 	b := &l.begun[ev.Stack]
-	if b.wait != ev.Wait+1 {
-		*b = begun{wait: ev.Wait + 1}
+	if b.wait == 0 {
+		b.wait = ev.Wait + 1
+	} else if b.wait != ev.Wait+1 {
+		return // of the waits at a stack those of the first kind can be overlooked
 	}
 	b.not |= 1 << e.order
-	b.list = slices.DeleteFunc(slices.Clone(l.lists[row(ev.Kind, ev.Wait)]), func(f fed) bool { return b.not>>f.entry.order&1 != 0 })
+	b.list = l.without(remainder{row(ev.Kind, ev.Wait), b.not})
+}
+
+// without returns a list without those who overlook something. Many stacks share it.
+func (l *lane) without(r remainder) []fed {
+	list, ok := l.remainders[r]
+	if !ok {
+		list = slices.DeleteFunc(slices.Clone(l.lists[r.row]), func(f fed) bool { return r.not>>f.entry.order&1 != 0 })
+		if l.remainders == nil {
+			l.remainders = map[remainder][]fed{}
+		}
+		l.remainders[r] = list
+	}
+	return list
 }
 
 // lookAgain has all see again what they overlook, those too who will not want to.
-func (l *lane) lookAgain() { clear(l.begun) }
+func (l *lane) lookAgain() {
+	clear(l.begun)
+	clear(l.remainders)
+}
 
 // fed is one who sees some events.
 type fed struct {

@@ -42,7 +42,7 @@ type decoder struct {
 	// waits, and wakes others, where it did so the last time.
 	latest [2048]handle
 	frames []FrameID
-	roster
+	roster // here of the whole trace
 
 	// What the walk reads after full is closed.
 	events      int64

@@ -108,6 +108,7 @@ func (o *order) otherExtra(r *record, g GoID) *extra {
 	return x
 }
 
+// tell tells translator of something.
 func (o *order) tell(what newsKind, at, id int) {
 	o.out.news = append(o.out.news, news{what, uint32(at), uint32(id)})
 }
