@@ -18,20 +18,20 @@ type lane struct {
 
 	entries    []*entry // those of its own: nobody else reads from them
 	all        []*entry // in the order in which they are fed
-	lists      [rows][]fed
-	begun      []begun             // by stack, for some
-	remainders map[remainder][]fed // of lists: what begun holds
-	events     *traceload.Events   // that are being fed
-	starts     bool                // somebody sees those of KindStart
-	stale      bool                // somebody watches more: lists are to be filled before the next event
-	alert      bool                // there is something to do before it: this, or to ask the stopwatch
+	lists      [rows]*fed
+	begun      []begun            // by stack, for some
+	remainders map[remainder]*fed // of lists: what begun holds
+	events     *traceload.Events  // that are being fed
+	starts     bool               // somebody sees those of KindStart
+	stale      bool               // somebody watches more: lists are to be filled before the next event
+	alert      bool               // there is something to do before it: this, or to ask the stopwatch
 	tests      tests.Table
 	program    *traceload.Program // as of the trace's end; nil before
 	weight     int
 
 	// Where to go on after somebody panicked: at an event, which is to be fed to some still.
 	event *traceload.Event
-	rest  []fed
+	rest  *fed
 
 	untimed int           // events until the stopwatch times one; 0 and less for never
 	sampled time.Duration // in the events that it timed
@@ -59,7 +59,7 @@ func row(k traceload.Kind, w traceload.Wait) int {
 type begun struct {
 	wait traceload.Wait // plus one; 0 if nobody overlooks anything
 	not  overlookers
-	list []fed
+	list *fed
 }
 
 // overlookers is a set of entries, by their order.
@@ -72,7 +72,7 @@ type remainder struct {
 }
 
 // list returns who sees an event.
-func (l *lane) list(ev *traceload.Event) []fed {
+func (l *lane) list(ev *traceload.Event) *fed {
 	if ev.Kind == traceload.KindBlock && int(ev.Stack) < len(l.begun) {
 		if b := &l.begun[ev.Stack]; b.wait == ev.Wait+1 {
 			return b.list
@@ -100,12 +100,12 @@ func (l *lane) overlook(e *entry, ev *traceload.Event) {
 }
 
 // without returns a list without those who overlook something. Many stacks share it.
-func (l *lane) without(r remainder) []fed {
+func (l *lane) without(r remainder) *fed {
 	list, ok := l.remainders[r]
 	if !ok {
-		list = slices.DeleteFunc(slices.Clone(l.lists[r.row]), func(f fed) bool { return r.not>>f.entry.order&1 != 0 })
+		list = l.lists[r.row].only(func(e *entry) bool { return r.not>>e.order&1 == 0 })
 		if l.remainders == nil {
-			l.remainders = map[remainder][]fed{}
+			l.remainders = map[remainder]*fed{}
 		}
 		l.remainders[r] = list
 	}
@@ -118,10 +118,34 @@ func (l *lane) lookAgain() {
 	clear(l.remainders)
 }
 
-// fed is one who sees some events.
+// fed is one who sees some events, and a list of who sees them from there on; nil is nobody.
 type fed struct {
 	observer Observer
 	entry    *entry
+	next     *fed
+}
+
+// list returns those of some entries who see what is asked for, in their order.
+func list(entries []*entry, sees func(*entry) bool) (first *fed) {
+	var seeing []fed // which lie together
+	for _, e := range entries {
+		if sees(e) {
+			seeing = append(seeing, fed{observer: e.observer, entry: e})
+		}
+	}
+	for i := range slices.Backward(seeing) {
+		seeing[i].next, first = first, &seeing[i]
+	}
+	return first
+}
+
+// only returns those of a list of whom something holds.
+func (f *fed) only(holds func(*entry) bool) *fed {
+	var entries []*entry
+	for ; f != nil; f = f.next {
+		entries = append(entries, f.entry)
+	}
+	return list(entries, holds)
 }
 
 // testsObserver is the tests' table as the first that is fed. It has nothing to do until a
@@ -202,17 +226,12 @@ func (l *lane) fill() {
 				l.lists[at] = l.lists[at-1]
 				continue
 			}
-			l.lists[at] = nil
-			for _, e := range l.all {
-				if e.sees(k, w) {
-					l.lists[at] = append(l.lists[at], fed{e.observer, e})
-				}
-			}
+			l.lists[at] = list(l.all, func(e *entry) bool { return e.sees(k, w) })
 		}
 	}
 	l.lookAgain()
 	l.stale, l.alert = false, l.untimed > 0
-	l.starts = len(l.lists[row(traceload.KindStart, 0)]) > 0
+	l.starts = l.lists[row(traceload.KindStart, 0)] != nil
 	if l.events != nil {
 		l.events.SkipStarts(!l.starts)
 	}
@@ -295,29 +314,29 @@ func (l *lane) take(p *traceload.Program, events *traceload.Events) {
 
 // feed is take up to the end, or until one panics. That one is switched off.
 func (l *lane) feed(p *traceload.Program, events *traceload.Events) (done bool) {
-	ev, list, at := l.event, l.rest, 0
+	ev, at := l.event, l.rest
 	defer func() {
 		if v := recover(); v != nil {
-			if at == len(list) {
+			if at == nil {
 				panic(v) // it was none of them
 			}
-			l.event, l.rest = ev, l.drop(list[at:], v)
+			l.event, l.rest = ev, l.drop(at, v)
 		}
 	}()
-	for ; at < len(list); at++ {
-		list[at].observer.Observe(p, ev)
+	for ; at != nil; at = at.next {
+		at.observer.Observe(p, ev)
 	}
 	for ev = events.Next(); ev != nil; ev = events.Next() {
 		timed := l.alert && l.attend()
-		list = l.list(ev)
+		at = l.list(ev)
 		if timed {
-			for at = 0; at < len(list); at++ {
-				l.time(list[at], p, ev)
+			for ; at != nil; at = at.next {
+				l.time(at, p, ev)
 			}
 			continue
 		}
-		for at = 0; at < len(list); at++ {
-			list[at].observer.Observe(p, ev)
+		for ; at != nil; at = at.next {
+			at.observer.Observe(p, ev)
 		}
 	}
 	l.event, l.rest = nil, nil
@@ -340,13 +359,8 @@ func (l *lane) attend() bool {
 
 // drop switches off the first of a list, who panicked with v, and those who build on it. It
 // returns whom the event is to be fed to still.
-func (l *lane) drop(list []fed, v any) (rest []fed) {
-	list[0].entry.fail(v)
+func (l *lane) drop(f *fed, v any) *fed {
+	f.entry.fail(v)
 	l.fill()
-	for _, f := range list {
-		if !f.entry.dead {
-			rest = append(rest, f)
-		}
-	}
-	return rest
+	return f.only(func(e *entry) bool { return !e.dead })
 }

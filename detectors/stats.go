@@ -32,7 +32,7 @@ type ObserverStats struct {
 const stopwatch = 61
 
 // time feeds an event to one who sees it, under the stopwatch.
-func (l *lane) time(f fed, p *traceload.Program, ev *traceload.Event) {
+func (l *lane) time(f *fed, p *traceload.Program, ev *traceload.Event) {
 	began := time.Now()
 	f.observer.Observe(p, ev)
 	took := time.Since(began)

@@ -58,7 +58,8 @@ type Program struct {
 	ids        ids
 	records    []record
 	taken      int          // of records
-	extras     []extra      // of those that follow
+	extras     []extra      // of those records that have one
+	spent      int          // of extras
 	skipStarts bool         // no event of KindStart is wanted
 	goroutines              // by slot; State is StateEnded for free ones
 	numbered   []*Goroutine // by the numbers that records have for them
@@ -67,9 +68,13 @@ type Program struct {
 	free       []int32      // of these, those of goroutines that have ended, which keep them until then
 	begun      int64        // the trace's clock at its first event
 	any        bool         // there was an event
-	event      Event        // the latest, if it was a change of a goroutine's state
-	rest       Event        // … any other
-	_          cpu.CacheLinePad
+	// The latest event of each kind, by what it has: next sets nothing that it has not.
+	plain Event // a change of a goroutine's state that is its own doing
+	woken Event // KindUnblock
+	found Event // KindStatus
+	born  Event // KindCreate
+	rest  Event // no change of a goroutine's state
+	_     cpu.CacheLinePad
 }
 
 // newProgram returns a program with room for what is kept beside its goroutines; layout
@@ -158,7 +163,8 @@ const metricProcs = "/sched/gomaxprocs:threads"
 
 // take has next go through some records.
 func (p *Program) take(b *records) {
-	p.records, p.extras, p.taken = b.list, b.extras, 0
+	p.records, p.taken = b.list, 0
+	p.extras, p.spent = b.extras, 0
 	if !p.any && len(b.list) > 0 {
 		p.any, p.begun = true, b.list[0].time
 	}
@@ -173,80 +179,75 @@ func (p *Program) next() *Event {
 		p.taken++
 		now := max(Time(r.time-p.begun), p.Now)
 		p.Now = now
-		if r.kind > KindEnd {
-			return p.other(r, p.extra())
-		}
-		var (
-			g     *Goroutine
-			x     *extra
-			known = true
-		)
+		var g *Goroutine
 		if r.flags&hasExtra == 0 {
-			g = p.numbered[r.g]
+			g = p.numbered[uint32(r.g)]
 		} else {
-			x = p.extra()
-			g, known = p.enter(r, x.id)
-		}
-		if r.kind == KindStart {
-			g.Ran = true
-			if p.skipStarts {
-				g.become(r.to, now)
+			var ev *Event
+			if g, ev = p.more(r); ev != nil {
+				return ev
+			}
+			if g == nil {
 				continue
 			}
 		}
+		if r.kind == KindStart && p.skipStarts {
+			g.Ran = true
+			g.become(r.to, now)
+			continue
+		}
 
-		// Field by field: what an event of other kinds has is never set here.
-		ev := &p.event
-		ev.Time, ev.Kind = now, r.kind
-		ev.G, ev.By = g, nil
+		ev := &p.plain
+		if r.kind == KindUnblock {
+			ev = &p.woken
+		}
+		ev.Time, ev.Kind, ev.G = now, r.kind, g
 		ev.From, ev.To = g.State, r.to
 		ev.Lived, ev.FromKnown = now.Sub(g.Since), g.SinceKnown
-		ev.Wait, ev.Waker, ev.Reason = g.Wait, WakerNone, g.Reason
-		ev.Stack, ev.ByStack = 0, 0
 
 		switch r.kind {
-		case KindStatus:
-			if !p.status(g, r, known) {
-				continue
-			}
-			return ev
-		case KindCreate:
-			ev.Stack, ev.ByStack = p.ids.stack(r.stack), p.ids.stack(r.byStack)
-			g.BornKnown, g.Born, g.Since = true, now, now
-			g.Creator, g.CreatedAt, g.Entry = GoID(x.value), ev.ByStack, ev.Stack
-			p.identify(g)
-			ev.From = StateEnded
-			ev.Lived, ev.FromKnown = 0, true
-			ev.By = p.by(r, ev.ByStack)
+		case KindStart:
+			g.Ran = true
+			ev.Stack, ev.Wait, ev.Reason = 0, g.Wait, g.Reason
 		case KindBlock:
 			stack, reason := p.ids.stack(r.stack), p.ids.text(r.text)
 			s := p.t.stacks[stack]
-			g.Stack, g.Wait = stack, s.wait(reason)
+			wait := s.wait(reason)
 			if reason == textNone { // formats up to Go 1.21
 				reason = s.Derived
 			}
-			g.Reason = reason
 			if g.System {
-				g.Wait = WaitRuntime
+				wait = WaitRuntime
 			}
+			g.Stack, g.Wait, g.Reason = stack, wait, reason
+			ev.Stack, ev.Wait, ev.Reason = stack, wait, reason
 			g.adopt(stack)
-			ev.Stack, ev.Wait, ev.Reason = stack, g.Wait, reason
+		case KindUnblock:
+			ev.Stack, ev.Wait, ev.Reason = g.Stack, g.Wait, g.Reason
+			ev.ByStack = p.ids.stack(r.byStack)
+			ev.By = p.by(r, ev.ByStack)
+			if by := ev.By; by != nil && by != g && by.BornKnown && by.Creator != NoGoroutine {
+				ev.Waker = WakerGoroutine // as most are
+			} else {
+				ev.Waker = p.waker(g, ev)
+			}
 		case KindSyscallBegin:
-			ev.Stack = p.ids.stack(r.stack)
+			ev.Stack, ev.Wait, ev.Reason = p.ids.stack(r.stack), g.Wait, g.Reason
 			g.Stack = ev.Stack
 			g.adopt(ev.Stack)
 		case KindStop:
-			ev.Stack, ev.Reason = p.ids.stack(r.stack), p.ids.text(r.text)
+			ev.Stack, ev.Wait, ev.Reason = p.ids.stack(r.stack), g.Wait, p.ids.text(r.text)
 			g.adopt(ev.Stack)
-		case KindUnblock:
-			ev.Stack, ev.ByStack = g.Stack, p.ids.stack(r.byStack)
-			ev.By = p.by(r, ev.ByStack)
-			ev.Waker = p.waker(g, ev)
 		case KindSyscallEnd:
-			ev.Stack = g.Stack
+			ev.Stack, ev.Wait, ev.Reason = g.Stack, g.Wait, g.Reason
 		case KindEnd:
-			p.byID.remove(g)
-			p.free = append(withRoom(p.free, int(p.slots)), g.Slot)
+			ev.Stack, ev.Wait, ev.Reason = 0, g.Wait, g.Reason
+			p.leave(g)
+		case KindStatus:
+			if !p.status(g, r, true) {
+				continue
+			}
+			return &p.found
 		}
 		if r.from == StateRunning {
 			g.Ran = true
@@ -257,10 +258,54 @@ func (p *Program) next() *Event {
 	return nil
 }
 
+// more takes a record with an extra: the event that it is, if it is a goroutine's first
+// or no change of a goroutine's state; or else the goroutine, of which next has to take
+// it. Neither, if it is nothing new.
+func (p *Program) more(r *record) (*Goroutine, *Event) {
+	x := p.extra()
+	if r.kind > KindEnd {
+		return nil, p.other(r, x)
+	}
+	g, known := p.enter(r, x.id)
+	switch r.kind {
+	case KindStatus:
+		if !p.status(g, r, known) {
+			return nil, nil
+		}
+		return nil, &p.found
+	case KindCreate:
+		return nil, p.create(g, r, GoID(x.value))
+	}
+	return g, nil
+}
+
+// create takes the creation of a goroutine.
+func (p *Program) create(g *Goroutine, r *record, creator GoID) *Event {
+	ev, now := &p.born, p.Now
+	ev.Time, ev.Kind, ev.G, ev.To = now, KindCreate, g, r.to
+	ev.From, ev.FromKnown, ev.Wait, ev.Reason = StateEnded, true, g.Wait, g.Reason
+	ev.Stack, ev.ByStack = p.ids.stack(r.stack), p.ids.stack(r.byStack)
+	g.BornKnown, g.Born, g.Since = true, now, now
+	g.Creator, g.CreatedAt, g.Entry = creator, ev.ByStack, ev.Stack
+	p.identify(g)
+	ev.By = p.by(r, ev.ByStack)
+	if r.from == StateRunning {
+		g.Ran = true
+	}
+	g.become(r.to, now)
+	return ev
+}
+
+// leave takes the end of a goroutine.
+func (p *Program) leave(g *Goroutine) {
+	p.byID.remove(g)
+	p.free = append(withRoom(p.free, int(p.slots)), g.Slot)
+}
+
 // extra returns the next extra.
 func (p *Program) extra() *extra {
-	x := &p.extras[0]
-	p.extras = p.extras[1:]
+	x := &p.extras[p.spent]
+	p.spent++
 	return x
 }
 
@@ -292,18 +337,24 @@ func (p *Program) by(r *record, stack StackID) *Goroutine {
 	if r.by == nobody {
 		return nil
 	}
-	by := p.numbered[r.by]
+	by := p.numbered[uint32(r.by)]
 	if by.Entry == 0 {
-		by.adopt(stack)
-		p.identify(by)
+		p.introduce(by, stack)
 	}
 	return by
+}
+
+// introduce tells by a goroutine's stack what it is.
+func (p *Program) introduce(g *Goroutine, stack StackID) {
+	g.adopt(stack)
+	p.identify(g)
 }
 
 // status takes a status record: the first sight of a goroutine, or what the
 // runtime repeats about it in each generation.
 // It returns false if that is nothing new.
 func (p *Program) status(g *Goroutine, r *record, known bool) bool {
+	ev := &p.found
 	stack := p.ids.stack(r.stack)
 	if known {
 		// Known already: only a stack that was missing is news.
@@ -314,7 +365,8 @@ func (p *Program) status(g *Goroutine, r *record, known bool) bool {
 		g.Creator = NoGoroutine
 		g.State, g.Since, g.SinceKnown = r.to, 0, false
 	}
-	p.event.From, p.event.Stack = StateUnknown, stack
+	ev.Time, ev.Kind, ev.G, ev.To = p.Now, KindStatus, g, r.to
+	ev.From, ev.Stack = StateUnknown, stack
 	g.Stack = stack
 	if stack != 0 {
 		s := p.t.stacks[stack]
@@ -328,8 +380,8 @@ func (p *Program) status(g *Goroutine, r *record, known bool) bool {
 			g.Wait = WaitRuntime
 		}
 	}
-	p.event.Wait, p.event.Reason = g.Wait, g.Reason
-	p.event.Lived, p.event.FromKnown = p.Now.Sub(g.Since), g.SinceKnown
+	ev.Wait, ev.Reason = g.Wait, g.Reason
+	ev.Lived, ev.FromKnown = p.Now.Sub(g.Since), g.SinceKnown
 	return true
 }
 

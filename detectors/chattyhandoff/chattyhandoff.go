@@ -23,8 +23,7 @@ var Detector = &detectors.Detector{
 		{Name: perItem, Pattern: "batch-handoff", Others: []string{"buffer-short-bursts"}, Cap: detectors.Medium},
 		{Name: pingPong, Pattern: "work-in-place", Cap: detectors.Medium},
 	},
-	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindBlock, traceload.KindUnblock,
-		traceload.KindStop, traceload.KindSyscallBegin, traceload.KindEnd),
+	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindUnblock, traceload.KindStop, traceload.KindSyscallBegin, traceload.KindEnd),
 	New: func(p *detectors.Pass) detectors.Observer {
 		o := &observer{pass: p, bySites: map[sites]*link{}}
 		p.Keep(&o.slots)
@@ -79,10 +78,11 @@ type dealings struct {
 	more *[maxSeats - 1]seat // at others; nil as long as there are none
 
 	// The place of its seat at the link where it was woken in a burst, plus one, if it
-	// is not known yet when it ran: that is seen when the run ends, or leads to another
-	// transfer. 0 otherwise.
+	// is not known yet when it ran: that is seen when it does something else, by how long
+	// it has been ready since then. 0 otherwise.
 	woken uint8
-	next  uint8 // place of the next seat
+	next  uint8         // place of the next seat
+	ready time.Duration // that it had been by then
 
 	// Its last two transfers: what it got, and what it gave. Both know goroutines
 	// by their slots: dealings end with their goroutine.
@@ -104,46 +104,44 @@ type seat struct {
 
 // Observe implements detectors.Observer.
 func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
+	d := o.slots.At(ev.G)
 	switch ev.Kind {
 	case traceload.KindUnblock:
-		if ev.Waker == traceload.WakerGoroutine && !ev.G.System {
-			o.wake(p, ev)
+		if d.woken != 0 {
+			o.started(d, ev.G)
 		}
-		return
+		if ev.Waker == traceload.WakerGoroutine && !ev.G.System {
+			o.wake(p, ev, d)
+		}
 	case traceload.KindStatus:
 		if !ev.G.System {
-			o.appear(ev.G)
+			o.runs(d, ev.G)
+			d.clear()
 		}
-		return
-	}
-	d := o.slots.At(ev.G)
-	if d.woken != 0 && ev.From == traceload.StateRunning && (!ev.G.System || ev.Kind == traceload.KindEnd) {
-		o.started(d, p.Now-traceload.Time(ev.Lived))
-	}
-	if ev.Kind == traceload.KindEnd {
+	case traceload.KindEnd:
+		if d.woken != 0 {
+			o.started(d, ev.G)
+		}
 		d.clear()
+	default:
+		if d.woken != 0 {
+			o.started(d, ev.G)
+		}
 	}
 }
 
-// appear takes a goroutine that is new, or whose stack has become known.
-func (o *observer) appear(g *traceload.Goroutine) {
-	d := o.slots.At(g)
-	o.runs(d, g)
-	d.clear()
-}
-
-// runs notes the run of a goroutine that goes on.
+// runs notes that a goroutine that was woken in a burst has begun to run, if it has.
 func (o *observer) runs(d *dealings, g *traceload.Goroutine) {
 	if d.woken != 0 && g.State == traceload.StateRunning {
-		o.started(d, g.Since)
+		o.started(d, g)
 	}
 }
 
-// started notes that the goroutine runs since then.
-func (o *observer) started(d *dealings, since traceload.Time) {
+// started notes that a goroutine that was woken in a burst has run.
+func (o *observer) started(d *dealings, g *traceload.Goroutine) {
 	s := d.at(d.woken - 1)
 	d.woken = 0
-	o.links[s.link-1].started(since.Sub(s.last))
+	o.links[s.link-1].started(g.Spent(traceload.StateRunnable) - d.ready)
 }
 
 // clear leaves nothing of them.
@@ -163,8 +161,8 @@ func ranBy(p *traceload.Program, g *traceload.Goroutine) time.Duration {
 	return ran
 }
 
-// wake takes a wake-up of one goroutine by another.
-func (o *observer) wake(p *traceload.Program, ev *traceload.Event) {
+// wake takes a wake-up of one goroutine, whose dealings woken is, by another.
+func (o *observer) wake(p *traceload.Program, ev *traceload.Event, woken *dealings) {
 	t := o.byStacks.Find(uint32(ev.Stack), uint32(ev.ByStack))
 	if t == nil {
 		t = o.byStacks.At(uint32(ev.Stack), uint32(ev.ByStack))
@@ -174,7 +172,7 @@ func (o *observer) wake(p *traceload.Program, ev *traceload.Event) {
 	if l == nil {
 		return
 	}
-	woken, waker := o.slots.At(ev.G), o.slots.At(ev.By)
+	waker := o.slots.At(ev.By)
 	o.runs(waker, ev.By)
 	giver, taker, from, to := ev.By, ev.G, waker, woken
 	if gives {
@@ -208,8 +206,8 @@ func (o *observer) wake(p *traceload.Program, ev *traceload.Event) {
 	}
 	*fromSeat = seat{p.Now, fromRan, l.number, true}
 	*toSeat = seat{p.Now, toRan, l.number, false}
-	woken.woken = 0
 	if l.transfer(p.Now, pause, gives) {
+		woken.ready = ev.G.Spent(traceload.StateRunnable)
 		if woken.woken = toPlace + 1; !gives {
 			woken.woken = fromPlace + 1
 		}

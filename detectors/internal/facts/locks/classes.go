@@ -138,7 +138,7 @@ func (t *Table) joinCounts(count, other *int32) {
 // locks and unlocks in one function.
 func (t *Table) joinWriter(p *traceload.Program, ev *traceload.Event, wait stay, exit int32) *class {
 	unlock := p.Frame(t.classes[exit].key.frame)
-	l := t.dealings(t.worker(p, ev.By))
+	l := t.dealings(ev.By, t.worker(p, ev.By))
 	for i := range l.handed {
 		h := &l.handed[i]
 		if h.node == 0 || h.kind != traceload.WaitRWMutexW || wait.since >= h.at || wait.since < h.since-queueSlack {
@@ -161,7 +161,7 @@ const kinFrom = 3
 // happened before, where the function locks nowhere else, and where no other
 // unlock in it is known for that lock.
 func (t *Table) joinKin(p *traceload.Program, c *class, ev *traceload.Event, exit int32) *class {
-	l := t.dealings(t.worker(p, ev.By))
+	l := t.dealings(ev.By, t.worker(p, ev.By))
 	if l.find(t, exit) != nil {
 		return c
 	}

@@ -173,7 +173,7 @@ func (t *Table) addStillHeld(p *traceload.Program, c *Class, fn traceload.FuncID
 	h := c.Holdups[i]
 	h.Sample.Lost = max(h.Sample.Lost, p.Now.Sub(max(g.Since, c.Waiting[0].G.Since)))
 	n := int32(slices.Index(t.holdups, h))
-	h.Who.note(p, g, t.dealings(t.worker(p, g)))
+	h.Who.note(p, g, t.dealings(g, t.worker(p, g)))
 	for _, w := range c.Waiting {
 		since := max(w.G.Since, g.Since, c.HeldSince)
 		d := p.Now.Sub(since)

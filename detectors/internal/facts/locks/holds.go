@@ -135,7 +135,7 @@ func (t *Table) spans(w *worker) []span {
 // lock of class c. It returns what is known of the holds until then.
 func (t *Table) release(p *traceload.Program, c *class, ev *traceload.Event, wait stay) release {
 	w := t.worker(p, ev.By)
-	l := t.dealings(w)
+	l := t.dealings(ev.By, w)
 	exit := t.note(p, ev.ByStack)
 	x := t.exit(p, ev.By, l, ev.ByStack)
 	x.Wakes++
@@ -178,7 +178,7 @@ func (t *Table) release(p *traceload.Program, c *class, ev *traceload.Event, wai
 		t.records[t.written%uint32(len(t.records))] = r
 		chain = t.written
 	}
-	l.release = release{node: exit.node, running: ev.By.Since, chain: chain, late: min(w.lateSince(since, mine, l), wait.until.Sub(since))}
+	l.release = release{node: exit.node, running: ev.By.Since, chain: chain, late: min(w.lateSince(ev.By, since, mine, l), wait.until.Sub(since))}
 	if wait.kind != traceload.WaitRWMutexW {
 		c.unscheduled += l.release.late
 	}
@@ -203,12 +203,13 @@ func (t *Table) kept(p *traceload.Program, spans []span, ev *traceload.Event, si
 	return true
 }
 
-// lateSince is how long w could have run and did not, since the time at which
-// it was handed the lock, if it was.
-func (w *worker) lateSince(since traceload.Time, mine *handing, l *dealings) time.Duration {
+// lateSince is how long g, whose worker is w, could have run and did not, since the time at
+// which it was handed the lock, if it was.
+func (w *worker) lateSince(g *traceload.Goroutine, since traceload.Time, mine *handing, l *dealings) time.Duration {
 	if mine != nil && mine.at >= since {
-		return l.late - mine.late
+		return l.lateOf(g) - mine.late
 	}
+	w.recent[1].end(g)
 	var late time.Duration
 	for _, r := range w.recent {
 		late += max(0, r.to.Sub(max(r.from, since)))

@@ -24,7 +24,7 @@ import (
 var Fact = &detectors.Fact[*Table]{
 	Name: "locks",
 	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindBlock, traceload.KindUnblock,
-		traceload.KindStart, traceload.KindSyscallEnd),
+		traceload.KindStop, traceload.KindSyscallEnd),
 	Begins: traceload.Locks, // of others all is told when they end
 	New: func(p *detectors.Pass) *Table {
 		t := &Table{
@@ -81,13 +81,29 @@ type Table struct {
 type worker struct {
 	id     traceload.GoID
 	last   span    // its last wait; without a stack if there was none
-	recent [2]lack // the last times that it lacked a processor, oldest first
+	recent [2]lack // the last times that it lacked a processor, oldest first; see ready
 	past   uint32  // the place of what is remembered of the waits before; 0 as long as there were none
 	lock   uint32  // the number of its dealings; 0 if it never met a lock
 }
 
-// lack is a stretch in which a goroutine could have run and did not.
+// lack is a stretch in which a goroutine could have run and did not. As long as it is not
+// known how long it was, to is negative; see end.
 type lack struct{ from, to traceload.Time }
+
+// ready notes that g, whose worker is w, lacks a processor from now on.
+func (w *worker) ready(now traceload.Time, g *traceload.Goroutine) {
+	w.recent[1].end(g)
+	w.recent[0] = w.recent[1]
+	w.recent[1] = lack{now, -1 - traceload.Time(g.Spent(traceload.StateRunnable))}
+}
+
+// end finds out how long the stretch was, the last of g's, if that is not known: by so much
+// has grown what g has spent so.
+func (l *lack) end(g *traceload.Goroutine) {
+	if l.to < 0 {
+		l.to = l.from + traceload.Time(g.Spent(traceload.StateRunnable)) + l.to + 1
+	}
+}
 
 // dealings is what is remembered of a goroutine that waits for locks or made
 // others wait.
@@ -101,7 +117,7 @@ type dealings struct {
 	before      int32 // how many others waited already
 	unscheduled time.Duration
 
-	late    time.Duration     // it lacked a processor, since it met a lock first
+	late    time.Duration     // see lateOf
 	last    traceload.StackID // where it was woken last, until it is woken from something else
 	handed  [4]handing
 	release release
@@ -116,7 +132,14 @@ type handing struct {
 	at    traceload.Time
 	stack traceload.StackID // of its Lock
 	chain uint32
-	late  time.Duration // dealings.late at that time
+	late  time.Duration // lateOf at that time
+}
+
+// lateOf is how long g, whose dealings l is, has lacked a processor since it met a lock first:
+// it was ready for so long, as Goroutine.Spent tells, and waited for the collector. l.late is
+// the latter, less what it had been ready before.
+func (l *dealings) lateOf(g *traceload.Goroutine) time.Duration {
+	return l.late + g.Spent(traceload.StateRunnable)
 }
 
 // release is the last Unlock of a goroutine that woke somebody.
@@ -134,26 +157,13 @@ func (t *Table) Observe(p *traceload.Program, ev *traceload.Event) {
 		return
 	}
 	switch ev.Kind {
-	case traceload.KindStart:
-		if ev.From != traceload.StateRunnable {
-			return
-		}
-		w := t.workers.At(g)
-		if w.id != g.ID {
-			t.first(p, ev)
-			return
-		}
-		w.recent[0] = w.recent[1]
-		w.recent[1] = lack{ev.Time - traceload.Time(ev.Lived), ev.Time}
-		if w.lock != 0 {
-			t.dealt[w.lock].late += ev.Lived
-		}
 	case traceload.KindUnblock:
 		w := t.workers.At(g)
 		if w.id != g.ID {
 			t.first(p, ev)
 			return
 		}
+		w.ready(ev.Time, g)
 		m := t.marks.Get(ev.Stack)
 		if m.flags&plain == 0 || m.wait != ev.Wait || m.reason != ev.Reason || t.marks.Get(ev.ByStack).flags&(wakes|frees) != wakes {
 			t.unblock(p, ev, w)
@@ -177,13 +187,24 @@ func (t *Table) rarely(p *traceload.Program, ev *traceload.Event) {
 	case traceload.KindBlock:
 		t.enter(p, g, t.worker(p, g))
 	case traceload.KindCreate:
-		t.welcome(p, g)
-	case traceload.KindStatus:
-		if w := t.worker(p, g); g.State == traceload.StateWaiting && g.Wait.IsLock() {
-			t.enter(p, g, w)
+		if w := t.welcome(p, g); g.State == traceload.StateRunnable {
+			w.ready(g.Since, g)
 		}
+	case traceload.KindStatus:
+		w := t.worker(p, g)
+		switch {
+		case g.State == traceload.StateWaiting && g.Wait.IsLock():
+			t.enter(p, g, w)
+		case g.State == traceload.StateRunnable && ev.From == traceload.StateUnknown && g.Since == 0:
+			w.ready(g.Since, g)
+		}
+	case traceload.KindStop:
+		t.worker(p, g).ready(ev.Time, g)
 	case traceload.KindSyscallEnd:
 		w := t.worker(p, g)
+		if g.State == traceload.StateRunnable {
+			w.ready(ev.Time, g)
+		}
 		if ev.Lived < shortSyscall {
 			return
 		}
@@ -251,17 +272,18 @@ func (t *Table) worker(p *traceload.Program, g *traceload.Goroutine) *worker {
 }
 
 // welcome makes the place for a goroutine that is new to the table.
-func (t *Table) welcome(p *traceload.Program, g *traceload.Goroutine) {
+func (t *Table) welcome(p *traceload.Program, g *traceload.Goroutine) *worker {
 	w := t.workers.At(g)
 	if w.lock != 0 {
 		t.dismiss(p, w.lock)
 	}
 	t.past.Give(w.past)
 	*w = worker{id: g.ID}
+	return w
 }
 
-// dealings returns the dealings of w, of which it may be the first.
-func (t *Table) dealings(w *worker) *dealings {
+// dealings returns the dealings of g, whose worker is w, of which it may be the first.
+func (t *Table) dealings(g *traceload.Goroutine, w *worker) *dealings {
 	if w.lock == 0 {
 		if n := len(t.idle); n > 0 {
 			w.lock, t.idle = t.idle[n-1], t.idle[:n-1]
@@ -269,6 +291,7 @@ func (t *Table) dealings(w *worker) *dealings {
 			w.lock = uint32(len(t.dealt))
 			t.dealt = append(t.dealt, new(dealings))
 		}
+		t.dealt[w.lock].late = -g.Spent(traceload.StateRunnable)
 	}
 	return t.dealt[w.lock]
 }
@@ -297,7 +320,7 @@ func (t *Table) enter(p *traceload.Program, g *traceload.Goroutine, w *worker) {
 	if n.node == 0 || n.unlock {
 		return
 	}
-	l := t.dealings(w)
+	l := t.dealings(g, w)
 	if l.waits {
 		t.forget(l, p.Now)
 	}
@@ -360,7 +383,7 @@ func (t *Table) leave(p *traceload.Program, g *traceload.Goroutine, w *worker, e
 	c = t.joinKin(p, c, ev, by.node)
 	last := t.release(p, c, ev, wait)
 	t.explain(p, c, line, g, wait, last)
-	*l.place(t, l.node) = handing{l.node, ev.Wait, wait.since, ev.Time, ev.Stack, last.chain, l.late}
+	*l.place(t, l.node) = handing{l.node, ev.Wait, wait.since, ev.Time, ev.Stack, last.chain, l.lateOf(g)}
 	c.heir = traceload.NoGoroutine
 	if ev.Wait != traceload.WaitRWMutexR {
 		c.heir, c.heirSlot = g.ID, g.Slot

@@ -36,7 +36,7 @@ var Fact = &detectors.Fact[*Table]{
 	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindBlock, traceload.KindUnblock,
 		traceload.KindStop, traceload.KindSyscallBegin, traceload.KindSyscallEnd, traceload.KindEnd),
 	New: func(p *detectors.Pass) *Table {
-		t := &Table{due: never, cases: map[caseKey]*Case{}, kinds: newKinds(), givers: map[traceload.FrameID][]Giver{}}
+		t := &Table{pass: p, due: never, cases: map[caseKey]*Case{}, kinds: newKinds(), givers: map[traceload.FrameID][]Giver{}}
 		p.Keep(&t.alive)
 		return t
 	},
@@ -45,6 +45,7 @@ var Fact = &detectors.Fact[*Table]{
 const (
 	oneCall   = 2 * time.Millisecond // within which wake-ups by one goroutine at one line are one order
 	openAtOne = 4                    // orders that may be in progress at one time
+	longQuiet = 4096                 // waits that begin for nothing, after which some are overlooked
 	kept      = 1024                 // instances of a case that are kept
 )
 
@@ -114,8 +115,10 @@ type Table struct {
 	listens dense.ByID[traceload.FrameID, bool] // lines where an order has ended a wait
 	givers  map[traceload.FrameID][]Giver
 	senders dense.ByID[traceload.FrameID, senders] // by the line that receives
-	events  int64
+	events  int64                                  // so far; the beginning of a wait counts with its end
 	scanned int64
+	pass    *detectors.Pass
+	quiet   int      // waits that began for nothing since somebody was watched, or an order in progress
 	watches []*watch // by number minus one
 	free    []uint32 // numbers of those that are over
 	_       cpu.CacheLinePad
@@ -157,13 +160,21 @@ func (r *told) is(fam family) bool { return r.kind == fam.kind && r.creator == f
 // Observe implements detectors.Observer. Most of the time no order is in progress,
 // and few are watched.
 func (t *Table) Observe(p *traceload.Program, ev *traceload.Event) {
-	t.events++
+	if ev.Kind == traceload.KindBlock && t.idle() {
+		if t.quiet++; t.quiet > longQuiet {
+			t.pass.Overlook(ev)
+		}
+		return
+	}
 	late := p.Now > t.due
 	if late {
 		t.next(p)
 	}
 	switch ev.Kind {
+	case traceload.KindBlock:
+		t.follow(p, ev, t.alive.At(ev.G))
 	case traceload.KindUnblock:
+		t.events += 2
 		if ev.Waker == traceload.WakerGoroutine && ev.Wait != traceload.WaitChanSend &&
 			t.how.Known(ev.ByStack) == wakes.Send && t.noted(p, ev.By.ID, ev.ByStack, ev.Stack) {
 			if o, by := t.alive.At(ev.G), t.alive.At(ev.By); o.watch|by.watch != 0 {
@@ -177,14 +188,28 @@ func (t *Table) Observe(p *traceload.Program, ev *traceload.Event) {
 			t.follow(p, ev, t.alive.At(ev.G))
 		}
 	case traceload.KindStatus, traceload.KindCreate:
+		t.events++
 		t.enter(p, ev.G)
 	case traceload.KindEnd:
+		t.events++
 		o := t.alive.At(ev.G)
 		t.follow(p, ev, o)
 		*o = occupant{}
 	default:
+		t.events++
 		t.follow(p, ev, t.alive.At(ev.G))
 	}
+}
+
+// idle tells whether no order is in progress and nobody is watched.
+func (t *Table) idle() bool { return t.due == never && t.watched == 0 }
+
+// rouse has the table see again what it overlooked while it was idle.
+func (t *Table) rouse() {
+	if t.quiet > longQuiet {
+		t.pass.LookAgain()
+	}
+	t.quiet = 0
 }
 
 // handed takes a wake-up by a sender who is noted, which one that is watched had a part in.
@@ -304,6 +329,7 @@ func (t *Table) ongoing(p *traceload.Program, ev *traceload.Event, how How) *ord
 	ord.told.Clear()
 	t.open = append(t.open, ord)
 	t.expect()
+	t.rouse()
 	return ord
 }
 

@@ -15,6 +15,7 @@ type watch struct {
 // watch begins to follow a goroutine that nothing follows yet.
 func (t *Table) watch(o *occupant, in *Instance) *watch {
 	t.watched++
+	t.rouse()
 	if n := len(t.free); n > 0 {
 		o.watch, t.free = t.free[n-1], t.free[:n-1]
 	} else {
