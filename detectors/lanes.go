@@ -19,12 +19,14 @@ type lane struct {
 	entries    []*entry // those of its own: nobody else reads from them
 	all        []*entry // in the order in which they are fed
 	lists      [rows]*fed
-	begun      []begun            // by stack, for some
-	remainders map[remainder]*fed // of lists: what begun holds
-	events     *traceload.Events  // that are being fed
-	starts     bool               // somebody sees those of KindStart
-	stale      bool               // somebody watches more: lists are to be filled before the next event
-	alert      bool               // there is something to do before it: this, or to ask the stopwatch
+	begun      []begun               // by stack, for some
+	remainders map[remainder]*fed    // of lists: what begun holds
+	ends       traceload.Beside[set] // who sees its end, besides those who see all
+	endings    map[set]*fed          // likewise: who sees such an end
+	events     *traceload.Events     // that are being fed
+	starts     bool                  // somebody sees those of KindStart
+	stale      bool                  // somebody watches more: lists are to be filled before the next event
+	alert      bool                  // there is something to do before it: this, or to ask the stopwatch
 	tests      tests.Table
 	program    *traceload.Program // as of the trace's end; nil before
 	weight     int
@@ -58,27 +60,58 @@ func row(k traceload.Kind, w traceload.Wait) int {
 // begun is who sees waits of one kind begin at a stack, if somebody overlooks those.
 type begun struct {
 	wait traceload.Wait // plus one; 0 if nobody overlooks anything
-	not  overlookers
+	not  set
 	list *fed
 }
 
-// overlookers is a set of entries, by their order.
-type overlookers uint64
+// set is some of the entries, by their order.
+type set uint64
 
 // remainder is whom a list holds without some.
 type remainder struct {
 	row int
-	not overlookers
+	not set
 }
 
 // list returns who sees an event.
 func (l *lane) list(ev *traceload.Event) *fed {
-	if ev.Kind == traceload.KindBlock && int(ev.Stack) < len(l.begun) {
-		if b := &l.begun[ev.Stack]; b.wait == ev.Wait+1 {
-			return b.list
+	switch ev.Kind {
+	case traceload.KindBlock:
+		if int(ev.Stack) < len(l.begun) {
+			if b := &l.begun[ev.Stack]; b.wait == ev.Wait+1 {
+				return b.list
+			}
+		}
+	case traceload.KindEnd:
+		if also := *l.ends.At(ev.G); also != 0 {
+			return l.ending(also)
 		}
 	}
 	return l.lists[row(ev.Kind, ev.Wait)]
+}
+
+// ending returns who sees the end of a goroutine if some want to besides those who see all.
+func (l *lane) ending(also set) *fed {
+	at, ok := l.endings[also]
+	if !ok {
+		at = list(l.all, func(e *entry) bool {
+			return e.sees(traceload.KindEnd, 0) || !e.dead && also>>e.order&1 != 0
+		})
+		if l.endings == nil {
+			l.endings = map[set]*fed{}
+		}
+		l.endings[also] = at
+	}
+	return at
+}
+
+// seeEnd has an entry see the end of a goroutine.
+func (l *lane) seeEnd(e *entry, g *traceload.Goroutine) {
+	if e.order >= 64 {
+		l.watch(e, traceload.KindSet(traceload.KindEnd))
+		return
+	}
+	*l.ends.At(g) |= 1 << e.order
 }
 
 // overlook has an entry not see the beginning of waits like an event's until it looks again.
@@ -230,6 +263,7 @@ func (l *lane) fill() {
 		}
 	}
 	l.lookAgain()
+	clear(l.endings)
 	l.stale, l.alert = false, l.untimed > 0
 	l.starts = l.lists[row(traceload.KindStart, 0)] != nil
 	if l.events != nil {
@@ -261,6 +295,7 @@ func (l *lane) watch(e *entry, kinds traceload.Kinds) {
 // layout returns what all of the lane keep beside each goroutine.
 func (l *lane) layout() *traceload.Layout {
 	layout := new(traceload.Layout)
+	layout.Add(&l.ends)
 	for _, e := range l.all {
 		layout.Add(e.kept...)
 	}

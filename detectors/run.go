@@ -82,8 +82,13 @@ func (p *Pass) Overlook(ev *traceload.Event) { p.entry.lane.overlook(p.entry, ev
 // LookAgain takes back all that was said by Overlook.
 func (p *Pass) LookAgain() { p.entry.lane.lookAgain() }
 
+// SeeEnd has the observer see the end of one goroutine (KindEnd) although it does not watch
+// such: there is something of it to be done with then.
+func (p *Pass) SeeEnd(g *traceload.Goroutine) { p.entry.lane.seeEnd(p.entry, g) }
+
 // Keep has what an observer keeps for each goroutine lie beside it in memory. It is for
-// constructors; the places are there at the first event.
+// constructors; the places are there at the first event, and what is kept is zero for each
+// goroutine that is new.
 func (p *Pass) Keep(kept ...traceload.Kept) { p.entry.kept = append(p.entry.kept, kept...) }
 
 // Info says what the trace is. It is complete in Finish, zero before.

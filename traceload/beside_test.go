@@ -2,7 +2,6 @@ package traceload
 
 import (
 	"reflect"
-	"runtime"
 	"testing"
 )
 
@@ -15,32 +14,36 @@ func TestBeside(t *testing.T) {
 			t.Fatal(err)
 		}
 		var (
-			pointers Beside[*[2]int64] // the collector must find what only this refers to
-			bytes    [30]Beside[byte]
-			large    Beside[[9]int64]
-			got      []sight
+			lasting Lasting[[2]int64]
+			bytes   [30]Beside[byte]
+			large   Beside[[9]int64]
+			got     []sight
 		)
-		seen := map[int32]int64{} // events, by slot
+		all := map[int32]int64{} // events, by slot
+		own := map[int32]int64{} // those of who has it
+		who := map[int32]GoID{}
 		layout := new(Layout)
-		layout.Add(&pointers)
 		for i := range bytes {
 			layout.Add(&bytes[i])
 		}
-		layout.Add(&large)
+		layout.Add(&lasting, &large)
 		observe := func(p *Program, ev *Event) {
 			got = append(got, look(p, ev))
 			g := ev.G
 			if g == nil {
 				return
 			}
-			n := seen[g.Slot]
-			seen[g.Slot]++
-			if at := pointers.At(g); n == 0 {
-				if *at != nil {
-					t.Fatalf("%s: event %d: the first goroutine of a slot finds %v", rec.name, len(got), **at)
-				}
-				*at = &[2]int64{}
+			if who[g.Slot] != g.ID {
+				who[g.Slot], own[g.Slot] = g.ID, 0
 			}
+			n := own[g.Slot]
+			own[g.Slot]++
+			if at := lasting.Of(g); at[1] != all[g.Slot] {
+				t.Fatalf("%s: event %d: what lasts is %d, want %d", rec.name, len(got), at[1], all[g.Slot])
+			} else {
+				at[1]++
+			}
+			all[g.Slot]++
 			if p.InSlot(g.Slot) != g {
 				t.Fatalf("%s: event %d: somebody else is in the slot of %d", rec.name, len(got), g.ID)
 			}
@@ -51,14 +54,10 @@ func TestBeside(t *testing.T) {
 					*at++
 				}
 			}
-			if at := pointers.Of(g); (*at)[1] != n || large.At(g)[8] != n {
-				t.Fatalf("%s: event %d: kept are %d and %d, want %d", rec.name, len(got), (*at)[1], large.At(g)[8], n)
+			if at := large.At(g); at[8] != n {
+				t.Fatalf("%s: event %d: kept is %d, want %d", rec.name, len(got), at[8], n)
 			} else {
-				(*at)[1]++
-				large.At(g)[8]++
-			}
-			if len(got)%5000 == 0 {
-				runtime.GC()
+				at[8]++
 			}
 		}
 		if _, _, err := WalkLanes(input(t, rec.data), []Lane{{Observe: each(observe), Layout: layout}}, nil, Limits{}); err != nil {
@@ -81,6 +80,26 @@ func TestBeside(t *testing.T) {
 	all := layout.goroutines()
 	all.grow()
 	b.At(all.at(0))
+}
+
+// TestPlain checks that nothing with pointers is kept: none of it would be cleared in a way
+// that the collector may see.
+func TestPlain(t *testing.T) {
+	type pair struct {
+		a [3]struct{ n GoID }
+		b uint8
+	}
+	new(Layout).Add(new(Beside[pair]), new(Lasting[[2]float64]))
+	for _, k := range []Kept{new(Beside[*int]), new(Beside[[2]struct{ s []byte }]), new(Lasting[string]), new(Beside[map[int]int])} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("a %v is kept", k.kept())
+				}
+			}()
+			new(Layout).Add(k)
+		}()
+	}
 }
 
 // TestLayout checks that goroutines do not overlap, whether little or much is kept.

@@ -451,6 +451,7 @@ func (p *Program) occupy(id GoID) *Goroutine {
 	}
 	g := p.at(slot)
 	*g = Goroutine{origin: g.origin, ID: id, Slot: slot, Creator: NoGoroutine}
+	p.clear(g)
 	p.byID.put(g)
 	p.Goroutines++
 	return g

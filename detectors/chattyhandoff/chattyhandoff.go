@@ -23,7 +23,7 @@ var Detector = &detectors.Detector{
 		{Name: perItem, Pattern: "batch-handoff", Others: []string{"buffer-short-bursts"}, Cap: detectors.Medium},
 		{Name: pingPong, Pattern: "work-in-place", Cap: detectors.Medium},
 	},
-	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindUnblock, traceload.KindStop, traceload.KindSyscallBegin, traceload.KindEnd),
+	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindUnblock, traceload.KindStop, traceload.KindSyscallBegin), // and the ends of those who leave something
 	New: func(p *detectors.Pass) detectors.Observer {
 		o := &observer{pass: p, bySites: map[sites]*link{}}
 		p.Keep(&o.slots)
@@ -61,8 +61,9 @@ type observer struct {
 	pass     *detectors.Pass
 	byStacks dense.Pairs[transfer] // by stack of the woken, and of the waker
 	bySites  map[sites]*link
-	links    []*link                    // by number minus one, in order of appearance
-	slots    traceload.Beside[dealings] // zero between two goroutines
+	links    []*link // by number minus one, in order of appearance
+	slots    traceload.Beside[dealings]
+	seats    dense.Pool[seats]
 	_        cpu.CacheLinePad
 }
 
@@ -74,14 +75,15 @@ type transfer struct {
 
 // dealings are those of a goroutine that gives or takes; zero for others.
 type dealings struct {
-	seat seat                // at the link that it came to first
-	more *[maxSeats - 1]seat // at others; nil as long as there are none
+	seat seat   // at the link that it came to first
+	more uint32 // the place in observer.seats of those at others; 0 as long as there are none
 
 	// The place of its seat at the link where it was woken in a burst, plus one, if it
 	// is not known yet when it ran: that is seen when it does something else, by how long
 	// it has been ready since then. 0 otherwise.
 	woken uint8
 	next  uint8         // place of the next seat
+	burst bool          // it was ever woken in one
 	ready time.Duration // that it had been by then
 
 	// Its last two transfers: what it got, and what it gave. Both know goroutines
@@ -93,6 +95,9 @@ type dealings struct {
 
 // maxSeats is how many links a goroutine is followed at.
 const maxSeats = 4
+
+// seats are those of a goroutine but for the first.
+type seats [maxSeats - 1]seat
 
 // seat is a goroutine's place at a link.
 type seat struct {
@@ -116,13 +121,16 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 	case traceload.KindStatus:
 		if !ev.G.System {
 			o.runs(d, ev.G)
-			d.clear()
+			if d.more != 0 {
+				*o.seats.At(d.more) = seats{}
+			}
+			*d = dealings{more: d.more, burst: d.burst}
 		}
 	case traceload.KindEnd:
 		if d.woken != 0 {
 			o.started(d, ev.G)
 		}
-		d.clear()
+		o.seats.Give(d.more)
 	default:
 		if d.woken != 0 {
 			o.started(d, ev.G)
@@ -139,17 +147,9 @@ func (o *observer) runs(d *dealings, g *traceload.Goroutine) {
 
 // started notes that a goroutine that was woken in a burst has run.
 func (o *observer) started(d *dealings, g *traceload.Goroutine) {
-	s := d.at(d.woken - 1)
+	s := o.seat(d, d.woken-1)
 	d.woken = 0
 	o.links[s.link-1].started(g.Spent(traceload.StateRunnable) - d.ready)
-}
-
-// clear leaves nothing of them.
-func (d *dealings) clear() {
-	if d.more != nil {
-		*d.more = [maxSeats - 1]seat{}
-	}
-	*d = dealings{more: d.more}
 }
 
 // ranBy is how long g has run by now, system calls included.
@@ -181,8 +181,8 @@ func (o *observer) wake(p *traceload.Program, ev *traceload.Event, woken *dealin
 		giver, taker, from, to = ev.G, ev.By, woken, waker
 		l.give.wait = ev.Reason
 	}
-	fromPlace, toPlace := from.placeAt(l.number), to.placeAt(l.number)
-	fromSeat, toSeat := from.at(fromPlace), to.at(toPlace)
+	fromPlace, toPlace := o.placeAt(giver, from, l.number), o.placeAt(taker, to, l.number)
+	fromSeat, toSeat := o.seat(from, fromPlace), o.seat(to, toPlace)
 	fromRan, toRan := ranBy(p, giver), ranBy(p, taker)
 	pause := time.Duration(-1)     // since the last transfer of whichever is at it more often; unknown
 	if fromSeat.link == l.number { // it has sat there before
@@ -208,6 +208,10 @@ func (o *observer) wake(p *traceload.Program, ev *traceload.Event, woken *dealin
 	*toSeat = seat{p.Now, toRan, l.number, false}
 	if l.transfer(p.Now, pause, gives) {
 		woken.ready = ev.G.Spent(traceload.StateRunnable)
+		if !woken.burst {
+			woken.burst = true
+			o.pass.SeeEnd(ev.G)
+		}
 		if woken.woken = toPlace + 1; !gives {
 			woken.woken = fromPlace + 1
 		}
@@ -226,35 +230,36 @@ func (o *observer) wake(p *traceload.Program, ev *traceload.Event, woken *dealin
 	to.gaveTo, to.gotBy, to.gotFrom = 0, l.number, giver.Slot
 }
 
-// at returns the seat at a place.
-func (d *dealings) at(place uint8) *seat {
+// seat returns the seat at a place.
+func (o *observer) seat(d *dealings, place uint8) *seat {
 	if place == 0 {
 		return &d.seat
 	}
-	return &d.more[place-1]
+	return &o.seats.At(d.more)[place-1]
 }
 
-// placeAt returns the place of the goroutine's seat at a link; if it has none, of one
-// that it gives up for it, which tells of another link still.
-func (d *dealings) placeAt(link uint32) uint8 {
+// placeAt returns the place of g's seat at a link; if it has none, of one that it gives up
+// for it, which tells of another link still.
+func (o *observer) placeAt(g *traceload.Goroutine, d *dealings, link uint32) uint8 {
 	if d.seat.link == link {
 		return 0
 	}
-	return d.anotherPlace(link)
+	return o.anotherPlace(g, d, link)
 }
 
-func (d *dealings) anotherPlace(link uint32) uint8 {
-	if d.more != nil {
-		for i := range d.more {
-			if d.more[i].link == link {
+func (o *observer) anotherPlace(g *traceload.Goroutine, d *dealings, link uint32) uint8 {
+	if d.more != 0 {
+		for i, s := range o.seats.At(d.more) {
+			if s.link == link {
 				return uint8(i + 1)
 			}
 		}
 	}
 	n := d.next
 	d.next = (n + 1) % maxSeats
-	if n > 0 && d.more == nil {
-		d.more = new([maxSeats - 1]seat)
+	if n > 0 && d.more == 0 {
+		d.more = o.seats.Take()
+		o.pass.SeeEnd(g)
 	}
 	return n
 }

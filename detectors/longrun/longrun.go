@@ -26,9 +26,9 @@ var Detector = &detectors.Detector{
 		{Name: inSyscall, Pattern: "io-off-the-loop", Cap: detectors.High},
 	},
 	Watches: traceload.KindSet(traceload.KindBlock, traceload.KindUnblock,
-		traceload.KindStop, traceload.KindSyscallBegin, traceload.KindSyscallEnd, traceload.KindEnd),
+		traceload.KindStop, traceload.KindSyscallBegin, traceload.KindSyscallEnd), // and the ends of those that work
 	New: func(p *detectors.Pass) detectors.Observer {
-		o := &observer{pass: p}
+		o := &observer{pass: p, works: []*work{nil}}
 		p.Keep(&o.slots)
 		return o
 	},
@@ -60,20 +60,21 @@ type observer struct {
 	_ cpu.CacheLinePad
 
 	pass  *detectors.Pass
-	slots traceload.Beside[party] // zero between two goroutines
+	slots traceload.Beside[party]
+	works []*work // by number; 0 is none
 	jobs  jobs.Table
 	asks  dense.Pairs[int] // how often those of the first job gave to those of the second
 	takes dense.Answers
 	kept  []*server // that have ended, and have something to tell
 	free  []*server // that have ended, to be used again
-	idle  []*work   // likewise
+	idle  []uint32  // numbers of works, likewise
 	_     cpu.CacheLinePad
 }
 
 // party is one goroutine: what is known of all of them, in 24 bytes.
 type party struct {
 	asked traceload.GoID // whom it gave something last, 0 if nobody
-	work  *work          // nil until it has woken others servesFrom times
+	work  uint32         // the number of its work; 0 until it has woken others servesFrom times
 	job   jobs.ID
 	woke  uint8 // how often it has woken others, up to servesFrom
 }
@@ -100,12 +101,9 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 	g := ev.G
 	y := o.slots.At(g)
 	if g.System {
-		if ev.Kind == traceload.KindEnd {
-			*y = party{} // it may have been taken for one of the program's
-		}
 		return
 	}
-	w := y.work
+	w := o.works[y.work]
 	switch ev.Kind {
 	case traceload.KindBlock:
 		if w == nil {
@@ -131,15 +129,13 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 	default:
 		if w != nil {
 			o.watched(p, ev, y)
-		} else if ev.Kind == traceload.KindEnd {
-			*y = party{}
 		}
 	}
 }
 
 // watched takes an event of a goroutine whose steps are watched.
 func (o *observer) watched(p *traceload.Program, ev *traceload.Event, y *party) {
-	w := y.work
+	w := o.works[y.work]
 	switch ev.From {
 	case traceload.StateRunning:
 		w.cpu += ev.Lived
@@ -179,8 +175,8 @@ func (o *observer) watched(p *traceload.Program, ev *traceload.Event, y *party) 
 				o.free = append(o.free, s)
 			}
 		}
-		o.idle = append(o.idle, w)
-		*y = party{}
+		o.idle = append(o.idle, y.work)
+		y.work = 0
 	}
 }
 
@@ -223,7 +219,7 @@ func (o *observer) woken(p *traceload.Program, ev *traceload.Event, y *party) {
 	if b == y || by.System || ev.Wait.IsLock() {
 		return
 	}
-	w, now := b.work, p.Now
+	w, now := o.works[b.work], p.Now
 	if y.job == 0 || b.job == 0 || w == nil || w.server == nil || by.State != traceload.StateRunning {
 		o.turn(p, ev, y, b)
 		return
@@ -275,16 +271,19 @@ func (o *observer) worker(g *traceload.Goroutine, b *party) *work {
 		if n := len(o.idle); n > 0 {
 			b.work, o.idle = o.idle[n-1], o.idle[:n-1]
 		} else {
-			b.work = new(work)
+			b.work = uint32(len(o.works))
+			o.works = append(o.works, new(work))
 		}
-		*b.work = work{}
+		o.pass.SeeEnd(g)
+		w := o.works[b.work]
+		*w = work{}
 		if g.State == traceload.StateSyscall && g.SinceKnown {
-			b.work.inCall = g.Stack
+			w.inCall = g.Stack
 		}
-	case b.work.server == nil:
-		o.serve(g, b.work)
+	case o.works[b.work].server == nil:
+		o.serve(g, o.works[b.work])
 	}
-	return b.work
+	return o.works[b.work]
 }
 
 // serve makes a server of a goroutine.
@@ -307,12 +306,13 @@ func (o *observer) deal(p *traceload.Program, ev *traceload.Event, y, b *party) 
 		b.asked = ev.G.ID
 		*o.asked(b, y)++
 	}
-	if b.work == nil || b.work.server == nil {
+	w := o.works[b.work]
+	if w == nil || w.server == nil {
 		return
 	}
 	asked := gives || y.asked == ev.By.ID || *o.asked(y, b) >= askedOften
 	if asked && ev.FromKnown {
-		b.work.server.serve(p, ev)
+		w.server.serve(p, ev)
 	}
 }
 
@@ -346,8 +346,8 @@ func takes(p *traceload.Program, stack traceload.StackID) bool {
 // Finish implements detectors.Observer.
 func (o *observer) Finish(p *traceload.Program) {
 	for g := range p.Live {
-		if y := o.slots.At(g); y.work != nil && y.work.server != nil {
-			o.kept = append(o.kept, y.work.server)
+		if w := o.works[o.slots.At(g).work]; w != nil && w.server != nil {
+			o.kept = append(o.kept, w.server)
 		}
 	}
 	for _, s := range o.kept {

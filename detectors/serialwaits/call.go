@@ -221,11 +221,11 @@ func split(p *traceload.Program, a, b *call) (outer int, ok bool) {
 
 // goesOn tells whether a wait may be for the rest of the last answer: it is in the
 // function that made the call, further down.
-func (v *visitor) goesOn(p *traceload.Program, wait traceload.StackID) bool {
-	if v.unit == nil {
+func (o *observer) goesOn(p *traceload.Program, v *visitor, wait traceload.StackID) bool {
+	if v.unit == 0 {
 		return false
 	}
-	c := v.unit.last
+	c := o.units[v.unit].last
 	frames := p.Stack(wait).Frames
 	n, m := len(c.place), len(frames)
 	outer := 0

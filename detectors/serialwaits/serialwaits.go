@@ -23,10 +23,10 @@ var Detector = &detectors.Detector{
 		{Name: sameCall, Pattern: "bounded-calls", Others: []string{"errgroup-limit", onOneConnection}, Cap: detectors.Medium},
 		{Name: independentCalls, Pattern: "run-side-by-side", Cap: detectors.Medium},
 	},
-	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindBlock, traceload.KindUnblock, traceload.KindSyscallBegin, traceload.KindEnd,
-		traceload.KindTaskBegin, traceload.KindTaskEnd, traceload.KindRegionBegin, traceload.KindRegionEnd),
+	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindBlock, traceload.KindUnblock, traceload.KindSyscallBegin,
+		traceload.KindTaskBegin, traceload.KindTaskEnd, traceload.KindRegionBegin, traceload.KindRegionEnd), // and the ends of those that have units or marks
 	New: func(p *detectors.Pass) detectors.Observer {
-		o := &observer{pass: p, byPlace: map[uint64][]*call{}, rows: map[rowKey]*row{}, loops: map[*call]*loop{}}
+		o := &observer{pass: p, units: []*unit{nil}, byPlace: map[uint64][]*call{}, rows: map[rowKey]*row{}, loops: map[*call]*loop{}}
 		p.Keep(&o.slots)
 		return o
 	},
@@ -46,18 +46,19 @@ type observer struct {
 	_ cpu.CacheLinePad
 
 	pass    *detectors.Pass
-	calls   dense.Pairs[*call]                     // by exchange; nil for what is no call
-	byPlace map[uint64][]*call                     // by hash of the place
-	stacks  []about                                // by StackID; 0: not looked at yet
-	slots   traceload.Beside[visitor]              // zero between two goroutines
+	calls   dense.Pairs[*call] // by exchange; nil for what is no call
+	byPlace map[uint64][]*call // by hash of the place
+	stacks  []about            // by StackID; 0: not looked at yet
+	slots   traceload.Beside[visitor]
+	units   []*unit                                // by number; 0 is none
 	marks   dense.Goroutines[marks]                // of those that the program marks
 	latest  dense.ByID[traceload.StackID, sibling] // by go statement
 
 	rows  map[rowKey]*row
 	loops map[*call]*loop
-	found []*row  // in order of appearance
-	again []*loop // likewise
-	free  []*unit
+	found []*row   // in order of appearance
+	again []*loop  // likewise
+	free  []uint32 // numbers of units that are nobody's
 	_     cpu.CacheLinePad
 }
 
@@ -81,7 +82,7 @@ type ask struct {
 type visitor struct {
 	ask    ask
 	began  traceload.Time     // when its present unit began
-	unit   *unit              // its calls; nil as long as there are none
+	unit   uint32             // the number of its calls; 0 as long as there are none
 	named  traceload.StringID // what the unit is called
 	since  bound              // what began the unit
 	waited bool               // it has waited for something outside, at any time
@@ -98,13 +99,7 @@ type marks struct {
 // Observe implements detectors.Observer.
 func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 	g := ev.G
-	if g == nil {
-		return
-	}
-	if g.System {
-		if ev.Kind == traceload.KindEnd {
-			o.forget(g) // it may have been taken for one of the program's
-		}
+	if g == nil || g.System {
 		return
 	}
 	switch ev.Kind {
@@ -152,18 +147,15 @@ func (o *observer) status(p *traceload.Program, g *traceload.Goroutine) {
 	v.skip = v.skip || o.isMain(p, g)
 }
 
-func (o *observer) forget(g *traceload.Goroutine) { *o.slots.At(g) = visitor{} }
-
 func (o *observer) end(p *traceload.Program, g *traceload.Goroutine) {
-	v := o.slots.At(g)
-	o.close(p, g, v, fromBirth)
-	*v = visitor{}
+	o.close(p, g, o.slots.At(g), fromBirth)
 	o.marks.Leave(g)
 }
 
 // mark takes the beginning or end of a task or region.
 func (o *observer) mark(p *traceload.Program, ev *traceload.Event) {
 	v, m := o.slots.At(ev.G), o.marks.Enter(ev.G)
+	o.pass.SeeEnd(ev.G)
 	switch ev.Kind {
 	case traceload.KindRegionBegin:
 		m.regions++
@@ -270,7 +262,7 @@ func (o *observer) wake(p *traceload.Program, ev *traceload.Event, a, did about)
 		if !v.rests(p.Now) {
 			o.close(p, ev.G, v, fromRest) // it has been given a job
 		}
-	case c == nil && ev.Wait == traceload.WaitNetwork && !v.goesOn(p, ev.Stack):
+	case c == nil && ev.Wait == traceload.WaitNetwork && !o.goesOn(p, v, ev.Stack):
 		o.close(p, ev.G, v, fromServer) // it has read a request from a connection of its own
 	case c == nil: // the rest of an answer, or the standard library's affair
 	case by != nil && asked.whom == ev.By.ID && !a.is(isUsers):
@@ -278,10 +270,11 @@ func (o *observer) wake(p *traceload.Program, ev *traceload.Event, a, did about)
 	case by != nil && asked.whom == ev.By.ID && !(v.ask.child && by.waited):
 		// Answered by computing, or by a goroutine that answers everybody in turn.
 	default:
-		if v.unit == nil {
+		if v.unit == 0 {
 			v.unit = o.newUnit()
+			o.pass.SeeEnd(ev.G)
 		}
-		v.unit.add(p, c, p.Now.Sub(asked.on))
+		o.units[v.unit].add(p, c, p.Now.Sub(asked.on))
 	}
 }
 

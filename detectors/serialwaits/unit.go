@@ -126,39 +126,40 @@ func (o *observer) close(p *traceload.Program, g *traceload.Goroutine, v *visito
 	if v.named != 0 && at != fromName {
 		return // the task or region goes on
 	}
-	if u := v.unit; u != nil {
+	if v.unit != 0 {
+		u := o.units[v.unit]
 		shared := v.crowd && (v.since == fromBirth || at == fromBirth)
 		if v.named != 0 || v.since > fromRest && at > fromRest && !shared {
 			o.count(p, g.ID, v, u)
 		}
 		*u = unit{}
-		o.free = append(o.free, u)
-		v.unit = nil
+		o.free = append(o.free, v.unit)
+		v.unit = 0
 	}
 	v.since, v.began = at, p.Now
 }
 
 // rests is close where there is nothing to count; false if there is.
 func (v *visitor) rests(now traceload.Time) bool {
-	if v.unit != nil || v.named != 0 {
+	if v.unit != 0 || v.named != 0 {
 		return false
 	}
 	v.since, v.began = fromRest, now
 	return true
 }
 
-func (o *observer) newUnit() *unit {
+func (o *observer) newUnit() (number uint32) {
 	if n := len(o.free); n > 0 {
-		u := o.free[n-1]
-		o.free = o.free[:n-1]
-		return u
+		number, o.free = o.free[n-1], o.free[:n-1]
+		return number
 	}
-	return new(unit)
+	o.units = append(o.units, new(unit))
+	return uint32(len(o.units) - 1)
 }
 
 // name begins a unit that the program has given a name.
 func (v *visitor) name(p *traceload.Program, name traceload.StringID) {
-	if v.unit != nil {
+	if v.unit != 0 {
 		return // it is part of what goes on already
 	}
 	v.named, v.since, v.began = name, fromName, p.Now
@@ -169,7 +170,7 @@ func (o *observer) unname(p *traceload.Program, g *traceload.Goroutine, v *visit
 	if v.named == 0 {
 		return
 	}
-	if v.unit != nil && v.unit.n > 1 {
+	if v.unit != 0 && o.units[v.unit].n > 1 {
 		o.close(p, g, v, fromName)
 	}
 	v.named = 0

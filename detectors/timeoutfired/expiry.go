@@ -84,7 +84,7 @@ func (o *observer) expire(p *traceload.Program, ev *traceload.Event, v *visitor,
 		e.finished = !e.unfinished
 	}
 	v.request = request{}
-	o.late(v, e)
+	o.late(ev.G, v, e)
 	v.open = false
 	if deadline != traceload.NoGoroutine && s != nil {
 		o.accompany(ev, s, deadline)

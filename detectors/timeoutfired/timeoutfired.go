@@ -30,7 +30,7 @@ var Detector = &detectors.Detector{
 		{Name: timerCause, Pattern: "timeout-select-to-context", Others: []string{retryRepair}, Cap: detectors.High},
 	},
 	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindBlock, traceload.KindUnblock,
-		traceload.KindSyscallBegin, traceload.KindEnd),
+		traceload.KindSyscallBegin), // and the ends of those with whom something is open
 	Begins: ^traceload.WaitSet(traceload.WaitRuntime),
 	Ends:   ^traceload.WaitSet(traceload.WaitRuntime),
 	New: func(p *detectors.Pass) detectors.Observer {
@@ -108,10 +108,11 @@ type regret struct {
 // isLate tells whether it has waited in vain, and that is not booked yet.
 func (r *regret) isLate() bool { return r.at != 0 }
 
-// late makes e v's wait in vain.
-func (o *observer) late(v *visitor, e expiry) {
+// late makes e the wait in vain of g's, which is v.
+func (o *observer) late(g *traceload.Goroutine, v *visitor, e expiry) {
 	if v.regret == 0 {
 		v.regret = o.regrets.Take()
+		o.pass.SeeEnd(g)
 	}
 	o.regrets.At(v.regret).expiry = e
 }
@@ -141,9 +142,7 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 		}
 	case traceload.KindEnd:
 		v := o.visitors.At(ev.G)
-		if v.regret != 0 || v.open {
-			o.leave(p, ev.G, v)
-		}
+		o.leave(p, ev.G, v)
 		o.clear(v)
 	}
 }
@@ -175,7 +174,7 @@ func (o *observer) appear(p *traceload.Program, ev *traceload.Event) {
 		}
 		if ev.By.Creator == traceload.NoGoroutine && o.place(p, ev.By.Entry).expires {
 			// context.AfterFunc: what it does is the deadline's doing.
-			o.late(v, expiry{at: p.Now, deadline: ev.By.ID})
+			o.late(g, v, expiry{at: p.Now, deadline: ev.By.ID})
 		}
 		return
 	}
@@ -287,6 +286,7 @@ func (o *observer) unblock(p *traceload.Program, ev *traceload.Event, v *visitor
 		s.endWell(ev, v, by, how, pursues)
 	default:
 		v.open, v.paused = true, p.Now // the standard library may wait again in the same call
+		o.pass.SeeEnd(ev.G)
 	}
 }
 

@@ -245,7 +245,6 @@ func (o *observer) end(p *traceload.Program, ev *traceload.Event) {
 		o.found(p, g, t, true)
 	}
 	o.forget(t)
-	t.life++
 }
 
 // meet takes a goroutine that comes to block where nobody has waited in that way before.

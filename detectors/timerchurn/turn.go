@@ -8,12 +8,11 @@ import (
 
 // turn is what is known of one goroutine that is alive.
 type turn struct {
-	life  uint32            // how many goroutines had the slot before
 	site  uint32            // number of the line where it waits, or waited last; 0 if no timer ends that
 	last  uint32            // number of the last such line, which counts it
 	looks uint32            // in observer.looks; 0 for most
 	owes  uint32            // who asked this one: its slot + 1; 0 if nobody did, or it is done
-	asker uint32            // … and its life
+	asker uint32            // … and the lower half of its id
 	rest  traceload.FrameID // where it waited to be asked; 0 if it was started for it
 
 	paused bool // a timer has woken it at a site
@@ -47,7 +46,7 @@ func (o *observer) looksOf(t *turn) *looks {
 // forget clears what is known of a goroutine.
 func (o *observer) forget(t *turn) {
 	o.looks.Give(t.looks)
-	*t = turn{life: t.life}
+	*t = turn{}
 }
 
 // asks tells whether who stands on this stack and wakes or starts somebody asks for something.
@@ -68,13 +67,14 @@ func (o *observer) ask(g *traceload.Goroutine, from, to *turn, rest traceload.Fr
 	if from.paused {
 		o.looks.At(from.looks).answered = 0
 	}
-	to.owes, to.asker, to.rest = uint32(g.Slot)+1, from.life, rest
+	to.owes, to.asker, to.rest = uint32(g.Slot)+1, uint32(g.ID), rest
 }
 
 // answer notes that a goroutine is done with what it was asked for. When that was is of
 // interest only to one that a timer has woken before.
 func (o *observer) answer(p *traceload.Program, t *turn) {
-	if from := o.slots.At(p.InSlot(int32(t.owes - 1))); from.paused && from.asked && from.life == t.asker {
+	g := p.InSlot(int32(t.owes - 1))
+	if from := o.slots.At(g); from.paused && from.asked && uint32(g.ID) == t.asker {
 		o.looks.At(from.looks).answered = p.Now
 	}
 	t.owes, t.rest = 0, 0

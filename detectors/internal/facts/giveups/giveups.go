@@ -25,7 +25,7 @@ import (
 // Fact gives the table of all waits that were given up.
 var Fact = &detectors.Fact[*Table]{
 	Name:    "giveups",
-	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindUnblock, traceload.KindEnd),
+	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindUnblock), // and the ends of those of whom something is known
 	New: func(p *detectors.Pass) *Table {
 		t := &Table{pass: p}
 		p.Keep(&t.alive)
@@ -160,11 +160,7 @@ func (t *Table) Observe(p *traceload.Program, ev *traceload.Event) {
 	case traceload.KindStatus, traceload.KindCreate:
 		t.appear(p, ev)
 	case traceload.KindEnd:
-		o := t.alive.At(ev.G)
-		if o.watch != 0 || o.gave != 0 || o.brood != 0 {
-			t.leave(p, ev.G, o)
-		}
-		*o = occupant{}
+		t.leave(p, ev.G, t.alive.At(ev.G))
 	}
 }
 
@@ -195,6 +191,7 @@ func (t *Table) appear(p *traceload.Program, ev *traceload.Event) {
 	o.parent = ev.By.ID
 	if by.brood == 0 {
 		by.brood = t.broods.Take()
+		t.pass.SeeEnd(ev.By)
 	}
 	b := t.broods.At(by.brood)
 	b.list[b.next] = g.ID
@@ -379,12 +376,14 @@ func (t *Table) giveUp(p *traceload.Program, ev *traceload.Event, o *occupant, h
 		way.Waited += ev.Lived
 		t.pass.Watch(doings)
 		co.watch = t.watches.Take()
+		t.pass.SeeEnd(g)
 		t.watched++
 		w := t.watches.At(co.watch)
 		w.c, w.way, w.caller, w.waited = s, way, ev.G.ID, ev.Lived
 		w.trail.Begin(p, g, p.Now)
 		if o.gave == 0 {
 			t.gaveUp++
+			t.pass.SeeEnd(ev.G)
 		}
 		o.gave = t.place(p, ev.Stack).fns[0]
 	}

@@ -57,7 +57,7 @@ type Table struct {
 	source  func() detectors.Source // gives nil where it is not to be read
 	nodes   map[nodeKey]int32
 	classes []*class
-	workers traceload.Beside[worker]
+	workers traceload.Lasting[worker]
 	dealt   []*dealings // by number; 0 is none
 	idle    []uint32    // numbers of those that are nobody's
 	past    dense.Pool[past]

@@ -10,14 +10,12 @@ import (
 type occupant struct {
 	by     [2]traceload.GoID // who woke it at the first places, every time; else others
 	at     [2]int32          // … the numbers of these places
-	site   int32             // number of the place where it waits; nobody or nowhere, until the wait ends or the trace does
+	site   int32             // number of the place where it waits, until the wait ends or the trace does, or nowhere
 	travel uint32            // in Table.travels: the next places; 0 if there are none
 }
 
-const (
-	nobody  int32 = 0  // the trace told of no goroutine
-	nowhere int32 = -1 // it does not wait, as far as is known
-)
+// nowhere is where it waits as far as is known if it does not.
+const nowhere int32 = 0
 
 // travel is the places where a goroutine was woken after the first, and the last one.
 type travel struct {
@@ -44,18 +42,20 @@ func (o *occupant) knows(site int32, by traceload.GoID) bool {
 }
 
 // visit notes who woke o at a site. A worker's loop starts with the places that it
-// comes back to: they stay, and what comes later shares the last entry.
-func (t *Table) visit(o *occupant, site int32, by traceload.GoID) {
+// comes back to: they stay, and what comes later shares the last entry. It tells whether
+// o travels since then.
+func (t *Table) visit(o *occupant, site int32, by traceload.GoID) (travels bool) {
 	if note(o.at[:], o.by[:], site, by) {
-		return
+		return false
 	}
 	if o.travel == 0 {
-		o.travel = t.travels.Take()
+		o.travel, travels = t.travels.Take(), true
 	}
 	next := t.travels.At(o.travel)
 	if !note(next.at[:], next.by[:], site, by) {
 		next.at[len(next.at)-1], next.by[len(next.by)-1] = site, by
 	}
+	return travels
 }
 
 // note is visit for one list of places, as long as there is room.

@@ -20,10 +20,9 @@ import (
 
 // Fact gives the table of all places of waiting.
 var Fact = &detectors.Fact[*Table]{
-	Name: "waits",
-	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindCreate, traceload.KindUnblock,
-		traceload.KindEnd),
-	New: newTable,
+	Name:    "waits",
+	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindUnblock), // and the ends of those who travel
+	New:     newTable,
 }
 
 // Site is one place: a kind of wait at a line of the user's.
@@ -165,7 +164,7 @@ func (t *Table) Observe(p *traceload.Program, ev *traceload.Event) {
 				t.block(p, g, o)
 			}
 		}
-		if o.site <= nobody {
+		if o.site == nowhere {
 			return
 		}
 		s := t.list[o.site-1]
@@ -178,29 +177,15 @@ func (t *Table) Observe(p *traceload.Program, ev *traceload.Event) {
 		}
 		at.n++
 		if !o.knows(s.number, ev.By.ID) {
-			t.visit(o, s.number, ev.By.ID)
+			t.visitOf(g, o, s.number, ev.By.ID)
 		}
-	case traceload.KindStatus, traceload.KindCreate:
-		t.enter(p, g)
+	case traceload.KindStatus:
+		if o := t.slots.At(g); o.site == nowhere && g.State == traceload.StateWaiting { // else only its stack became known
+			t.block(p, g, o)
+		}
 	case traceload.KindEnd:
-		t.leave(g)
+		t.travels.Give(t.slots.At(g).travel)
 	}
-}
-
-func (t *Table) enter(p *traceload.Program, g *traceload.Goroutine) {
-	o := t.slots.At(g)
-	if o.site > nobody {
-		return // seen already; only its stack became known
-	}
-	if o.site = nowhere; g.State == traceload.StateWaiting {
-		t.block(p, g, o)
-	}
-}
-
-func (t *Table) leave(g *traceload.Goroutine) {
-	o := t.slots.At(g)
-	t.travels.Give(o.travel)
-	*o = occupant{}
 }
 
 // block finds where a goroutine waits, or has until now, if that is the program's own affair.
@@ -261,7 +246,14 @@ func (t *Table) woken(p *traceload.Program, o *occupant, s *Site, ev *traceload.
 	case wakeClose:
 		s.Closed++
 	}
-	t.visit(o, s.number, by)
+	t.visitOf(ev.G, o, s.number, by)
+}
+
+// visitOf is visit for g, which is o's.
+func (t *Table) visitOf(g *traceload.Goroutine, o *occupant, site int32, by traceload.GoID) {
+	if t.visit(o, site, by) {
+		t.pass.SeeEnd(g)
+	}
 }
 
 // count counts a wake-up at s by a goroutine that stands on a stack.
@@ -345,11 +337,7 @@ func (t *Table) Finish(p *traceload.Program) {
 		if g.State != traceload.StateWaiting || g.System || g.Wait == traceload.WaitRuntime {
 			continue
 		}
-		o := t.slots.At(g)
-		if o.site == nobody {
-			continue
-		}
-		s := t.site(p, g) // by the stack known now: one of an earlier generation may have been missing
+		o, s := t.slots.At(g), t.site(p, g) // by the stack known now: one of an earlier generation may have been missing
 		key := groupKey{site: s, known: t.catalog.of(p, g)}
 		if key.known != nil && key.known.Forgot != "" { // all of these wait at one line of the standard library: tell them apart by who made them
 			key.created = p.SiteID(t.births.Origin(g))
