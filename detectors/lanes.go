@@ -363,14 +363,17 @@ func (l *lane) feed(p *traceload.Program, events *traceload.Events) (done bool) 
 	}
 	for ev = events.Next(); ev != nil; ev = events.Next() {
 		timed := l.alert && l.attend()
-		at = l.list(ev)
+		if at = l.list(ev); at == nil {
+			continue
+		}
 		if timed {
 			for ; at != nil; at = at.next {
 				l.time(at, p, ev)
 			}
 			continue
 		}
-		for ; at != nil; at = at.next {
+		at.observer.Observe(p, ev) // by itself: nothing need be in registers as the loop begins
+		for at = at.next; at != nil; at = at.next {
 			at.observer.Observe(p, ev)
 		}
 	}

@@ -222,6 +222,7 @@ func (p *Program) next() *Event {
 			g.Stack, g.Wait, g.Reason = stack, wait, reason
 			ev.Stack, ev.Wait, ev.Reason = stack, wait, reason
 			g.adopt(stack)
+			g.Ran = g.Ran || r.from == StateRunning
 		case KindUnblock:
 			ev.Stack, ev.Wait, ev.Reason = g.Stack, g.Wait, g.Reason
 			ev.ByStack = p.ids.stack(r.byStack)
@@ -235,22 +236,22 @@ func (p *Program) next() *Event {
 			ev.Stack, ev.Wait, ev.Reason = p.ids.stack(r.stack), g.Wait, g.Reason
 			g.Stack = ev.Stack
 			g.adopt(ev.Stack)
+			g.Ran = g.Ran || r.from == StateRunning
 		case KindStop:
 			ev.Stack, ev.Wait, ev.Reason = p.ids.stack(r.stack), g.Wait, p.ids.text(r.text)
 			g.adopt(ev.Stack)
+			g.Ran = g.Ran || r.from == StateRunning
 		case KindSyscallEnd:
 			ev.Stack, ev.Wait, ev.Reason = g.Stack, g.Wait, g.Reason
 		case KindEnd:
 			ev.Stack, ev.Wait, ev.Reason = 0, g.Wait, g.Reason
 			p.leave(g)
+			g.Ran = g.Ran || r.from == StateRunning
 		case KindStatus:
 			if !p.status(g, r, true) {
 				continue
 			}
 			return &p.found
-		}
-		if r.from == StateRunning {
-			g.Ran = true
 		}
 		g.become(r.to, now)
 		return ev
