@@ -3,6 +3,7 @@ package detectors_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"iter"
 	"runtime/trace"
 	"slices"
@@ -336,6 +337,55 @@ func TestOverlook(t *testing.T) {
 	}
 	if n := len(rep.Traces[0].Warnings); n != 1 {
 		t.Errorf("%d warnings, want one of the detector that panicked: %q", n, rep.Traces[0].Warnings)
+	}
+}
+
+// TestSeeEnd: who asks for the ends of some goroutines sees those, in its turn, and no others; if
+// one panics then, the others see them still.
+func TestSeeEnd(t *testing.T) {
+	var ends []string
+	asked := map[traceload.GoID]bool{}
+	see := func(name string, sees func(born int) bool, breaks bool) *detectors.Detector {
+		d := detector(name, func(p *detectors.Pass) detectors.Observer {
+			born := 0
+			return funcs{observe: func(_ *traceload.Program, ev *traceload.Event) {
+				if ev.Kind == traceload.KindEnd {
+					if breaks {
+						panic("broken")
+					}
+					ends = append(ends, fmt.Sprint(name, ev.G.ID))
+				} else if born++; sees(born) {
+					asked[ev.G.ID] = true
+					p.SeeEnd(ev.G)
+					p.SeeEnd(ev.G) // once is enough
+				}
+			}}
+		})
+		d.Watches = traceload.KindSet(traceload.KindCreate)
+		return d
+	}
+	odd := func(n int) bool { return n%2 == 1 }
+	never := func(int) bool { return false }
+	all, none := see("c", never, false), see("d", never, false)
+	all.Watches |= traceload.KindSet(traceload.KindEnd)
+	data := traced(t, func() {
+		for range 10 {
+			startAndWait(1)
+		}
+	})
+	analyze(t, data, see("a", odd, false), see("b", odd, true), all, none)
+	got := strings.Join(ends, " ")
+	ends = nil
+	analyze(t, data, all)
+	var want []string
+	for _, end := range ends {
+		if id, _ := strconv.Atoi(end[1:]); asked[traceload.GoID(id)] {
+			want = append(want, "a"+end[1:])
+		}
+		want = append(want, end)
+	}
+	if len(ends) < 10 || len(want) < len(ends)+5 || got != strings.Join(want, " ") {
+		t.Errorf("ends are seen in this order: %s\nwant %s", got, strings.Join(want, " "))
 	}
 }
 

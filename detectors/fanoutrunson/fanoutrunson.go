@@ -44,7 +44,7 @@ type observer struct {
 	_ cpu.CacheLinePad
 
 	pass    *detectors.Pass
-	slots   traceload.Beside[party] // zero between two goroutines
+	slots   traceload.Beside[party]
 	parents []*parent
 	free    []uint32 // numbers of parents that have ended
 	tenures uint32   // so far
@@ -175,7 +175,6 @@ func (o *observer) end(p *traceload.Program, ev *traceload.Event, y *party) {
 		o.parents[y.parent-1].tenure = 0
 		o.free = append(o.free, y.parent)
 	}
-	*y = party{}
 }
 
 // parentOf returns y as a parent, which it is from now on.

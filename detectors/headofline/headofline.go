@@ -51,7 +51,7 @@ type observer struct {
 	_ cpu.CacheLinePad
 
 	pass     *detectors.Pass
-	slots    traceload.Beside[party] // zero between two goroutines
+	slots    traceload.Beside[party]
 	waits    dense.Pool[wait]
 	kept     int // how many waits there are
 	sweepAt  int // how many there may be until those that are worth nothing any more are forgotten
@@ -193,7 +193,6 @@ func (o *observer) end(p *traceload.Program, g *traceload.Goroutine, y *party) {
 		o.forget(&y.first)
 	}
 	o.givers.Give(y.giver)
-	*y = party{}
 }
 
 // watch begins to count who waits at a line and may be about to give there.

@@ -143,7 +143,7 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 	case traceload.KindEnd:
 		v := o.visitors.At(ev.G)
 		o.leave(p, ev.G, v)
-		o.clear(v)
+		o.regrets.Give(v.regret)
 	}
 }
 
@@ -160,10 +160,12 @@ func (o *observer) leave(p *traceload.Program, g *traceload.Goroutine, v *visito
 func (o *observer) appear(p *traceload.Program, ev *traceload.Event) {
 	g := ev.G
 	v := o.visitors.At(g)
-	if ev.Kind == traceload.KindStatus && ev.From == traceload.StateUnknown && v.site != 0 {
-		return // only its stack became known
+	if ev.Kind == traceload.KindStatus {
+		if ev.From == traceload.StateUnknown && v.site != 0 {
+			return // only its stack became known
+		}
+		o.clear(v)
 	}
-	o.clear(v)
 	if ev.Kind == traceload.KindCreate {
 		by := o.visitors.Of(ev.By)
 		if by == nil {

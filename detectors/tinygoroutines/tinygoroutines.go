@@ -102,8 +102,6 @@ const ofWork = traceload.Locks | 1<<traceload.WaitChanSend
 
 func (o *observer) birth(p *traceload.Program, ev *traceload.Event) {
 	g := ev.G
-	l := o.slots.At(g)
-	*l = life{}
 	if g.System {
 		return
 	}
@@ -112,8 +110,9 @@ func (o *observer) birth(p *traceload.Program, ev *traceload.Event) {
 		s = o.byStacks.At(uint32(ev.ByStack), uint32(ev.Stack))
 		*s = o.site(p, ev.ByStack, ev.Stack)
 	}
-	if l.site = *s; l.site != 0 {
-		o.list[l.site-1].birth(p.Now, g)
+	if *s != 0 {
+		o.slots.At(g).site = *s
+		o.list[*s-1].birth(p.Now, g)
 	}
 }
 
@@ -172,7 +171,6 @@ func (o *observer) end(l *life, ran time.Duration) {
 	if l.blocked {
 		s.blocked++
 	}
-	*l = life{}
 }
 
 // Finish implements detectors.Observer.

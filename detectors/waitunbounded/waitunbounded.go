@@ -62,7 +62,7 @@ type observer struct {
 	byPlace map[place]*site
 	sites   []*site // by number
 	stacks  dense.ByID[traceload.StackID, spot]
-	slots   traceload.Beside[guest]                             // zero between two goroutines
+	slots   traceload.Beside[guest]
 	lives   dense.ByID[traceload.FrameID, *histogram.Histogram] // by entry; nil for none that ended
 	endings dense.Answers                                       // see ending
 	_       cpu.CacheLinePad
@@ -159,7 +159,6 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 		*o.slots.At(g) = guest{}
 	case traceload.KindEnd:
 		o.died(p, g)
-		*o.slots.At(g) = guest{}
 	}
 }
 

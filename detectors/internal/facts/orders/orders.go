@@ -105,10 +105,10 @@ type Table struct {
 	how     wakes.Table
 	cases   map[caseKey]*Case
 	kinds   kinds
-	alive   traceload.Beside[occupant] // zero between two goroutines
-	toldIDs []traceload.GoID           // of the order that is evaluated, sorted
-	born    []traceload.Time           // when those of one family that it told were born, sorted
-	watched int                        // of those alive
+	alive   traceload.Beside[occupant]
+	toldIDs []traceload.GoID // of the order that is evaluated, sorted
+	born    []traceload.Time // when those of one family that it told were born, sorted
+	watched int              // of those alive
 	open    []*order
 	spare   []*order                            // evaluated, to be used again
 	due     traceload.Time                      // when the oldest of open is over; never if there is none
@@ -192,9 +192,7 @@ func (t *Table) Observe(p *traceload.Program, ev *traceload.Event) {
 		t.enter(p, ev.G)
 	case traceload.KindEnd:
 		t.events++
-		o := t.alive.At(ev.G)
-		t.follow(p, ev, o)
-		*o = occupant{}
+		t.follow(p, ev, t.alive.At(ev.G))
 	default:
 		t.events++
 		t.follow(p, ev, t.alive.At(ev.G))

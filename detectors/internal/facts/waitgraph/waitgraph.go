@@ -98,15 +98,13 @@ func (t *Tracker) learn(site traceload.FrameID, fn traceload.FuncID, w waker) {
 // Observe implements detectors.Observer.
 func (t *Tracker) Observe(p *traceload.Program, ev *traceload.Event) {
 	g := ev.G
-	rest := t.rests.At(g)
 	if ev.Kind == traceload.KindEnd {
-		*rest = 0
 		if e := p.Entry(g); e != nil {
 			*t.ended.At(e.FuncID)++
 		}
 		return
 	}
-	*rest = ev.Time + 1
+	*t.rests.At(g) = ev.Time + 1
 	if ev.Waker == traceload.WakerGoroutine {
 		if w := wakeOf(ev); t.entered[w.place()] == w {
 			return
