@@ -173,7 +173,9 @@ func (o *observer) wake(p *traceload.Program, ev *traceload.Event, woken *dealin
 		return
 	}
 	waker := o.slots.At(ev.By)
-	o.runs(waker, ev.By)
+	if waker.woken != 0 {
+		o.runs(waker, ev.By)
+	}
 	giver, taker, from, to := ev.By, ev.G, waker, woken
 	if gives {
 		l.take.wait = ev.Reason
@@ -181,7 +183,13 @@ func (o *observer) wake(p *traceload.Program, ev *traceload.Event, woken *dealin
 		giver, taker, from, to = ev.G, ev.By, woken, waker
 		l.give.wait = ev.Reason
 	}
-	fromPlace, toPlace := o.placeAt(giver, from, l.number), o.placeAt(taker, to, l.number)
+	var fromPlace, toPlace uint8 // the first for most
+	if from.seat.link != l.number {
+		fromPlace = o.placeAt(giver, from, l.number)
+	}
+	if to.seat.link != l.number {
+		toPlace = o.placeAt(taker, to, l.number)
+	}
 	fromSeat, toSeat := o.seat(from, fromPlace), o.seat(to, toPlace)
 	fromRan, toRan := ranBy(p, giver), ranBy(p, taker)
 	pause := time.Duration(-1)     // since the last transfer of whichever is at it more often; unknown
@@ -238,16 +246,9 @@ func (o *observer) seat(d *dealings, place uint8) *seat {
 	return &o.seats.At(d.more)[place-1]
 }
 
-// placeAt returns the place of g's seat at a link; if it has none, of one that it gives up
-// for it, which tells of another link still.
+// placeAt returns the place of g's seat at a link, which is not the first; if it has none, the
+// place of one that it gives up for it, which tells of another link still.
 func (o *observer) placeAt(g *traceload.Goroutine, d *dealings, link uint32) uint8 {
-	if d.seat.link == link {
-		return 0
-	}
-	return o.anotherPlace(g, d, link)
-}
-
-func (o *observer) anotherPlace(g *traceload.Goroutine, d *dealings, link uint32) uint8 {
 	if d.more != 0 {
 		for i, s := range o.seats.At(d.more) {
 			if s.link == link {

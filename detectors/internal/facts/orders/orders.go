@@ -177,8 +177,8 @@ func (t *Table) Observe(p *traceload.Program, ev *traceload.Event) {
 		t.events += 2
 		if ev.Waker == traceload.WakerGoroutine && ev.Wait != traceload.WaitChanSend &&
 			t.how.Known(ev.ByStack) == wakes.Send && t.noted(p, ev.By.ID, ev.ByStack, ev.Stack) {
-			if o, by := t.alive.At(ev.G), t.alive.At(ev.By); o.watch|by.watch != 0 {
-				t.handed(p, ev, o)
+			if t.watched > 0 {
+				t.handed(p, ev, t.alive.At(ev.G), t.alive.At(ev.By))
 			}
 			return
 		}
@@ -210,8 +210,11 @@ func (t *Table) rouse() {
 	t.quiet = 0
 }
 
-// handed takes a wake-up by a sender who is noted, which one that is watched had a part in.
-func (t *Table) handed(p *traceload.Program, ev *traceload.Event, o *occupant) {
+// handed takes a wake-up by a sender who is noted.
+func (t *Table) handed(p *traceload.Program, ev *traceload.Event, o, by *occupant) {
+	if o.watch|by.watch == 0 {
+		return
+	}
 	if o.kind != 0 && !ev.G.System && ev.Wait != traceload.WaitRuntime {
 		t.lets(p, ev)
 		t.feed(o)
