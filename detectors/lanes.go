@@ -22,7 +22,7 @@ type lane struct {
 	begun      []begun               // by stack, for some
 	remainders map[remainder]*fed    // of lists: what begun holds
 	ends       traceload.Beside[set] // who sees its end, besides those who see all
-	endings    map[set]*fed          // likewise: who sees such an end
+	endings    map[set]*fed          // by who is to see them besides: who sees such ends
 	events     *traceload.Events     // that are being fed
 	starts     bool                  // somebody sees those of KindStart
 	stale      bool                  // somebody watches more: lists are to be filled before the next event
@@ -108,7 +108,9 @@ func (l *lane) ending(also set) *fed {
 // seeEnd has an entry see the end of a goroutine.
 func (l *lane) seeEnd(e *entry, g *traceload.Goroutine) {
 	if e.order >= 64 {
-		l.watch(e, traceload.KindSet(traceload.KindEnd))
+		if !e.watches.Has(traceload.KindEnd) {
+			l.watch(e, traceload.KindSet(traceload.KindEnd))
+		}
 		return
 	}
 	*l.ends.At(g) |= 1 << e.order

@@ -86,8 +86,8 @@ func TestBeside(t *testing.T) {
 // that the collector may see.
 func TestPlain(t *testing.T) {
 	type pair struct {
-		a [3]struct{ n GoID }
-		b uint8
+		_ [3]struct{ _ GoID }
+		_ uint8
 	}
 	new(Layout).Add(new(Beside[pair]), new(Lasting[[2]float64]))
 	for _, k := range []Kept{new(Beside[*int]), new(Beside[[2]struct{ s []byte }]), new(Lasting[string]), new(Beside[map[int]int])} {

@@ -84,7 +84,7 @@ type dealings struct {
 	woken uint8
 	next  uint8         // place of the next seat
 	burst bool          // it was ever woken in one
-	ready time.Duration // that it had been by then
+	ready time.Duration // for how long it had been so by then, if woken
 
 	// Its last two transfers: what it got, and what it gave. Both know goroutines
 	// by their slots: dealings end with their goroutine.

@@ -101,6 +101,9 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 	g := ev.G
 	y := o.slots.At(g)
 	if g.System {
+		if ev.Kind == traceload.KindEnd { // it was taken for one of the program's
+			o.dismiss(y)
+		}
 		return
 	}
 	w := o.works[y.work]
@@ -175,6 +178,13 @@ func (o *observer) watched(p *traceload.Program, ev *traceload.Event, y *party) 
 				o.free = append(o.free, s)
 			}
 		}
+		o.dismiss(y)
+	}
+}
+
+// dismiss has a party work no longer, if it did.
+func (o *observer) dismiss(y *party) {
+	if y.work != 0 {
 		o.idle = append(o.idle, y.work)
 		y.work = 0
 	}

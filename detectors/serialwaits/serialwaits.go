@@ -99,7 +99,13 @@ type marks struct {
 // Observe implements detectors.Observer.
 func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 	g := ev.G
-	if g == nil || g.System {
+	if g == nil {
+		return
+	}
+	if g.System {
+		if v := o.slots.At(g); ev.Kind == traceload.KindEnd && v.unit != 0 { // it was taken for one of the program's
+			o.drop(v)
+		}
 		return
 	}
 	switch ev.Kind {

@@ -132,11 +132,16 @@ func (o *observer) close(p *traceload.Program, g *traceload.Goroutine, v *visito
 		if v.named != 0 || v.since > fromRest && at > fromRest && !shared {
 			o.count(p, g.ID, v, u)
 		}
-		*u = unit{}
-		o.free = append(o.free, v.unit)
-		v.unit = 0
+		o.drop(v)
 	}
 	v.since, v.began = at, p.Now
+}
+
+// drop ends a visitor's unit.
+func (o *observer) drop(v *visitor) {
+	*o.units[v.unit] = unit{}
+	o.free = append(o.free, v.unit)
+	v.unit = 0
 }
 
 // rests is close where there is nothing to count; false if there is.
