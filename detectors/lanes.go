@@ -19,14 +19,14 @@ type lane struct {
 	entries    []*entry // those of its own: nobody else reads from them
 	all        []*entry // in the order in which they are fed
 	lists      [rows]*fed
-	begun      []begun               // by stack, for some
-	remainders map[remainder]*fed    // of lists: what begun holds
-	ends       traceload.Beside[set] // who sees its end, besides those who see all
-	endings    map[set]*fed          // by who is to see them besides: who sees such ends
-	events     *traceload.Events     // that are being fed
-	starts     bool                  // somebody sees those of KindStart
-	stale      bool                  // somebody watches more: lists are to be filled before the next event
-	alert      bool                  // there is something to do before it: this, or to ask the stopwatch
+	begun      []begun                  // by stack, for some
+	remainders map[remainder]*fed       // of lists: what begun holds
+	ends       traceload.Beside[uint32] // the set of who sees its end, besides those who see all
+	endings    map[set]*fed             // by who is to see them besides: who sees such ends
+	events     *traceload.Events        // that are being fed
+	starts     bool                     // somebody sees those of KindStart
+	stale      bool                     // somebody watches more: lists are to be filled before the next event
+	alert      bool                     // there is something to do before it: this, or to ask the stopwatch
 	tests      tests.Table
 	program    *traceload.Program // as of the trace's end; nil before
 	weight     int
@@ -84,7 +84,7 @@ func (l *lane) list(ev *traceload.Event) *fed {
 		}
 	case traceload.KindEnd:
 		if also := *l.ends.At(ev.G); also != 0 {
-			return l.ending(also)
+			return l.ending(set(also))
 		}
 	}
 	return l.lists[row(ev.Kind, ev.Wait)]
@@ -107,7 +107,7 @@ func (l *lane) ending(also set) *fed {
 
 // seeEnd has an entry see the end of a goroutine.
 func (l *lane) seeEnd(e *entry, g *traceload.Goroutine) {
-	if e.order >= 64 {
+	if e.order >= 32 {
 		if !e.watches.Has(traceload.KindEnd) {
 			l.watch(e, traceload.KindSet(traceload.KindEnd))
 		}

@@ -373,10 +373,11 @@ func TestSeeEnd(t *testing.T) {
 			startAndWait(1)
 		}
 	})
-	analyze(t, data, see("a", odd, false), see("b", odd, true), all, none)
+	oneLane := detectors.Config{Limits: traceload.Limits{Jobs: 1}}
+	analyzeWith(t, data, oneLane, see("a", odd, false), see("b", odd, true), all, none)
 	got := strings.Join(ends, " ")
 	ends = nil
-	analyze(t, data, all)
+	analyzeWith(t, data, oneLane, all)
 	var want []string
 	for _, end := range ends {
 		if id, _ := strconv.Atoi(end[1:]); asked[traceload.GoID(id)] {

@@ -110,7 +110,9 @@ func (l *Layout) goroutines() goroutines {
 	if l != nil {
 		kept = slices.Clone(l.kept)
 	}
-	slices.SortStableFunc(kept, func(a, b Kept) int { return cmp.Compare(rank(a), rank(b)) })
+	slices.SortStableFunc(kept, func(a, b Kept) int {
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(b.kept().Align(), a.kept().Align())) // without gaps
+	})
 	for i, k := range kept {
 		fields = append(fields, reflect.StructField{Name: "Kept" + strconv.Itoa(i), Type: k.kept()})
 	}
