@@ -214,16 +214,18 @@ func (v *verdict) weigh(source detectors.Source, p *traceload.Program) odds.Sum 
 	if errgroup {
 		sum.Note(1.2, "they run in an errgroup, whose Wait returns the first error")
 	}
+	known := false // the source is at hand: there may be some, and not of this program
 	if source != nil {
 		fail := detectors.FrameOf(p.Frame(v.failSite))
 		if text := around(source, fail); returnsError.MatchString(text) {
 			sum.Note(1, "after %s the source returns an error", fail.Where())
 		}
-		if text := around(source, detectors.SiteOf(p, v.fan.wait)) + around(source, detectors.SiteOf(p, v.fan.start)); collects.MatchString(text) {
+		text := around(source, detectors.SiteOf(p, v.fan.wait)) + around(source, detectors.SiteOf(p, v.fan.start))
+		if known = text != ""; collects.MatchString(text) {
 			sum.Note(-3, "the source collects the errors of all")
 		}
 	}
-	if source == nil && !errgroup {
+	if !known && !errgroup {
 		sum.Note(-0.8, "whether the errors of all are wanted cannot be told without the source")
 	}
 	if v.failed >= 10 {
@@ -235,6 +237,7 @@ func (v *verdict) weigh(source detectors.Source, p *traceload.Program) odds.Sum 
 	return sum
 }
 
+// around returns the source around a line, "" if it is not at hand.
 func around(source detectors.Source, f detectors.Frame) string {
 	lines, _ := source.Lines(f.File, f.Line, sourceLines)
 	var b strings.Builder

@@ -203,20 +203,6 @@ func (t *Table) kept(p *traceload.Program, spans []span, ev *traceload.Event, si
 	return true
 }
 
-// lateSince is how long g, whose worker is w, could have run and did not, since the time at
-// which it was handed the lock, if it was.
-func (w *worker) lateSince(g *traceload.Goroutine, since traceload.Time, mine *handing, l *dealings) time.Duration {
-	if mine != nil && mine.at >= since {
-		return l.lateOf(g) - mine.late
-	}
-	w.recent[1].end(g)
-	var late time.Duration
-	for _, r := range w.recent {
-		late += max(0, r.to.Sub(max(r.from, since)))
-	}
-	return late
-}
-
 // addBlock adds to r what part of s falls into it, if holder and lock were the same.
 func (t *Table) addBlock(p *traceload.Program, r *record, s *span, c *class, ev *traceload.Event) {
 	b := block{0, s.from, s.to, s.sum}

@@ -86,25 +86,6 @@ type worker struct {
 	lock   uint32  // the number of its dealings; 0 if it never met a lock
 }
 
-// lack is a stretch in which a goroutine could have run and did not. As long as it is not
-// known how long it was, to is negative; see end.
-type lack struct{ from, to traceload.Time }
-
-// ready notes that g, whose worker is w, lacks a processor from now on.
-func (w *worker) ready(now traceload.Time, g *traceload.Goroutine) {
-	w.recent[1].end(g)
-	w.recent[0] = w.recent[1]
-	w.recent[1] = lack{now, -1 - traceload.Time(g.Spent(traceload.StateRunnable))}
-}
-
-// end finds out how long the stretch was, the last of g's, if that is not known: by so much
-// has grown what g has spent so.
-func (l *lack) end(g *traceload.Goroutine) {
-	if l.to < 0 {
-		l.to = l.from + traceload.Time(g.Spent(traceload.StateRunnable)) + l.to + 1
-	}
-}
-
 // dealings is what is remembered of a goroutine that waits for locks or made
 // others wait.
 type dealings struct {
@@ -133,13 +114,6 @@ type handing struct {
 	stack traceload.StackID // of its Lock
 	chain uint32
 	late  time.Duration // lateOf at that time
-}
-
-// lateOf is how long g, whose dealings l is, has lacked a processor since it met a lock first:
-// it was ready for so long, as Goroutine.Spent tells, and waited for the collector. l.late is
-// the latter, less what it had been ready before.
-func (l *dealings) lateOf(g *traceload.Goroutine) time.Duration {
-	return l.late + g.Spent(traceload.StateRunnable)
 }
 
 // release is the last Unlock of a goroutine that woke somebody.
