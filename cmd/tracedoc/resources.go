@@ -13,6 +13,7 @@ import (
 	"runtime/metrics"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -47,6 +48,10 @@ const (
 	// gcPercent is half of what is usual: an analysis keeps most of what it
 	// allocates, so collecting more often takes little and saves memory.
 	gcPercent = 50
+	// firstPercent holds only until the first collection, which comes at eight times
+	// what is usual: 32 MB. The cycles before that are of a heap that is still being
+	// made, and were a quarter of what a small trace takes.
+	firstPercent = 800
 )
 
 // limits puts the flags into effect and returns what they mean for an analysis.
@@ -61,13 +66,20 @@ func (r *resources) limits() traceload.Limits {
 		debug.SetMemoryLimit(memory)
 	}
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
+		collectLater()
 	}
 	if r.jobs > 0 {
 		runtime.GOMAXPROCS(min(int(r.jobs), runtime.NumCPU()))
 	}
 	return traceload.Limits{Jobs: int(min(r.jobs, 1024)), Memory: memory / traceShare}
 }
+
+// collectLater has the collector begin with firstPercent and go on with gcPercent, once in
+// a process. A limit of memory holds all the same.
+var collectLater = sync.OnceFunc(func() {
+	debug.SetGCPercent(firstPercent)
+	runtime.AddCleanup(new([64]byte), func(percent int) { debug.SetGCPercent(percent) }, gcPercent)
+})
 
 // machineMemory is how many bytes of memory the machine, or the container, has; a
 // large number where that cannot be told.
