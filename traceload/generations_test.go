@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"io"
+	"math"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -133,23 +135,38 @@ func TestHeaderVersion(t *testing.T) {
 	}
 }
 
-// TestUvarint compares with the standard library's, at every place of a slice.
-func TestUvarint(t *testing.T) {
-	var data []byte
-	for shift := range 64 {
-		for _, v := range []uint64{1<<shift - 1, 1 << shift, 0x5555555555555555 >> shift} {
-			data = binary.AppendUvarint(data, v)
-		}
-	}
-	data = append(data, 0x80, 0x80, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x80) // longer than need be, too large, cut off
-	for at := range len(data) + 1 {
-		want, size := binary.Uvarint(data[at:])
-		wantNext := at + size
-		if size <= 0 {
-			want, wantNext = 0, -1
-		}
-		if got, next := uvarint(data, at); got != want || next != wantNext {
-			t.Errorf("at %d: %#x, next at %d, want %#x and %d", at, got, next, want, wantNext)
+// TestShort compares events read from one word with the same read number by number: of
+// every type, with numbers of every size, and cut off everywhere.
+func TestShort(t *testing.T) {
+	g := &generation{freq: 64}
+	numbers := []uint64{0, 1, 0x7f, 0x80, 0x3fff, 0x4000, 0x1fffff, 0x200000, 0xfffffff, 0x10000000, 1 << 40, math.MaxUint64}
+	odd := [][]byte{{0x80, 0}, {0x80, 0x80, 0x80, 0}, {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}} // longer than need be, too large
+	rng := rand.New(rand.NewPCG(1, 2))
+	for typ := range 256 {
+		for range 400 {
+			data := []byte{byte(typ)}
+			for range arguments[typ] {
+				if rng.IntN(20) == 0 {
+					data = append(data, odd[rng.IntN(len(odd))]...)
+				} else {
+					data = binary.AppendUvarint(data, numbers[rng.IntN(1+rng.IntN(len(numbers)))])
+				}
+			}
+			data = append(data, make([]byte, rng.IntN(12))...)
+			rng.Shuffle(min(1, rng.IntN(100))*len(data), func(i, j int) { data[i], data[j] = data[j], data[i] })
+			for end := 1; end <= len(data); end++ {
+				short := cursor{data: data[:end], time: 5}
+				long := short
+				more, err := short.next(g)
+				wantMore, wantErr := long.long(g)
+				if more != wantMore || (err == nil) != (wantErr == nil) {
+					t.Fatalf("%x: %v, %v, want %v, %v", data[:end], more, err, wantMore, wantErr)
+				}
+				if n := arguments[short.typ]; err == nil && (short.at != long.at || short.time != long.time || short.typ != long.typ ||
+					!slices.Equal(short.numbers[:n], long.numbers[:n])) {
+					t.Fatalf("%x: %+v, want %+v", data[:end], short, long)
+				}
+			}
 		}
 	}
 }

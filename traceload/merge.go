@@ -153,7 +153,8 @@ func (o *order) try(i int) (bool, error) {
 	return true, nil
 }
 
-// next reads the thread's next event; false if there is none.
+// next reads the thread's next event; false if there is none. Nearly all events are of eight
+// bytes or fewer, and their numbers of four: those are read from one word.
 func (c *cursor) next(g *generation) (bool, error) {
 	for c.at == len(c.data) {
 		if len(c.batches) == 0 {
@@ -163,6 +164,57 @@ func (c *cursor) next(g *generation) (bool, error) {
 		c.batches = c.batches[1:]
 	}
 	data, at := c.data, c.at
+	end := at + 8
+	if uint(end) > uint(len(data)) {
+		return c.long(g)
+	}
+	w := binary.LittleEndian.Uint64(data[at:end])
+	c.typ = uint8(w)
+	n := arguments[uint8(w)]
+	since, size := shortUvarint(w >> 8)
+	used := 8 + size // bits of the word, and more if it ends in a number
+	c.numbers[0] = since
+	if n > 1 {
+		w >>= used & 63
+		c.numbers[1], size = shortUvarint(w)
+		used += size
+		if n > 2 {
+			w >>= size & 63
+			c.numbers[2], size = shortUvarint(w)
+			used += size
+			if n > 3 {
+				w >>= size & 63
+				c.numbers[3], size = shortUvarint(w)
+				used += size
+			}
+		}
+	}
+	if used > 64 || n-1 > 3 { // no such event, or one of more numbers
+		return c.long(g)
+	}
+	c.at = at + int(used/8)
+	c.time += int64(float64(int64(since)) * g.freq)
+	return true, nil
+}
+
+// shortUvarint is binary.Uvarint for a number of up to four bytes, the first of which is the
+// lowest of w. It returns the number's size in bits, 64 for a longer number. How long a
+// number of several bytes is cannot be foreseen, so for those it has no branches.
+func shortUvarint(w uint64) (v uint64, size uint) {
+	if w&0x80 == 0 {
+		return w & 0x7f, 8
+	}
+	end := ^w & 0x80808080 // its lowest bit is the highest of the number's last byte
+	if end == 0 {
+		return 0, 64
+	}
+	w &= end ^ (end - 1)
+	return w&0x7f | w>>1&0x3f80 | w>>2&0x1fc000 | w>>3&0xfe00000, uint(bits.TrailingZeros32(uint32(end))) + 1
+}
+
+// long reads any event.
+func (c *cursor) long(g *generation) (bool, error) {
+	data, at := c.data, c.at
 	c.typ = data[at]
 	n := arguments[c.typ]
 	if n == 0 {
@@ -170,12 +222,11 @@ func (c *cursor) next(g *generation) (bool, error) {
 	}
 	at++
 	for i := range c.numbers[:n] {
-		if uint(at) < uint(len(data)) && data[at] < 0x80 {
-			c.numbers[i] = uint64(data[at])
-			at++
-		} else if c.numbers[i], at = uvarint(data, at); at < 0 {
+		var size int
+		if c.numbers[i], size = binary.Uvarint(data[at:]); size <= 0 {
 			return false, errCut
 		}
+		at += size
 	}
 	c.at = at
 	c.time += g.nanoseconds(c.numbers[0])
@@ -184,36 +235,6 @@ func (c *cursor) next(g *generation) (bool, error) {
 
 // arg returns argument i of the event, from 0; its time is none.
 func (c *cursor) arg(i int) uint64 { return c.numbers[i+1] }
-
-// uvarint is binary.Uvarint for the number at data[at:]. It returns where the next
-// begins, -1 if there is no whole number.
-func uvarint(data []byte, at int) (v uint64, next int) {
-	data = data[min(at, len(data)):]
-	if len(data) >= 8 {
-		if w := binary.LittleEndian.Uint64(data); w&uvarintMore != uvarintMore {
-			return shortUvarint(w, at)
-		}
-	}
-	v, size := binary.Uvarint(data)
-	if size <= 0 {
-		return 0, -1
-	}
-	return v, at + size
-}
-
-// uvarintMore is set in all bytes of a number but the last.
-const uvarintMore = 0x8080808080808080
-
-// shortUvarint is uvarint for a number of up to eight bytes, the first of which is
-// the lowest of w. It has no branches: how long a number is cannot be foreseen.
-func shortUvarint(w uint64, at int) (v uint64, next int) {
-	end := ^w & uvarintMore // its lowest bit is the highest of the number's last byte
-	w &= (end ^ (end - 1)) &^ uvarintMore
-	w = w&0x007f007f007f007f | w>>1&0x3f803f803f803f80
-	w = w&0x00003fff00003fff | w>>2&0x0fffc0000fffc000
-	w = w&0x000000000fffffff | w>>4&0x00fffffff0000000
-	return w, at + bits.TrailingZeros64(end)/8 + 1
-}
 
 func (o *order) up(i int) int {
 	h := o.frontier
