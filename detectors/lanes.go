@@ -364,14 +364,13 @@ func (l *lane) feed(p *traceload.Program, events *traceload.Events) (done bool) 
 		at.observer.Observe(p, ev)
 	}
 	for ev = events.Next(); ev != nil; ev = events.Next() {
-		timed := l.alert && l.attend()
-		if at = l.list(ev); at == nil {
-			continue
-		}
-		if timed {
-			for ; at != nil; at = at.next {
+		if l.alert && l.attend() {
+			for at = l.list(ev); at != nil; at = at.next {
 				l.time(at, p, ev)
 			}
+			continue
+		}
+		if at = l.list(ev); at == nil {
 			continue
 		}
 		at.observer.Observe(p, ev) // by itself: nothing need be in registers as the loop begins

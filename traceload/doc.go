@@ -25,5 +25,5 @@
 //
 // At any moment there are a few generations of the trace ([Limits] bounds them),
 // some batches of each, one record per goroutine that is alive, and the distinct
-// stacks seen so far.
+// stacks seen so far. A plain file is not copied into buffers but mapped, on Linux.
 package traceload

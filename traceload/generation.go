@@ -1,6 +1,7 @@
 package traceload
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/binary"
 	"errors"
@@ -97,12 +98,14 @@ type generation struct {
 	number  uint64 // as the runtime counts
 	version int
 	pieces  [][]byte // its batches and the end mark, in order; no batch is in two
+	mapped  bool     // they may be gone when they are read: see mapping
 	end     int64    // offset in the trace of what follows
 
 	threads  []thread
 	freq     float64 // nanoseconds per unit of time
 	snapshot *snapshot
 	minTime  uint64   // of its batches
+	tables   [][]byte // its batches of strings and stacks
 	strings  []extent // by local id
 	stacks   []extent // by local id; begins with the number of frames
 	samples  []sample
@@ -119,8 +122,8 @@ type eventBatch struct {
 	data []byte
 }
 
-// extent is a part of a piece of a generation; none begins at 0.
-type extent struct{ piece, from, to uint32 }
+// extent is a part of one of a generation's tables; none begins at 0.
+type extent struct{ table, from, to uint32 }
 
 // snapshot is a reading of the trace's clock and the wall's at one time.
 type snapshot struct {
@@ -187,7 +190,7 @@ func (g *generation) size() (n int64) {
 func (g *generation) parse() error {
 	byThread := map[uint64]int{} // in threads
 	for i := range g.pieces {
-		if err := g.parsePiece(uint32(i), byThread); err != nil {
+		if err := g.parsePiece(g.pieces[i], byThread); err != nil {
 			return err
 		}
 	}
@@ -207,8 +210,8 @@ func (g *generation) parse() error {
 	return nil
 }
 
-func (g *generation) parsePiece(piece uint32, byThread map[uint64]int) error {
-	in := numbers{data: g.pieces[piece]}
+func (g *generation) parsePiece(piece []byte, byThread map[uint64]int) error {
+	in := numbers{data: piece}
 	for in.more() {
 		tag := in.byte()
 		if tag == tagEndOfGeneration {
@@ -249,9 +252,9 @@ func (g *generation) parsePiece(piece uint32, byThread map[uint64]int) error {
 		var err error
 		switch kind := in.data[from]; {
 		case kind == evStrings:
-			err = g.readStrings(piece, from+1, in.at)
+			err = g.readStrings(g.table(in.data[from:in.at]))
 		case kind == evStacks:
-			err = g.readStacks(piece, from+1, in.at)
+			err = g.readStacks(g.table(in.data[from:in.at]))
 		case kind == evCPUSamples:
 			err = g.readSamples(in.data[from+1 : in.at])
 		case kind == evFrequency && g.version < 25:
@@ -280,17 +283,26 @@ func (g *generation) parsePiece(piece uint32, byThread map[uint64]int) error {
 // nanoseconds converts the trace's unit of time.
 func (g *generation) nanoseconds(t uint64) int64 { return int64(float64(t) * g.freq) }
 
-func (g *generation) readStrings(piece uint32, from, to int) error {
-	in := numbers{data: g.pieces[piece][:to], at: from}
+// table keeps a batch of strings or stacks, and returns its number.
+func (g *generation) table(batch []byte) uint32 {
+	if g.mapped {
+		batch = bytes.Clone(batch)
+	}
+	g.tables = append(g.tables, batch)
+	return uint32(len(g.tables) - 1)
+}
+
+func (g *generation) readStrings(table uint32) error {
+	in := numbers{data: g.tables[table], at: 1}
 	for in.more() {
 		if tag := in.byte(); tag != evString {
 			return fmt.Errorf("expected a string, found an event of type %d", tag)
 		}
 		id, size := in.uvarint(), in.uvarint()
-		if in.bad || size > maxStringSize || size > uint64(to-in.at) {
+		if in.bad || size > maxStringSize || size > uint64(len(in.data)-in.at) {
 			return errors.New("a string is cut off or too long")
 		}
-		if err := put(&g.strings, id, extent{piece, uint32(in.at), uint32(in.at + int(size))}, "string"); err != nil {
+		if err := put(&g.strings, id, extent{table, uint32(in.at), uint32(in.at + int(size))}, "string"); err != nil {
 			return err
 		}
 		in.at += int(size)
@@ -301,8 +313,8 @@ func (g *generation) readStrings(piece uint32, from, to int) error {
 	return nil
 }
 
-func (g *generation) readStacks(piece uint32, from, to int) error {
-	in := numbers{data: g.pieces[piece][:to], at: from}
+func (g *generation) readStacks(table uint32) error {
+	in := numbers{data: g.tables[table], at: 1}
 	for in.more() {
 		if tag := in.byte(); tag != evStack {
 			return fmt.Errorf("expected a stack, found an event of type %d", tag)
@@ -318,7 +330,7 @@ func (g *generation) readStacks(piece uint32, from, to int) error {
 		if in.bad {
 			return errCut
 		}
-		if err := put(&g.stacks, id, extent{piece, uint32(begin), uint32(in.at)}, "stack"); err != nil {
+		if err := put(&g.stacks, id, extent{table, uint32(begin), uint32(in.at)}, "stack"); err != nil {
 			return err
 		}
 	}

@@ -87,9 +87,15 @@ func (s *generationScanner) Read(p []byte) (int, error) {
 	if s.gap != nil {
 		return 0, s.gap
 	}
-	before := s.offset
 	n, err := s.r.Read(p)
-	s.scan(p[:n])
+	return s.pass(p[:n], err)
+}
+
+// pass takes what was read, and why there is no more, if there is not. It returns how much of
+// it is to be passed on, and why no more.
+func (s *generationScanner) pass(p []byte, err error) (int, error) {
+	before := s.offset
+	s.scan(p)
 	if err != nil && !errors.Is(err, io.EOF) && s.err == nil {
 		s.err = err
 	}
@@ -98,9 +104,9 @@ func (s *generationScanner) Read(p []byte) (int, error) {
 		return int(max(0, s.begin-before)), s.gap
 	case s.offset-s.latest() > s.limit:
 		s.gap = fmt.Errorf("a generation is longer than %d bytes", s.limit)
-		return n, s.gap
+		return len(p), s.gap
 	}
-	return n, err
+	return len(p), err
 }
 
 // latest returns the offset at which the present generation begins.

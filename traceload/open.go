@@ -29,8 +29,9 @@ type Input struct {
 
 	packed  atomic.Int64 // packed bytes read so far
 	r       *bufio.Reader
-	packing string // "", "gzip", "zstd"
-	head    []byte // the first unpacked bytes, for error messages
+	packing string   // "", "gzip", "zstd"
+	head    []byte   // the first unpacked bytes, for error messages
+	file    *os.File // if it is a regular one, and nobody wants a copy of what is read
 	closers []func() error
 }
 
@@ -138,6 +139,9 @@ func (in *Input) dial(ctx context.Context, source string, opt OpenOptions) (io.R
 	}
 	if st.Mode().IsRegular() {
 		in.Size = st.Size()
+		if opt.Copy == nil {
+			in.file = f
+		}
 	}
 	return f, nil
 }

@@ -46,9 +46,11 @@ type walked struct {
 	err    error
 }
 
-func walkAll(t testing.TB, data []byte, limits Limits) walked {
+func walkAll(t testing.TB, data []byte, limits Limits) walked { return walkIn(input(t, data), limits) }
+
+func walkIn(in *Input, limits Limits) walked {
 	var w walked
-	p, info, err := WalkWith(input(t, data), func(p *Program, ev *Event) {
+	p, info, err := WalkWith(in, func(p *Program, ev *Event) {
 		w.events = append(w.events, see(p, ev))
 		w.times = append(w.times, ev.Time)
 	}, nil, limits)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,6 +23,7 @@ import (
 type pipeline struct {
 	scanner *generationScanner
 	memory  *budget
+	mapping *mapping       // of what is read; nil if it is read into buffers
 	order   chan *decoding // generations, in order
 	work    chan *decoding // the same, for whoever decodes
 	stop    chan struct{}
@@ -66,6 +68,9 @@ func startPipeline(s *generationScanner, jobs int, limits Limits) *pipeline {
 		pieces:  make(chan []byte, min(max(memory/int64(piece), 2), maxFree)),
 		piece:   piece,
 	}
+	if in, ok := s.r.(*Input); ok {
+		p.mapping = in.mapped()
+	}
 	p.jobs.Add(1 + jobs)
 	go func() {
 		defer p.jobs.Done()
@@ -76,6 +81,7 @@ func startPipeline(s *generationScanner, jobs int, limits Limits) *pipeline {
 	for range jobs {
 		go func() {
 			defer p.jobs.Done()
+			debug.SetPanicOnFault(p.mapping != nil)
 			var used roster
 			for d := range p.work {
 				p.decode(d, &used)
@@ -106,6 +112,9 @@ const (
 
 // split cuts the trace into generations. The error says why there are no more.
 func (p *pipeline) split() error {
+	if p.mapping != nil {
+		return p.mapping.split(p)
+	}
 	s := p.scanner
 	var full [][]byte // of the present generation
 	piece := p.buffer()
@@ -200,7 +209,7 @@ func (p *pipeline) tail(index int, full [][]byte, piece []byte, begin int64, err
 
 // hand gives a generation to whoever decodes it next. It returns false after close.
 func (p *pipeline) hand(index int, pieces [][]byte, end int64) bool {
-	g := &generation{index: index, version: p.scanner.version, pieces: pieces, end: end}
+	g := &generation{index: index, version: p.scanner.version, pieces: pieces, mapped: p.mapping != nil, end: end}
 	p.memory.take(g.size())
 	d := &decoding{
 		generation: g,
@@ -223,7 +232,12 @@ func (p *pipeline) hand(index int, pieces [][]byte, end int64) bool {
 
 // finished lets go of a generation that the walk is through with.
 func (p *pipeline) finished(d *decoding) {
-	p.memory.giveBack(d.size())
+	size := d.size()
+	p.memory.giveBack(size)
+	if p.mapping != nil {
+		forget(p.mapping.data, int(d.end-size), int(d.end))
+		return
+	}
 	for _, piece := range d.pieces {
 		select {
 		case p.pieces <- piece[:0]:
@@ -253,7 +267,7 @@ func (p *pipeline) decode(d *decoding, used *roster) {
 	}
 	defer func() {
 		if v := recover(); v != nil {
-			d.err = &damage{v}
+			d.err = faultOr(v, &damage{v})
 		}
 		d.events = o.events
 		o.out.untold()

@@ -3,10 +3,11 @@ package traceload
 import (
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 )
 
-// TestPieces checks that where a generation is cut into pieces makes no difference.
+// TestPieces checks that where a generation is cut into pieces makes no difference, nor whether it is a file.
 func TestPieces(t *testing.T) {
 	for _, rec := range recordings(t) {
 		if !ownFormat(headerVersion(rec.data[:headerSize])) {
@@ -69,26 +70,31 @@ func longestBatch(data []byte) (longest int) {
 	return longest
 }
 
-// comparePieces reads data in pieces of several lengths, and compares that with one piece.
+// comparePieces reads data in pieces of several lengths, as a stream and as a file, and compares that with one piece.
 func comparePieces(t *testing.T, name string, data []byte, lengths ...int) {
 	t.Helper()
 	type timed struct {
 		seen
 		at Time
 	}
-	walk := func(piece int) (list []timed, info Info, text string) {
-		_, info, err := WalkWith(input(t, data), func(p *Program, ev *Event) { list = append(list, timed{see(p, ev), ev.Time}) }, nil, Limits{piece: piece})
+	walk := func(in *Input, piece int) (list []timed, info Info, text string) {
+		_, info, err := WalkWith(in, func(p *Program, ev *Event) { list = append(list, timed{see(p, ev), ev.Time}) }, nil, Limits{piece: piece})
 		if err != nil {
-			text = err.Error()
+			text = strings.TrimPrefix(err.Error(), in.Source)
 		}
+		info.Source = ""
 		return list, info, text
 	}
-	want, wantInfo, wantErr := walk(2*len(data) + 1)
-	for _, piece := range lengths {
-		got, info, err := walk(piece)
+	want, wantInfo, wantErr := walk(input(t, data), 2*len(data)+1)
+	for i, piece := range append(lengths, lengths...) {
+		in := input(t, data)
+		if i >= len(lengths) {
+			in = openFile(t, data)
+		}
+		got, info, err := walk(in, piece)
 		if info != wantInfo || err != wantErr || !slices.Equal(got, want) {
-			t.Errorf("%s, %d bytes in pieces of %d: %d events, %+v, %q; in one: %d, %+v, %q",
-				name, len(data), piece, len(got), info, err, len(want), wantInfo, wantErr)
+			t.Errorf("%s, %s, %d bytes in pieces of %d: %d events, %+v, %q; in one: %d, %+v, %q",
+				name, in.Source, len(data), piece, len(got), info, err, len(want), wantInfo, wantErr)
 		}
 	}
 }

@@ -131,7 +131,7 @@ func (t *translator) stack(local StackID) StackID {
 
 func (t *translator) internStack(local StackID) StackID {
 	e := t.g.stacks[local]
-	in := numbers{data: t.g.pieces[e.piece][:e.to], at: int(e.from)}
+	in := numbers{data: t.g.tables[e.table][:e.to], at: int(e.from)}
 	t.frames = t.frames[:0]
 	for range in.uvarint() {
 		_, fn, file, line := in.uvarint(), in.uvarint(), in.uvarint(), in.uvarint()
@@ -158,7 +158,7 @@ func (t *translator) bytes(local uint64) []byte {
 	if e.from == 0 {
 		return nil
 	}
-	return t.g.pieces[e.piece][e.from:e.to]
+	return t.g.tables[e.table][e.from:e.to]
 }
 
 func (t *translator) string(local StringID) StringID { return t.word(local, t.in.string) }
