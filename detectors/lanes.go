@@ -364,18 +364,22 @@ func (l *lane) feed(p *traceload.Program, events *traceload.Events) (done bool) 
 		at.observer.Observe(p, ev)
 	}
 	for ev = events.Next(); ev != nil; ev = events.Next() {
-		if l.alert && l.attend() {
-			for at = l.list(ev); at != nil; at = at.next {
-				l.time(at, p, ev)
+		if l.alert {
+			if l.attend() {
+				for at = l.list(ev); at != nil; at = at.next {
+					l.time(at, p, ev)
+				}
+				continue
 			}
-			continue
 		}
 		if at = l.list(ev); at == nil {
 			continue
 		}
-		at.observer.Observe(p, ev) // by itself: nothing need be in registers as the loop begins
-		for at = at.next; at != nil; at = at.next {
+		for {
 			at.observer.Observe(p, ev)
+			if at = at.next; at == nil {
+				break
+			}
 		}
 	}
 	l.event, l.rest = nil, nil

@@ -191,25 +191,18 @@ func (p *Program) next() *Event {
 				continue
 			}
 		}
-		if r.kind == KindStart && p.skipStarts {
-			g.Ran = true
-			g.become(r.to, now)
-			continue
-		}
-
 		ev := &p.plain
-		if r.kind == KindUnblock {
-			ev = &p.woken
-		}
-		ev.Time, ev.Kind, ev.G = now, r.kind, g
-		ev.From, ev.To = g.State, r.to
-		ev.Lived, ev.FromKnown = now.Sub(g.Since), g.SinceKnown
-
 		switch r.kind {
 		case KindStart:
 			g.Ran = true
+			if p.skipStarts {
+				g.become(r.to, now)
+				continue
+			}
+			ev.change(r, g, now)
 			ev.Stack, ev.Wait, ev.Reason = 0, g.Wait, g.Reason
 		case KindBlock:
+			ev.change(r, g, now)
 			stack, reason := p.ids.stack(r.stack), p.ids.text(r.text)
 			s := p.t.stacks[stack]
 			wait := s.wait(reason)
@@ -224,6 +217,8 @@ func (p *Program) next() *Event {
 			g.adopt(stack)
 			g.Ran = g.Ran || r.from == StateRunning
 		case KindUnblock:
+			ev = &p.woken
+			ev.change(r, g, now)
 			ev.Stack, ev.Wait, ev.Reason = g.Stack, g.Wait, g.Reason
 			ev.ByStack = p.ids.stack(r.byStack)
 			ev.By = p.by(r, ev.ByStack)
@@ -233,17 +228,21 @@ func (p *Program) next() *Event {
 				ev.Waker = p.waker(g, ev)
 			}
 		case KindSyscallBegin:
+			ev.change(r, g, now)
 			ev.Stack, ev.Wait, ev.Reason = p.ids.stack(r.stack), g.Wait, g.Reason
 			g.Stack = ev.Stack
 			g.adopt(ev.Stack)
 			g.Ran = g.Ran || r.from == StateRunning
 		case KindStop:
+			ev.change(r, g, now)
 			ev.Stack, ev.Wait, ev.Reason = p.ids.stack(r.stack), g.Wait, p.ids.text(r.text)
 			g.adopt(ev.Stack)
 			g.Ran = g.Ran || r.from == StateRunning
 		case KindSyscallEnd:
+			ev.change(r, g, now)
 			ev.Stack, ev.Wait, ev.Reason = g.Stack, g.Wait, g.Reason
 		case KindEnd:
+			ev.change(r, g, now)
 			ev.Stack, ev.Wait, ev.Reason = 0, g.Wait, g.Reason
 			p.leave(g)
 			g.Ran = g.Ran || r.from == StateRunning
@@ -257,6 +256,13 @@ func (p *Program) next() *Event {
 		return ev
 	}
 	return nil
+}
+
+// change sets what every change of a goroutine's state has.
+func (ev *Event) change(r *record, g *Goroutine, now Time) {
+	ev.Time, ev.Kind, ev.G = now, r.kind, g
+	ev.From, ev.To = g.State, r.to
+	ev.Lived, ev.FromKnown = now.Sub(g.Since), g.SinceKnown
 }
 
 // more takes a record with an extra: the event that it is, if it is a goroutine's first
