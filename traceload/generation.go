@@ -109,6 +109,9 @@ type generation struct {
 	strings  []extent // by local id
 	stacks   []extent // by local id; begins with the number of frames
 	samples  []sample
+
+	until   int    // how many batches of events are still to be begun until half of them are decoded
+	halfway func() // called then, once
 }
 
 // thread is the batches of one thread of the operating system.
@@ -206,6 +209,11 @@ func (g *generation) parse() error {
 	for i := range g.samples {
 		g.samples[i].time = g.nanoseconds(uint64(g.samples[i].time))
 	}
+	batches := 0
+	for i := range g.threads {
+		batches += len(g.threads[i].batches)
+	}
+	g.until = (batches + len(g.threads) + 1) / 2 // the first of each thread is begun at once
 	slices.SortFunc(g.samples, func(a, b sample) int { return cmp.Compare(a.time, b.time) })
 	return nil
 }

@@ -58,6 +58,9 @@ func (m *mapping) split(p *pipeline) (err error) {
 		}
 	}()
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	if !p.turn() {
+		return nil
+	}
 	begin := s.offset // of the present generation
 	for index := 0; ; {
 		from, at := s.offset, time.Now()
@@ -67,7 +70,7 @@ func (m *mapping) split(p *pipeline) (err error) {
 		m.in.packed.Store(s.offset)
 		for ; index+1 < len(s.starts); index++ { // the next has begun, so this one is over
 			end := s.starts[index+1]
-			if !p.hand(index, [][]byte{m.data[begin:end:end]}, end) {
+			if !p.hand(index, [][]byte{m.data[begin:end:end]}, end) || !p.turn() {
 				return nil
 			}
 			begin = end

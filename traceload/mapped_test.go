@@ -98,7 +98,7 @@ func TestShortened(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	p := &pipeline{batches: make(chan *records, 1), stop: make(chan struct{})}
+	p := &pipeline{batches: make(chan *records, 1), turns: make(chan struct{}, 1), stop: make(chan struct{})}
 	d := &decoding{generation: &generation{version: 26, pieces: [][]byte{m.data[page:]}, mapped: true}, out: make(chan *records, 100)}
 	if p.decode(d, new(roster)); d.err != errShortened {
 		t.Errorf("decoding: %v", d.err)

@@ -17,15 +17,16 @@ import (
 //	decode       some goroutines each decode one generation, into batches of records
 //	Walk         the caller's takes the batches, generation by generation, in order
 //
-// How far decoding may run ahead is bounded by the number of generations that are
-// in memory (some of them decoded, and one or two that wait for it), and by the
-// batches that one may have ready.
+// How far they may run ahead is bounded: split begins to read a generation when half of one
+// before it is decoded, which leaves it time enough, so there are two in memory for one that
+// is decoded at a time; and a generation may have some batches ready.
 type pipeline struct {
 	scanner *generationScanner
 	memory  *budget
 	mapping *mapping       // of what is read; nil if it is read into buffers
 	order   chan *decoding // generations, in order
 	work    chan *decoding // the same, for whoever decodes
+	turns   chan struct{}  // one for each generation that split may begin to read
 	stop    chan struct{}
 	batches chan *records // that were read, to be used again
 	pieces  chan []byte   // of generations that the walk is through with, to read others into
@@ -64,6 +65,7 @@ func startPipeline(s *generationScanner, jobs int, limits Limits) *pipeline {
 		memory:  newBudget(memory),
 		order:   make(chan *decoding, max(jobs-1, 1)),
 		work:    make(chan *decoding),
+		turns:   make(chan struct{}, jobs),
 		stop:    make(chan struct{}),
 		batches: make(chan *records, (jobs+2)*readyBatches),
 		pieces:  make(chan []byte, min(max(memory/int64(piece), 2), maxFree)),
@@ -71,6 +73,9 @@ func startPipeline(s *generationScanner, jobs int, limits Limits) *pipeline {
 	}
 	if in, ok := s.r.(*Input); ok {
 		p.mapping = in.mapped()
+	}
+	for range jobs {
+		p.turns <- struct{}{}
 	}
 	p.jobs.Add(1 + jobs)
 	go func() {
@@ -117,6 +122,9 @@ func (p *pipeline) split() error {
 		return p.mapping.split(p)
 	}
 	s := p.scanner
+	if !p.turn() {
+		return nil
+	}
 	var full [][]byte // of the present generation
 	piece := p.buffer()
 	begin := s.offset // where piece begins in the trace
@@ -136,7 +144,7 @@ func (p *pipeline) split() error {
 		for index+1 < len(s.starts) { // the next has begun, so this one is over
 			end := s.starts[index+1]
 			next := append(p.buffer(), piece[end-begin:]...)
-			if !p.hand(index, append(full, piece[:end-begin]), end) {
+			if !p.hand(index, append(full, piece[:end-begin]), end) || !p.turn() {
 				return nil
 			}
 			full, piece, begin = nil, next, end
@@ -231,6 +239,16 @@ func (p *pipeline) hand(index int, pieces [][]byte, end int64) bool {
 	return true
 }
 
+// turn waits until the next generation may be read. It returns false after close.
+func (p *pipeline) turn() bool {
+	select {
+	case <-p.turns:
+		return true
+	case <-p.stop:
+		return false
+	}
+}
+
 // finished lets go of a generation that the walk is through with.
 func (p *pipeline) finished(d *decoding) {
 	size := d.size()
@@ -276,6 +294,8 @@ func (p *pipeline) decode(d *decoding, used *roster) {
 			o.emit()
 		}
 	}()
+	d.halfway = sync.OnceFunc(func() { p.turns <- struct{}{} }) // never blocks: it has room for all there are
+	defer d.halfway()
 	select {
 	case <-p.stop:
 		return

@@ -48,10 +48,10 @@ const (
 	// gcPercent is half of what is usual: an analysis keeps most of what it
 	// allocates, so collecting more often takes little and saves memory.
 	gcPercent = 50
-	// firstPercent holds only until the first collection, which comes at eight times
-	// what is usual: 32 MB. The cycles before that are of a heap that is still being
+	// firstPercent holds only until the first collection, which comes at four times
+	// what is usual: 16 MB. The cycles before that are of a heap that is still being
 	// made, and were a quarter of what a small trace takes.
-	firstPercent = 800
+	firstPercent = 400
 )
 
 // limits puts the flags into effect and returns what they mean for an analysis.
