@@ -364,7 +364,7 @@ func (l *lane) feed(p *traceload.Program, events *traceload.Events) (done bool) 
 		at.observer.Observe(p, ev)
 	}
 	for ev = events.Next(); ev != nil; ev = events.Next() {
-		if l.alert {
+		if l.alert { // by itself: seldom, and cheaper than together
 			if l.attend() {
 				for at = l.list(ev); at != nil; at = at.next {
 					l.time(at, p, ev)

@@ -23,9 +23,10 @@ type mapping struct {
 
 var errShortened = errors.New("the file became shorter while it was read")
 
-// mapped returns the file that an input is, in memory; nil if it is none that can be.
-func (in *Input) mapped() *mapping {
-	if in.file == nil || in.packing != "" || in.Size <= 0 || int64(int(in.Size)) != in.Size {
+// mapped returns the file that an input is, in memory, if there is something behind an
+// offset; nil if it is none that can be.
+func (in *Input) mapped(behind int64) *mapping {
+	if in.file == nil || in.packing != "" || in.Size <= behind || int64(int(in.Size)) != in.Size {
 		return nil
 	}
 	data := mapFile(in.file, int(in.Size))

@@ -87,7 +87,7 @@ func TestShortened(t *testing.T) {
 	page := os.Getpagesize()
 	data := append(bytes.Clone(today(t).data), make([]byte, 4*page)...)
 	in := openFile(t, data)
-	m := in.mapped()
+	m := in.mapped(headerSize)
 	if m == nil {
 		t.Fatal("not mapped")
 	}

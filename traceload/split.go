@@ -72,7 +72,7 @@ func startPipeline(s *generationScanner, jobs int, limits Limits) *pipeline {
 		piece:   piece,
 	}
 	if in, ok := s.r.(*Input); ok {
-		p.mapping = in.mapped()
+		p.mapping = in.mapped(s.offset)
 	}
 	for range jobs {
 		p.turns <- struct{}{}
