@@ -94,7 +94,7 @@ func TestShortened(t *testing.T) {
 	if err := populate(m.data, 0, len(m.data)); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Truncate(in.Source, headerSize); err != nil {
+	if err := os.Truncate(in.Source, int64(page)); err != nil {
 		t.Fatal(err)
 	}
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
@@ -103,10 +103,18 @@ func TestShortened(t *testing.T) {
 	if p.decode(d, new(roster)); d.err != errShortened {
 		t.Errorf("decoding: %v", d.err)
 	}
-	p.scanner = &generationScanner{r: in, limit: maxGeneration}
-	p.scanner.readHeader()
-	p.mapping, p.piece, p.memory = m, len(data), newBudget(1<<30)
-	if err := p.split(); err != nil || p.scanner.offset != headerSize { // nothing follows
-		t.Errorf("splitting: %v, %d bytes", err, p.scanner.offset)
+	split := func(m *mapping) (int64, error) {
+		p := &pipeline{scanner: &generationScanner{r: m.in, limit: maxGeneration}, mapping: m, piece: len(data), memory: newBudget(1 << 30), turns: make(chan struct{}, 1)}
+		p.turns <- struct{}{}
+		p.scanner.readHeader()
+		err := p.split()
+		return p.scanner.offset, err
+	}
+	if n, err := split(m); err == nil || err == errShortened || n != int64(page) { // it ends there
+		t.Errorf("splitting: %v after %d bytes", err, n)
+	}
+	// As if it became shorter right after that part was read: the file is whole, what is in memory is not.
+	if n, err := split(&mapping{openFile(t, data), m.data}); err != errShortened || n < headerSize || n > int64(len(data)) {
+		t.Errorf("splitting while it becomes shorter: %v after %d bytes", err, n)
 	}
 }
