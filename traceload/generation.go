@@ -110,8 +110,8 @@ type generation struct {
 	stacks   []extent // by local id; begins with the number of frames
 	samples  []sample
 
-	until   int    // how many batches of events are still to be begun until half of them are decoded
-	halfway func() // called then, once
+	until    int    // how many batches of events are still to be begun until a quarter of them is decoded
+	underway func() // called then, once
 }
 
 // thread is the batches of one thread of the operating system.
@@ -213,7 +213,7 @@ func (g *generation) parse() error {
 	for i := range g.threads {
 		batches += len(g.threads[i].batches)
 	}
-	g.until = (batches + len(g.threads) + 1) / 2 // the first of each thread is begun at once
+	g.until = len(g.threads) + (batches-len(g.threads)+3)/4 // the first of each thread is begun at once
 	slices.SortFunc(g.samples, func(a, b sample) int { return cmp.Compare(a.time, b.time) })
 	return nil
 }

@@ -52,7 +52,7 @@ func (m *mapping) split(p *pipeline) (err error) {
 	s := p.scanner
 	defer func() {
 		if v := recover(); v != nil {
-			err = faultOr(v, &damage{v})
+			err = failure(v)
 		}
 		if e := m.in.resume(s.offset); err == nil {
 			err = e
@@ -94,10 +94,10 @@ func (m *mapping) want(from, to int64) (int64, error) {
 	return from + int64(n), err
 }
 
-// faultOr returns what a panic means: that mapped memory is gone, or else err.
-func faultOr(v any, err error) error {
+// failure returns what a panic means: that mapped memory is gone, or else damage.
+func failure(v any) error {
 	if _, ok := v.(interface{ Addr() uintptr }); ok {
 		return errShortened
 	}
-	return err
+	return &damage{v}
 }

@@ -53,6 +53,9 @@ func TestMapped(t *testing.T) {
 				"shorter":   {func(file string) error { return os.Truncate(file, int64(len(half))) }, half},
 				"longer":    {func(file string) error { return os.Truncate(file, 2*int64(len(rec.data))) }, rec.data},
 			} {
+				if name == "longer" && runtime.GOOS != "linux" {
+					continue // not mapped there, so it is read on
+				}
 				in := openFile(t, rec.data)
 				if err := test.change(in.Source); err != nil {
 					t.Fatal(err)

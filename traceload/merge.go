@@ -163,7 +163,7 @@ func (c *cursor) next(g *generation) (bool, error) {
 		c.data, c.at, c.time = c.batches[0].data, 0, g.nanoseconds(c.batches[0].time)
 		c.batches = c.batches[1:]
 		if g.until--; g.until == 0 {
-			g.halfway()
+			g.underway()
 		}
 	}
 	data, at := c.data, c.at

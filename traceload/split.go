@@ -17,9 +17,10 @@ import (
 //	decode       some goroutines each decode one generation, into batches of records
 //	Walk         the caller's takes the batches, generation by generation, in order
 //
-// How far they may run ahead is bounded: split begins to read a generation when half of one
-// before it is decoded, which leaves it time enough, so there are two in memory for one that
-// is decoded at a time; and a generation may have some batches ready.
+// How far they may run ahead is bounded: split begins to read a generation when a quarter of
+// one before it is decoded, which leaves time enough to unpack it. By then the walk is through
+// with what was before that, so there are two in memory for one that is decoded at a time.
+// And a generation may have some batches ready.
 type pipeline struct {
 	scanner *generationScanner
 	memory  *budget
@@ -286,7 +287,7 @@ func (p *pipeline) decode(d *decoding, used *roster) {
 	}
 	defer func() {
 		if v := recover(); v != nil {
-			d.err = faultOr(v, &damage{v})
+			d.err = failure(v)
 		}
 		d.events = o.events
 		o.out.untold()
@@ -294,8 +295,8 @@ func (p *pipeline) decode(d *decoding, used *roster) {
 			o.emit()
 		}
 	}()
-	d.halfway = sync.OnceFunc(func() { p.turns <- struct{}{} }) // never blocks: it has room for all there are
-	defer d.halfway()
+	d.underway = sync.OnceFunc(func() { p.turns <- struct{}{} }) // never blocks: it has room for all there are
+	defer d.underway()
 	select {
 	case <-p.stop:
 		return

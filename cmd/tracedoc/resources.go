@@ -75,7 +75,8 @@ func (r *resources) limits() traceload.Limits {
 }
 
 // collectLater has the collector begin with firstPercent and go on with gcPercent, once in
-// a process. A limit of memory holds all the same.
+// a process: what nothing refers to is cleaned up when the first collection has found it.
+// A limit of memory holds all the same.
 var collectLater = sync.OnceFunc(func() {
 	debug.SetGCPercent(firstPercent)
 	runtime.AddCleanup(new([64]byte), func(percent int) { debug.SetGCPercent(percent) }, gcPercent)

@@ -14,7 +14,7 @@ import (
 // of this:
 //
 //	go run ./fixtures/load -o /tmp/load.trace
-//	TRACEDOC_BENCH_TRACE=/tmp/load.trace GOMAXPROCS=1 go test -run '^$' -bench BenchmarkAnalyze -benchtime 4x -cpuprofile cmd/tracedoc/default.pgo ./detectors/suite
+//	TRACEDOC_BENCH_TRACE=/tmp/load.trace GOMAXPROCS=1 go test -run '^$' -bench BenchmarkAnalyze -benchtime 25x -cpuprofile cmd/tracedoc/default.pgo ./detectors/suite
 func BenchmarkAnalyze(b *testing.B) {
 	file := os.Getenv("TRACEDOC_BENCH_TRACE")
 	if file == "" {
