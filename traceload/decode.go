@@ -357,7 +357,7 @@ func (d *decoder) stack(s trace.Stack) StackID {
 	}
 	d.frames = d.frames[:0]
 	for f := range s.Frames() {
-		d.frames = append(d.frames, d.in.frame(f.Func, f.File, int(f.Line)))
+		d.frames = append(d.frames, d.in.frame(d.in.string(f.Func), d.in.string(f.File), int(f.Line)))
 	}
 	id := d.in.stack(d.frames)
 	d.handles[s] = id

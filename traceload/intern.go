@@ -1,6 +1,7 @@
 package traceload
 
 import (
+	"encoding/binary"
 	"hash/maphash"
 	"slices"
 	"strings"
@@ -36,22 +37,23 @@ type tables struct {
 type interner struct {
 	tables
 	stringIDs map[string]StringID
-	funcIDs   map[string]FuncID
+	funcIDs   map[StringID]FuncID
 	frameIDs  map[frameKey]FrameID
 	stackIDs  map[uint64][]StackID // by hash of the frames
 	seed      maphash.Seed
+	hashed    []byte // room for what is
 	userTexts int
 }
 
 type frameKey struct {
-	fn, file string
+	fn, file StringID
 	line     int
 }
 
 func newInterner() *interner {
 	in := &interner{
 		stringIDs: map[string]StringID{},
-		funcIDs:   map[string]FuncID{},
+		funcIDs:   map[StringID]FuncID{},
 		frameIDs:  map[frameKey]FrameID{},
 		stackIDs:  map[uint64][]StackID{},
 		seed:      maphash.MakeSeed(),
@@ -72,7 +74,18 @@ func (in *interner) string(s string) StringID {
 	if id, ok := in.stringIDs[s]; ok {
 		return id
 	}
-	s = strings.Clone(s)
+	return in.newString(strings.Clone(s))
+}
+
+// bytes is string for the bytes of one.
+func (in *interner) bytes(s []byte) StringID {
+	if id, ok := in.stringIDs[string(s)]; ok {
+		return id
+	}
+	return in.newString(string(s))
+}
+
+func (in *interner) newString(s string) StringID {
 	id := StringID(len(in.strings))
 	in.strings = append(in.strings, s)
 	in.stringIDs[s] = id
@@ -101,20 +114,20 @@ func (in *interner) userText(s string) StringID {
 	return in.string(s)
 }
 
-func (in *interner) frame(fn, file string, line int) FrameID {
+// frame returns the id of a frame in the function and the file of these names.
+func (in *interner) frame(fn, file StringID, line int) FrameID {
 	key := frameKey{fn, file, line}
 	if id, ok := in.frameIDs[key]; ok {
 		return id
 	}
-	fn, file = in.strings[in.string(fn)], in.strings[in.string(file)]
 	funcID, ok := in.funcIDs[fn]
 	if !ok {
 		funcID = FuncID(len(in.funcIDs) + 1)
 		in.funcIDs[fn] = funcID
 	}
 	id := FrameID(len(in.frames))
-	in.frames = append(in.frames, newFrame(funcID, fn, file, line))
-	in.frameIDs[frameKey{fn, file, line}] = id
+	in.frames = append(in.frames, newFrame(funcID, in.strings[fn], in.strings[file], line))
+	in.frameIDs[key] = id
 	return id
 }
 
@@ -126,12 +139,11 @@ func (in *interner) stack(whole []FrameID) StackID {
 		return 0
 	}
 	frames, parked := trimParking(whole, in.frames)
-	var h maphash.Hash
-	h.SetSeed(in.seed)
+	in.hashed = in.hashed[:0]
 	for _, f := range frames {
-		maphash.WriteComparable(&h, f)
+		in.hashed = binary.LittleEndian.AppendUint32(in.hashed, uint32(f))
 	}
-	sum := h.Sum64()
+	sum := maphash.Bytes(in.seed, in.hashed)
 	for _, id := range in.stackIDs[sum] {
 		s := in.stacks[id]
 		if slices.Equal(s.Frames, frames) && (parked == textNone || s.Derived == newStack(id, frames, parked, in.frames).Derived) {

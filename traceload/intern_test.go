@@ -46,16 +46,16 @@ func TestUserText(t *testing.T) {
 
 func TestFrames(t *testing.T) {
 	in := newInterner()
-	a := in.frame("main.f", "/src/main.go", 1)
-	for _, other := range []FrameID{in.frame("main.g", "/src/main.go", 1), in.frame("main.f", "/src/other.go", 1), in.frame("main.f", "/src/main.go", 2)} {
+	a := in.frame(in.string("main.f"), in.string("/src/main.go"), 1)
+	for _, other := range []FrameID{in.frame(in.string("main.g"), in.string("/src/main.go"), 1), in.frame(in.string("main.f"), in.string("/src/other.go"), 1), in.frame(in.string("main.f"), in.string("/src/main.go"), 2)} {
 		if other == a || other == 0 {
 			t.Errorf("different frames have the ids %d and %d", a, other)
 		}
 	}
-	if b := in.frame("main.f", "/src/main.go", 1); b != a {
+	if b := in.frame(in.string("main.f"), in.string("/src/main.go"), 1); b != a {
 		t.Errorf("one frame has the ids %d and %d", a, b)
 	}
-	f, g := in.frames[in.frame("main.f", "/src/main.go", 2)], in.frames[in.frame("main.g", "/src/main.go", 1)]
+	f, g := in.frames[in.frame(in.string("main.f"), in.string("/src/main.go"), 2)], in.frames[in.frame(in.string("main.g"), in.string("/src/main.go"), 1)]
 	if f.FuncID != in.frames[a].FuncID || f.FuncID == g.FuncID {
 		t.Errorf("functions have the ids %d, %d and %d", in.frames[a].FuncID, f.FuncID, g.FuncID)
 	}
@@ -121,7 +121,7 @@ func TestStack(t *testing.T) {
 			if strings.HasPrefix(fn, "main.Test") {
 				file = "/src/file_test.go"
 			}
-			frames = append(frames, in.frame(fn, file, i+1))
+			frames = append(frames, in.frame(in.string(fn), in.string(file), i+1))
 		}
 		return in.stacks[in.stack(frames)]
 	}

@@ -1,6 +1,9 @@
 package traceload
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // translator gives what batches of a generation refer to ids that hold throughout the
 // trace. It belongs to one goroutine and takes batches in order, so ids do not
@@ -14,6 +17,7 @@ type translator struct {
 
 	g      *generation // the present one
 	ids    ids         // of it
+	names  []StringID  // of functions and files, plus one, by the ids that the generation has; 0 for what was not looked at
 	frames []FrameID
 	fixed  [len(fixedTexts)]StringID
 }
@@ -59,6 +63,8 @@ func newTranslator() *translator {
 func (t *translator) begin(g *generation) {
 	t.g = g
 	t.ids = ids{make([]StackID, len(g.stacks)), make([]StringID, len(g.strings))}
+	t.names = slices.Grow(t.names[:0], len(g.strings))[:len(g.strings)]
+	clear(t.names)
 }
 
 // batch prepares a batch for those who read it.
@@ -140,13 +146,16 @@ func (t *translator) internStack(local StackID) StackID {
 	return t.in.stack(t.frames)
 }
 
-// name is the text of one of the names of functions and files, which every generation repeats.
-func (t *translator) name(local uint64) string {
-	text := t.bytes(local)
-	if id, ok := t.in.stringIDs[string(text)]; ok {
-		return t.in.strings[id]
+// name returns the id of one of the names of functions and files, which every generation repeats.
+func (t *translator) name(local uint64) StringID {
+	if local >= uint64(len(t.names)) {
+		return t.in.bytes(nil)
 	}
-	return string(text)
+	name := &t.names[local]
+	if *name == 0 {
+		*name = t.in.bytes(t.bytes(local)) + 1
+	}
+	return *name - 1
 }
 
 // bytes returns the text of a string; none for one that is missing.
