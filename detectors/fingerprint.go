@@ -43,10 +43,18 @@ func (f *Finding) frameIn(fn string) Frame {
 // there is an external test package.
 type packages map[string][]string
 
-// packagesOf learns it from all frames of a trace.
-func packagesOf(p *traceload.Program) packages {
+// packagesOf learns it from all frames of a trace, if there are findings to name.
+func packagesOf(p *traceload.Program, findings []judged) packages {
+	if len(findings) == 0 {
+		return nil
+	}
 	known := packages{}
+	files := map[traceload.FuncID]string{} // that functions were seen in last
 	for f := range p.AllFrames {
+		if file, ok := files[f.FuncID]; ok && file == f.File {
+			continue
+		}
+		files[f.FuncID] = f.File
 		pkg, fn := splitFunc(stripTypes(f.Func))
 		if folder := path.Dir(f.File); f.File != "" && pkg != "" && !ordinals.MatchString(fn) && !slices.Contains(known[folder], pkg) {
 			known[folder] = append(known[folder], pkg)

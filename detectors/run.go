@@ -230,7 +230,7 @@ func Analyze(in *traceload.Input, list []*Detector, cfg Config) (*Result, error)
 	if cfg.Stats != nil {
 		cfg.Stats.fill(w, walked.Sub(begun), time.Since(walked))
 	}
-	return &Result{trace: w.describe(), findings: w.findings, ran: list, packages: packagesOf(prog)}, nil
+	return &Result{trace: w.describe(), findings: w.findings, ran: list, packages: packagesOf(prog, w.findings)}, nil
 }
 
 func (w *walk) add(d *Detector) {

@@ -18,6 +18,7 @@ type translator struct {
 	g      *generation // the present one
 	ids    ids         // of it
 	names  []StringID  // of functions and files, plus one, by the ids that the generation has; 0 for what was not looked at
+	met    []metFrame  // some of its frames, each where it hashes to
 	frames []FrameID
 	fixed  [len(fixedTexts)]StringID
 }
@@ -56,7 +57,7 @@ type task struct {
 const maxTasks = 1 << 20
 
 func newTranslator() *translator {
-	return &translator{in: newInterner(), tasks: map[int64]task{}}
+	return &translator{in: newInterner(), tasks: map[int64]task{}, met: make([]metFrame, 1<<metBits)}
 }
 
 // begin turns to the next generation. Lanes may still read the ids of the one before.
@@ -65,6 +66,7 @@ func (t *translator) begin(g *generation) {
 	t.ids = ids{make([]StackID, len(g.stacks)), make([]StringID, len(g.strings))}
 	t.names = slices.Grow(t.names[:0], len(g.strings))[:len(g.strings)]
 	clear(t.names)
+	clear(t.met)
 }
 
 // batch prepares a batch for those who read it.
@@ -141,9 +143,26 @@ func (t *translator) internStack(local StackID) StackID {
 	t.frames = t.frames[:0]
 	for range in.uvarint() {
 		_, fn, file, line := in.uvarint(), in.uvarint(), in.uvarint(), in.uvarint()
-		t.frames = append(t.frames, t.in.frame(t.name(fn), t.name(file), int(line)))
+		t.frames = append(t.frames, t.frame(fn, file, line))
 	}
 	return t.in.stack(t.frames)
+}
+
+// metFrame is a frame as a generation tells it. Its id is 0 where there is none.
+type metFrame struct {
+	fn, file, line uint64
+	id             FrameID
+}
+
+// metBits is how long a hash is by which they are kept: stacks share most of their frames.
+const metBits = 12
+
+func (t *translator) frame(fn, file, line uint64) FrameID {
+	met := &t.met[(fn*0x9e3779b97f4a7c15^line*0xd6e8feb86659fd93)>>(64-metBits)]
+	if met.id == 0 || met.fn != fn || met.file != file || met.line != line {
+		*met = metFrame{fn, file, line, t.in.frame(t.name(fn), t.name(file), int(line))}
+	}
+	return met.id
 }
 
 // name returns the id of one of the names of functions and files, which every generation repeats.

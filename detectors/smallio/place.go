@@ -1,6 +1,7 @@
 package smallio
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/tracedoc/tracedoc/traceload"
@@ -41,9 +42,11 @@ func (o *observer) lookAt(p *traceload.Program, st *traceload.Stack) *use {
 	if st.Site < 0 || p.Frame(st.Frames[st.Site]).Origin != traceload.OriginUser {
 		return none // net/http and its like write by their own rules
 	}
+	if !slices.ContainsFunc(st.Frames[:st.Site+1], func(id traceload.FrameID) bool { return isCall(p.Frame(id).Func) }) {
+		return none
+	}
 	k := key{}
 	u := &use{testing: st.Testing || strings.HasSuffix(p.Frame(st.Frames[st.Site]).File, "_test.go")}
-	call := false
 	for i, id := range st.Frames {
 		f := p.Frame(id)
 		if loggers[base(f.Func)] {
@@ -53,10 +56,9 @@ func (o *observer) lookAt(p *traceload.Program, st *traceload.Stack) *use {
 			continue
 		}
 		switch fn := f.Func; {
-		case fn == "internal/poll.(*FD).Write":
-			call, k.writes = true, true
-		case fn == "internal/poll.(*FD).Read":
-			call = true
+		case fn == pollWrite:
+			k.writes = true
+		case fn == pollRead:
 		case fn == "net.(*conn).Write", fn == "net.(*conn).Read":
 			k.network = true
 		case fn == "bufio.(*Writer).Flush": // by whom?
@@ -66,9 +68,6 @@ func (o *observer) lookAt(p *traceload.Program, st *traceload.Stack) *use {
 		case i < st.Site && formats(fn): // the outermost is the one that the user called
 			u.format = fn
 		}
-	}
-	if !call {
-		return none
 	}
 	k.fn = p.Frame(st.Frames[st.Site]).FuncID
 	s := o.places[k]
@@ -80,6 +79,14 @@ func (o *observer) lookAt(p *traceload.Program, st *traceload.Stack) *use {
 	u.place = s
 	return u
 }
+
+// The functions in which a read or a write is a call of its own.
+const (
+	pollRead  = "internal/poll.(*FD).Read"
+	pollWrite = "internal/poll.(*FD).Write"
+)
+
+func isCall(fn string) bool { return fn == pollRead || fn == pollWrite }
 
 // wholesale are functions of the standard library that move much at a time.
 var wholesale = map[string]bool{

@@ -171,6 +171,7 @@ func (t *Table) birth(p *traceload.Program, ev *traceload.Event) {
 func (t *Table) open(root traceload.GoID, parent *Test) *Test {
 	if t.recent == nil {
 		t.recent = make([]occupant, remembered)
+		clear(t.recent) // see dense.Pairs.At
 	}
 	return &Test{root: root, parent: parent}
 }
