@@ -77,7 +77,7 @@ func callerIn(p *traceload.Program, g *Group, site Frame) Frame {
 func (w *walk) testsOf(p *traceload.Program, g *Group) (names []string) {
 	for _, ids := range [][]int64{g.Goroutines, g.Rest} {
 		for _, id := range ids {
-			if t := w.lanes[0].tests.ByID(p, traceload.GoID(id)); t != nil && t.Name() != "" {
+			if t := w.tests.ByID(p, traceload.GoID(id)); t != nil && t.Name() != "" {
 				names = append(names, t.Name())
 			}
 		}

@@ -27,8 +27,8 @@ type lane struct {
 	starts     bool                     // somebody sees those of KindStart
 	stale      bool                     // somebody watches more: lists are to be filled before the next event
 	alert      bool                     // there is something to do before it: this, or to ask the stopwatch
-	tests      tests.Table
-	program    *traceload.Program // as of the trace's end; nil before
+	tests      *entry                   // the tests' table, in one of the lanes; else nil
+	program    *traceload.Program       // as of the trace's end; nil before
 	weight     int
 
 	// Where to go on after somebody panicked: at an event, which is to be fed to some still.
@@ -183,21 +183,30 @@ func (f *fed) only(holds func(*entry) bool) *fed {
 	return list(entries, holds)
 }
 
-// testsObserver is the tests' table as the first that is fed. It has nothing to do until a
-// stack is a test's, or somebody says that a test begins.
-type testsObserver struct{ *lane }
+// testsObserver is the tests' table as one that is fed. It has nothing to do until a stack
+// is a test's, or somebody says that a test begins.
+type testsObserver struct {
+	table *tests.Table
+	lane  *lane
+}
 
 func (o testsObserver) Observe(p *traceload.Program, ev *traceload.Event) {
-	if o.tests.Observe(p, ev); o.tests.Any() {
-		o.watchTests()
+	if o.table.Observe(p, ev); o.table.Any() {
+		o.lane.watchTests()
 	}
 }
 
 func (testsObserver) Finish(*traceload.Program) {}
 
-// watchTests has the tests' table see all that it must once there may be tests.
+// feedTests has the lane feed the tests' table.
+func (l *lane) feedTests(table *tests.Table) {
+	l.tests = l.own("tests", tests.Untested, testsObserver{table, l})
+}
+
+// watchTests has the tests' table, if it is in this lane, see all that it must once there
+// may be tests.
 func (l *lane) watchTests() {
-	if e := l.entries[0]; e.watches != tests.Watches {
+	if e := l.tests; e != nil && e.watches != tests.Watches {
 		l.watch(e, tests.Watches)
 	}
 }
@@ -221,14 +230,11 @@ func deal(entries []*entry, n int) []*lane {
 		lanes[i] = new(lane)
 	}
 	for _, c := range crews { // the heaviest first, each to whoever has the least
-		l := slices.MinFunc(lanes, func(a, b *lane) int { return a.weight - b.weight })
+		l := lightest(lanes)
 		l.weight += c.weight
 		for _, e := range c.entries {
 			e.lane = l
 		}
-	}
-	for _, l := range lanes {
-		l.own("tests", tests.Untested, testsObserver{l})
 	}
 	for _, e := range entries {
 		if !e.dead {
@@ -238,11 +244,17 @@ func deal(entries []*entry, n int) []*lane {
 	return lanes
 }
 
+// lightest returns the lane that has the least to do.
+func lightest(lanes []*lane) *lane {
+	return slices.MinFunc(lanes, func(a, b *lane) int { return a.weight - b.weight })
+}
+
 // own adds an entry that belongs to the lane itself.
-func (l *lane) own(name string, watches traceload.Kinds, o Observer) {
+func (l *lane) own(name string, watches traceload.Kinds, o Observer) *entry {
 	e := &entry{name: name, watches: watches, observer: o, lane: l}
 	l.entries = append(l.entries, e)
 	l.add(e)
+	return e
 }
 
 // add has an entry fed after those that were added before.

@@ -98,10 +98,9 @@ func (p *Pass) Info() *traceload.Info { return &p.walk.info }
 // not to be read.
 func (p *Pass) Source() Source { return p.walk.source }
 
-// Tests knows which test each goroutine belongs to. It is as of the current
-// event, which it has seen before anybody else. It is not there yet in a
-// constructor.
-func (p *Pass) Tests() *tests.Table { return &p.entry.lane.tests }
+// Tests knows which test each goroutine belongs to. It is for Finish: before, another lane
+// may write to it.
+func (p *Pass) Tests() *tests.Table { return &p.walk.tests }
 
 // KnownWaits are the rows that the user adds to the table of well-known waits.
 func (p *Pass) KnownWaits() []KnownWait { return p.walk.known }
@@ -143,6 +142,7 @@ type walk struct {
 	idle     []IdleSite
 	info     traceload.Info
 	facets   facets
+	tests    tests.Table
 	source   Source
 	known    []KnownWait
 	told     []string // what source warned of before this walk
@@ -188,6 +188,7 @@ func Analyze(in *traceload.Input, list []*Detector, cfg Config) (*Result, error)
 	}
 	w.lanes = deal(w.entries, cfg.Limits.Lanes())
 	w.lanes[0].own("facets", facetKinds, &w.facets)
+	lightest(w.lanes).feedTests(&w.tests)
 	var observers []traceload.Lane
 	for _, l := range w.lanes {
 		if cfg.Stats != nil {

@@ -9,7 +9,7 @@
 // exact name, for subtests too, "end TestCheckout/empty_cart" says that the
 // test's own function has returned although its goroutine may live on.
 //
-// The walk feeds the Table before everything else, see detectors.Pass.Tests.
+// The walk feeds the Table beside everything else, see detectors.Pass.Tests.
 package tests
 
 import (
