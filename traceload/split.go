@@ -55,7 +55,7 @@ type decoding struct {
 
 // readyBatches is how many batches of one generation may wait for the walk: more than one
 // lane may lag behind another, so that decoding goes on meanwhile.
-const readyBatches = 12
+const readyBatches = 6
 
 // startPipeline reads on from a scanner that has passed the header.
 func startPipeline(s *generationScanner, jobs int, limits Limits) *pipeline {

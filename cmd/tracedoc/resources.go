@@ -48,10 +48,9 @@ const (
 	// gcPercent is half of what is usual: an analysis keeps most of what it
 	// allocates, so collecting more often takes little and saves memory.
 	gcPercent = 50
-	// firstPercent holds only until the first collection, which comes at four times
-	// what is usual: 16 MB. The cycles before that are of a heap that is still being
-	// made, and were a quarter of what a small trace takes.
-	firstPercent = 400
+	// smallHeap is a heap that is not worth collecting: what is collected from one that is
+	// still being made is little, and was a tenth to a quarter of what a small trace takes.
+	smallHeap = 48 << 20
 )
 
 // limits puts the flags into effect and returns what they mean for an analysis.
@@ -74,13 +73,31 @@ func (r *resources) limits() traceload.Limits {
 	return traceload.Limits{Jobs: int(min(r.jobs, 1024)), Memory: memory / traceShare}
 }
 
-// collectLater has the collector begin with firstPercent and go on with gcPercent, once in
-// a process: what nothing refers to is cleaned up when the first collection has found it.
-// A limit of memory holds all the same.
+// collectLater has the collector begin at smallHeap and go on with gcPercent, once in
+// a process. A limit of memory holds all the same.
 var collectLater = sync.OnceFunc(func() {
-	debug.SetGCPercent(firstPercent)
-	runtime.AddCleanup(new([64]byte), func(percent int) { debug.SetGCPercent(percent) }, gcPercent)
+	const usual = 4 << 20 // where it begins at 100 percent
+	debug.SetGCPercent(100 * smallHeap / usual)
+	afterCollection(letGrow)
 })
+
+// letGrow has the next collection come when the heap is beyond smallHeap, and has grown by
+// gcPercent.
+func letGrow() {
+	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(live)
+	heap := int(live[0].Value.Uint64())
+	debug.SetGCPercent(max(gcPercent, 100*(smallHeap-heap)/max(heap, 1)))
+	if heap < smallHeap {
+		afterCollection(letGrow)
+	}
+}
+
+// afterCollection calls f after the next collection: what nothing refers to is cleaned up
+// when that has found it.
+func afterCollection(f func()) {
+	runtime.AddCleanup(new([64]byte), func(f func()) { f() }, f)
+}
 
 // machineMemory is how many bytes of memory the machine, or the container, has; a
 // large number where that cannot be told.
