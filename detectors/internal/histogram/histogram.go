@@ -7,20 +7,12 @@ import (
 )
 
 // Histogram counts lengths of time on a logarithmic scale with four steps per
-// octave. The zero value is empty and ready to use. It takes less than a kilobyte: of most
-// places where something is counted there is little to count, so the first lengths are kept
-// as they come, and adding allocates once, when there are more. It is not to be copied.
+// octave. The zero value is empty and ready to use. It takes less than a kilobyte,
+// and adding to it allocates nothing.
 type Histogram struct {
 	n       int
-	buckets *buckets   // nil as long as few has room
-	few     [few]uint8 // the buckets of the first lengths
+	buckets [octaves * steps]uint32
 }
-
-// buckets is how many lengths fell into each.
-type buckets [octaves * steps]uint32
-
-// few is how many lengths are kept as they come.
-const few = 16
 
 // The scale reaches from 64 ns, the resolution of most traces' clocks, to
 // three days; what lies outside is counted at its ends.
@@ -28,49 +20,20 @@ const (
 	octaves = 42
 	steps   = 4
 	lowest  = 6 // the first octave begins at 2^6 ns
-	_       = uint8(octaves*steps - 1)
 
 	exponent = 1023 // of the floating-point number 1, as it is stored
 )
 
 // Add counts one length.
 func (h *Histogram) Add(d time.Duration) {
-	if h.buckets == nil {
-		h.addFew(d)
-		return
-	}
 	h.n++
 	h.buckets[bucket(d)]++
 }
 
-func (h *Histogram) addFew(d time.Duration) {
-	if h.n < few {
-		h.few[h.n] = uint8(bucket(d))
-		h.n++
-		return
-	}
-	h.buckets = h.counted()
-	h.Add(d)
-}
-
-// counted returns how many lengths fell into each bucket: what Add counts on in, or else
-// a table of one's own.
-func (h *Histogram) counted() *buckets {
-	if h.buckets != nil {
-		return h.buckets
-	}
-	all := new(buckets)
-	for _, b := range h.few[:h.n] {
-		all[b]++
-	}
-	return all
-}
-
 // Merge adds all that o has counted.
 func (h *Histogram) Merge(o *Histogram) {
-	h.buckets = h.counted()
 	h.n += o.n
-	for b, n := range o.counted() {
+	for b, n := range o.buckets {
 		h.buckets[b] += n
 	}
 }
@@ -83,7 +46,7 @@ func (h *Histogram) N() int { return h.n }
 func (h *Histogram) Quantile(q float64) time.Duration {
 	rank := min(int(q*float64(h.n)), h.n-1)
 	seen := 0
-	for b, n := range h.counted() {
+	for b, n := range h.buckets {
 		seen += int(n)
 		if n > 0 && seen > rank {
 			return middle(b)
