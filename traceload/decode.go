@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -42,7 +43,8 @@ type decoder struct {
 	// waits, and wakes others, where it did so the last time.
 	latest [2048]handle
 	frames []FrameID
-	roster // here of the whole trace
+	roster       // here of the whole trace
+	last   int64 // time of the latest record
 
 	// What the walk reads after full is closed.
 	events      int64
@@ -76,6 +78,7 @@ func newDecoder(s *generationScanner) *decoder {
 		free:    make(chan *batch, batchesInFlight),
 		stop:    make(chan struct{}),
 		handles: map[trace.Stack]StackID{},
+		last:    math.MinInt64,
 	}
 	for range batchesInFlight {
 		d.done <- new(rawBatch)
@@ -214,6 +217,12 @@ func (d *decoder) sync(ev *trace.Event) {
 	d.generations++
 }
 
+// time is when an event was, never earlier than the one before.
+func (d *decoder) time(ev *trace.Event) int64 {
+	d.last = max(d.last, int64(ev.Time()))
+	return d.last
+}
+
 func (d *decoder) transition(b *batch, ev *trace.Event) {
 	st := ev.StateTransition()
 	if st.Resource.Kind != trace.ResourceGoroutine {
@@ -221,7 +230,7 @@ func (d *decoder) transition(b *batch, ev *trace.Event) {
 	}
 	from, to := st.Goroutine()
 	id, by := GoID(st.Resource.Goroutine()), NoGoroutine
-	r := record{time: int64(ev.Time()), from: states[from&7], to: states[to&7]}
+	r := record{time: d.time(ev), from: states[from&7], to: states[to&7]}
 	switch {
 	case r.from == StateUnknown || r.from == r.to:
 		r.kind = KindStatus
@@ -276,7 +285,7 @@ var states = [8]State{
 
 // other handles the events that are no state transitions: all of them rare.
 func (d *decoder) other(b *batch, ev *trace.Event) {
-	r, x := record{time: int64(ev.Time()), g: nobody, by: nobody}, extra{id: GoID(ev.Goroutine())}
+	r, x := record{time: d.time(ev), g: nobody, by: nobody}, extra{id: GoID(ev.Goroutine())}
 	switch ev.Kind() {
 	case trace.EventMetric:
 		m := ev.Metric()

@@ -156,7 +156,10 @@ func (p *Program) Entry(g *Goroutine) *Frame {
 }
 
 // EntryID is Entry as a comparable id, 0 if unknown.
-func (p *Program) EntryID(g *Goroutine) FrameID { return p.t.outermost[g.Entry] }
+func (p *Program) EntryID(g *Goroutine) FrameID { return p.Outermost(g.Entry) }
+
+// Outermost returns the outermost frame of a stack, 0 if it has none.
+func (p *Program) Outermost(id StackID) FrameID { return p.t.outermost[id] }
 
 // metricProcs is the name under which the trace reports GOMAXPROCS.
 const metricProcs = "/sched/gomaxprocs:threads"
@@ -171,91 +174,90 @@ func (p *Program) take(b *records) {
 }
 
 // next brings the program up to date with records up to one that is an event, which it
-// returns; nil after the last. It is one piece, since most of what is done at an event is
-// done here.
+// returns; nil after the last.
 func (p *Program) next() *Event {
 	for p.taken < len(p.records) {
 		r := &p.records[p.taken]
 		p.taken++
-		now := max(Time(r.time-p.begun), p.Now)
-		p.Now = now
-		var g *Goroutine
+		p.Now = Time(r.time - p.begun)
+		var ev *Event
 		if r.flags&hasExtra == 0 {
-			g = p.numbered[uint32(r.g)]
+			ev = p.changed(r, p.numbered[uint32(r.g)])
 		} else {
-			var ev *Event
-			if g, ev = p.more(r); ev != nil {
-				return ev
-			}
-			if g == nil {
-				continue
-			}
+			ev = p.more(r)
 		}
-		ev := &p.plain
-		switch r.kind {
-		case KindStart:
-			g.Ran = true
-			if p.skipStarts {
-				g.become(r.to, now)
-				continue
-			}
-			ev.change(r, g, now)
-			ev.Stack, ev.Wait, ev.Reason = 0, g.Wait, g.Reason
-		case KindBlock:
-			ev.change(r, g, now)
-			stack, reason := p.ids.stack(r.stack), p.ids.text(r.text)
-			s := p.t.stacks[stack]
-			wait := s.wait(reason)
-			if reason == textNone { // formats up to Go 1.21
-				reason = s.Derived
-			}
-			if g.System {
-				wait = WaitRuntime
-			}
-			g.Stack, g.Wait, g.Reason = stack, wait, reason
-			ev.Stack, ev.Wait, ev.Reason = stack, wait, reason
-			g.adopt(stack)
-			g.Ran = g.Ran || r.from == StateRunning
-		case KindUnblock:
-			ev = &p.woken
-			ev.change(r, g, now)
-			ev.Stack, ev.Wait, ev.Reason = g.Stack, g.Wait, g.Reason
-			ev.ByStack = p.ids.stack(r.byStack)
-			ev.By = p.by(r, ev.ByStack)
-			if by := ev.By; by != nil && by != g && by.BornKnown && by.Creator != NoGoroutine {
-				ev.Waker = WakerGoroutine // as most are
-			} else {
-				ev.Waker = p.waker(g, ev)
-			}
-		case KindSyscallBegin:
-			ev.change(r, g, now)
-			ev.Stack, ev.Wait, ev.Reason = p.ids.stack(r.stack), g.Wait, g.Reason
-			g.Stack = ev.Stack
-			g.adopt(ev.Stack)
-			g.Ran = g.Ran || r.from == StateRunning
-		case KindStop:
-			ev.change(r, g, now)
-			ev.Stack, ev.Wait, ev.Reason = p.ids.stack(r.stack), g.Wait, p.ids.text(r.text)
-			g.adopt(ev.Stack)
-			g.Ran = g.Ran || r.from == StateRunning
-		case KindSyscallEnd:
-			ev.change(r, g, now)
-			ev.Stack, ev.Wait, ev.Reason = g.Stack, g.Wait, g.Reason
-		case KindEnd:
-			ev.change(r, g, now)
-			ev.Stack, ev.Wait, ev.Reason = 0, g.Wait, g.Reason
-			p.leave(g)
-			g.Ran = g.Ran || r.from == StateRunning
-		case KindStatus:
-			if !p.status(g, r, true) {
-				continue
-			}
-			return &p.found
+		if ev != nil {
+			return ev
 		}
-		g.become(r.to, now)
-		return ev
 	}
 	return nil
+}
+
+// changed takes a change of the state of g. It returns nil if that is no news.
+func (p *Program) changed(r *record, g *Goroutine) *Event {
+	ev, now := &p.plain, p.Now
+	switch r.kind {
+	case KindStart:
+		g.Ran = true
+		if p.skipStarts {
+			g.become(r.to, now)
+			return nil
+		}
+		ev.change(r, g, now)
+		ev.Stack, ev.Wait, ev.Reason = 0, g.Wait, g.Reason
+	case KindBlock:
+		ev.change(r, g, now)
+		stack, reason := p.ids.stack(r.stack), p.ids.text(r.text)
+		s := p.t.stacks[stack]
+		wait := s.wait(reason)
+		if reason == textNone { // formats up to Go 1.21
+			reason = s.Derived
+		}
+		if g.System {
+			wait = WaitRuntime
+		}
+		g.Stack, g.Wait, g.Reason = stack, wait, reason
+		ev.Stack, ev.Wait, ev.Reason = stack, wait, reason
+		g.adopt(stack)
+		g.Ran = g.Ran || r.from == StateRunning
+	case KindUnblock:
+		ev = &p.woken
+		ev.change(r, g, now)
+		ev.Stack, ev.Wait, ev.Reason = g.Stack, g.Wait, g.Reason
+		ev.ByStack = p.ids.stack(r.byStack)
+		ev.By = p.by(r, ev.ByStack)
+		if by := ev.By; by != nil && by != g && by.BornKnown && by.Creator != NoGoroutine {
+			ev.Waker = WakerGoroutine // as most are
+		} else {
+			ev.Waker = p.waker(g, ev)
+		}
+	case KindSyscallBegin:
+		ev.change(r, g, now)
+		ev.Stack, ev.Wait, ev.Reason = p.ids.stack(r.stack), g.Wait, g.Reason
+		g.Stack = ev.Stack
+		g.adopt(ev.Stack)
+		g.Ran = g.Ran || r.from == StateRunning
+	case KindStop:
+		ev.change(r, g, now)
+		ev.Stack, ev.Wait, ev.Reason = p.ids.stack(r.stack), g.Wait, p.ids.text(r.text)
+		g.adopt(ev.Stack)
+		g.Ran = g.Ran || r.from == StateRunning
+	case KindSyscallEnd:
+		ev.change(r, g, now)
+		ev.Stack, ev.Wait, ev.Reason = g.Stack, g.Wait, g.Reason
+	case KindEnd:
+		ev.change(r, g, now)
+		ev.Stack, ev.Wait, ev.Reason = 0, g.Wait, g.Reason
+		p.leave(g)
+		g.Ran = g.Ran || r.from == StateRunning
+	case KindStatus:
+		if !p.status(g, r, true) {
+			return nil
+		}
+		return &p.found
+	}
+	g.become(r.to, now)
+	return ev
 }
 
 // change sets what every change of a goroutine's state has.
@@ -265,28 +267,27 @@ func (ev *Event) change(r *record, g *Goroutine, now Time) {
 	ev.Lived, ev.FromKnown = now.Sub(g.Since), g.SinceKnown
 }
 
-// more takes a record with an extra: the event that it is, if it is a goroutine's first
-// or no change of a goroutine's state; or else the goroutine, of which next has to take
-// it. Neither, if it is nothing new. Inlined, as a build profile suggests, it would have next
-// keep more on the stack at every event.
+// more takes a record with an extra, which may be a goroutine's first or no change of a
+// goroutine's state. It returns nil if that is no news. Inlined, as a build profile suggests,
+// it would have next keep more on the stack at every event.
 //
 //go:noinline
-func (p *Program) more(r *record) (*Goroutine, *Event) {
+func (p *Program) more(r *record) *Event {
 	x := p.extra()
 	if r.kind > KindEnd {
-		return nil, p.other(r, x)
+		return p.other(r, x)
 	}
 	g, known := p.enter(r, x.id)
 	switch r.kind {
 	case KindStatus:
 		if !p.status(g, r, known) {
-			return nil, nil
+			return nil
 		}
-		return nil, &p.found
+		return &p.found
 	case KindCreate:
-		return nil, p.create(g, r, GoID(x.value))
+		return p.create(g, r, GoID(x.value))
 	}
-	return g, nil
+	return p.changed(r, g)
 }
 
 // create takes the creation of a goroutine.

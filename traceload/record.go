@@ -5,7 +5,7 @@ import "slices"
 // record is what a decoder makes of one event: plain values, no pointers, and small,
 // since each lane reads all of them.
 type record struct {
-	time           int64   // the trace's own clock
+	time           int64   // the trace's own clock, never earlier than that of the record before
 	g, by          int32   // to whom, by whom: their numbers in a roster, nobody for none
 	stack, byStack StackID // the generation's own, like text; see ids
 	text           StringID

@@ -9,7 +9,7 @@ const maxClasses = 128
 // when it happened last, and in which kind of goroutine.
 type act struct {
 	at    traceload.Time
-	entry traceload.FrameID
+	entry traceload.StackID // see Goroutine.Entry
 	place traceload.FrameID // of the class
 }
 
@@ -29,7 +29,7 @@ func (o *observer) newClass(frame traceload.FrameID) int16 {
 	return class
 }
 
-func (a *act) note(now traceload.Time, entry traceload.FrameID) { a.at, a.entry = now, entry }
+func (a *act) note(now traceload.Time, g *traceload.Goroutine) { a.at, a.entry = now, g.Entry }
 
 // compare notes what others came to do during the pause before a look. The
 // goroutine's own kind is left out: siblings do the same at the same time.
@@ -39,7 +39,7 @@ func (o *observer) compare(p *traceload.Program, g *traceload.Goroutine, s *site
 	}
 	entry := p.EntryID(g)
 	for c := range o.acts {
-		if a := &o.acts[c]; a.at > began && a.entry != entry {
+		if a := &o.acts[c]; a.at > began && p.Outermost(a.entry) != entry {
 			if found {
 				s.hits[c].last++
 			} else {

@@ -156,7 +156,7 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 		}
 		o.ran(ev)
 		at.begun++
-		o.acts[at.class-1].note(ev.Time, p.EntryID(g))
+		o.acts[at.class-1].note(ev.Time, g)
 		if t.awake || t.last != at.site && at.site != 0 {
 			o.arrive(p, ev, t, at)
 			return
@@ -236,7 +236,7 @@ func (o *observer) end(p *traceload.Program, ev *traceload.Event) {
 		if class == 0 {
 			class = o.newClass(entry)
 		}
-		o.acts[class-1].note(ev.Time, entry)
+		o.acts[class-1].note(ev.Time, g)
 	}
 	if t.owes != 0 {
 		o.answer(p, t)

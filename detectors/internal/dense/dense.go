@@ -72,12 +72,9 @@ func (t *Goroutines[T]) Leave(g *traceload.Goroutine) {
 
 // grown returns list, made long enough for the index i.
 func grown[T any](list []T, i int) []T {
-	return append(list, make([]T, max(i+1-len(list), growth(len(list))))...)
+	n := len(list) // as long as it is short it doubles: what is left of it each time is memory that was made for nothing
+	return append(list, make([]T, max(i+1-n, 64, min(n, 1<<13), n/8))...)
 }
-
-// growth is by how much a list of n grows: to twice as many, as long as it is short, since
-// what is left of it each time is memory that was made for nothing.
-func growth(n int) int { return max(64, min(n, 1<<13), n/8) }
 
 // ByID keeps a V for each of the small numbers that traceload gives out:
 // stacks, frames, functions, strings.
@@ -138,9 +135,6 @@ func (t *Stacks[V]) Of(p *traceload.Program, id traceload.StackID, find func(*tr
 }
 
 func (t *Stacks[V]) fill(p *traceload.Program, last traceload.StackID, find func(*traceload.Program, traceload.StackID) V) {
-	if int(last) >= cap(t.list) {
-		t.list = slices.Grow(t.list, max(int(last)+1-len(t.list), growth(len(t.list))))
-	}
 	for id := traceload.StackID(len(t.list)); id <= last; id++ {
 		t.list = append(t.list, find(p, id))
 	}
