@@ -254,3 +254,44 @@ func TestOwn(t *testing.T) {
 		}
 	}
 }
+
+// TestTranslatorFrames: a frame has one id, however many others there are in a generation,
+// and whichever numbers its strings have there.
+func TestTranslatorFrames(t *testing.T) {
+	tr := newTranslator()
+	generation := func(names ...string) *generation {
+		g := &generation{tables: [][]byte{{0}}, strings: make([]extent, 1)} // nothing begins at 0
+		for _, name := range names {
+			from := uint32(len(g.tables[0]))
+			g.tables[0] = append(g.tables[0], name...)
+			g.strings = append(g.strings, extent{0, from, uint32(len(g.tables[0]))})
+		}
+		return g
+	}
+	const lines = 3 << metBits
+	tr.begin(generation("main.f", "main.go", "main.g"))
+	ids := map[FrameID]uint64{}
+	for line := range uint64(lines) {
+		ids[tr.frame(1, 2, line)] = line
+	}
+	if len(ids) != lines {
+		t.Fatalf("%d frames have %d ids", lines, len(ids))
+	}
+	other := tr.frame(3, 2, 7)
+	tr.begin(generation("main.go", "main.g", "main.f"))
+	for line := range uint64(lines) {
+		id := tr.frame(3, 1, line)
+		if known, ok := ids[id]; !ok || known != line {
+			t.Fatalf("line %d has id %d in the next generation, that of line %d, %v", line, id, known, ok)
+		}
+		if f := tr.in.frames[id]; f.Func != "main.f" || f.File != "main.go" || f.Line != int(line) {
+			t.Fatalf("line %d is %+v", line, f)
+		}
+	}
+	if again := tr.frame(2, 1, 7); again != other || ids[other] != 0 {
+		t.Errorf("main.g has id %d, then %d", other, again)
+	}
+	if f := tr.in.frames[tr.frame(99, 0, 1)]; f.Func != "" || f.File != "" {
+		t.Errorf("a frame whose names are missing is %+v", f)
+	}
+}

@@ -81,16 +81,22 @@ var collectLater = sync.OnceFunc(func() {
 	afterCollection(letGrow)
 })
 
-// letGrow has the next collection come when the heap is beyond smallHeap, and has grown by
-// gcPercent.
+// letGrow sets when the next collection comes, and whether that is to do so too.
 func letGrow() {
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	metrics.Read(live)
-	heap := int(live[0].Value.Uint64())
-	debug.SetGCPercent(max(gcPercent, 100*(smallHeap-heap)/max(heap, 1)))
-	if heap < smallHeap {
+	percent := percentAfter(live[0].Value.Uint64())
+	debug.SetGCPercent(percent)
+	if percent > gcPercent {
 		afterCollection(letGrow)
 	}
+}
+
+// percentAfter is by how much the heap may grow after a collection that found so many bytes
+// alive: by gcPercent, and to smallHeap at least.
+func percentAfter(live uint64) int {
+	live = max(live, 1<<20)
+	return max(gcPercent, int(100*smallHeap/live)-100)
 }
 
 // afterCollection calls f after the next collection: what nothing refers to is cleaned up

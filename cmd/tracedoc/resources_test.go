@@ -24,3 +24,14 @@ func TestMachineMemory(t *testing.T) {
 		t.Errorf("this machine has %d bytes", n)
 	}
 }
+
+// TestPercentAfter: a small heap may grow to smallHeap, a large one by gcPercent.
+func TestPercentAfter(t *testing.T) {
+	for _, live := range []uint64{0, 1, 1 << 20, 8 << 20, smallHeap / 2, smallHeap, 10 * smallHeap, 1 << 50} {
+		percent := percentAfter(live)
+		next := float64(max(live, 1<<20)) * (1 + float64(percent)/100)
+		if want := max(smallHeap, float64(live)*(1+gcPercent/100.0)); next > 1.02*want || next < 0.98*want {
+			t.Errorf("%d bytes alive: the next collection at %.0f (%d percent), want %.0f", live, next, percent, want)
+		}
+	}
+}
