@@ -68,7 +68,7 @@ func startPipeline(s *generationScanner, jobs int, limits Limits) *pipeline {
 		work:    make(chan *decoding),
 		turns:   make(chan struct{}, jobs),
 		stop:    make(chan struct{}),
-		batches: make(chan *records, (jobs+2)*readyBatches),
+		batches: make(chan *records, (jobs+2)*(readyBatches+2)+readyParts), // room for all there are
 		pieces:  make(chan []byte, min(max(memory/int64(piece), 2), maxFree)),
 		piece:   piece,
 	}
@@ -294,6 +294,7 @@ func (p *pipeline) decode(d *decoding, used *roster) {
 		if len(o.out.list) > 0 {
 			o.emit()
 		}
+		p.done(o.out) // which nobody has seen
 	}()
 	d.underway = sync.OnceFunc(func() { p.turns <- struct{}{} }) // never blocks: it has room for all there are
 	defer d.underway()
