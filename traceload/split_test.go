@@ -136,3 +136,37 @@ func TestUnderway(t *testing.T) {
 		t.Errorf("%d generations may be read instead", n)
 	}
 }
+
+// TestBatchesAgain: all batches of a generation are used again for the next ones.
+func TestBatchesAgain(t *testing.T) {
+	data := traced(t, func() {
+		done := make(chan int)
+		go close(done)
+		<-done
+	})
+	if at := generations(t, data); len(at) != 2 {
+		t.Skipf("it took %d generations", len(at)-1)
+	}
+	const made = 4
+	p := &pipeline{batches: make(chan *records, 2*made), turns: make(chan struct{}, 32), stop: make(chan struct{})}
+	for range made {
+		p.batches <- &records{list: make([]record, 0, batchSize)}
+	}
+	for range 3 {
+		d := &decoding{generation: &generation{version: headerVersion(data[:headerSize]), pieces: [][]byte{data[headerSize:]}}, out: make(chan *records)}
+		go p.decode(d, new(roster))
+		var read []*records
+		for b := range d.out {
+			read = append(read, b)
+		}
+		if d.err != nil || len(read) == 0 || len(read) >= made {
+			t.Fatalf("%d batches, %v", len(read), d.err)
+		}
+		for _, b := range read {
+			p.done(b)
+		}
+		if n := len(p.batches); n != made {
+			t.Fatalf("%d of %d batches are there again", n, made)
+		}
+	}
+}
