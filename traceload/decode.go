@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -78,7 +77,6 @@ func newDecoder(s *generationScanner) *decoder {
 		free:    make(chan *batch, batchesInFlight),
 		stop:    make(chan struct{}),
 		handles: map[trace.Stack]StackID{},
-		last:    math.MinInt64,
 	}
 	for range batchesInFlight {
 		d.done <- new(rawBatch)
@@ -217,7 +215,7 @@ func (d *decoder) sync(ev *trace.Event) {
 	d.generations++
 }
 
-// time is when an event was, never earlier than the one before.
+// time is when an event was, never earlier than the one before, nor than 0.
 func (d *decoder) time(ev *trace.Event) int64 {
 	d.last = max(d.last, int64(ev.Time()))
 	return d.last

@@ -170,3 +170,20 @@ func TestShort(t *testing.T) {
 		}
 	}
 }
+
+// TestEndOfTime: time does not begin anew after the last there is.
+func TestEndOfTime(t *testing.T) {
+	o := &order{last: math.MaxInt64 - 1}
+	tr := newTranslator()
+	b := &records{list: make([]record, 3)}
+	for i := range b.list {
+		b.list[i].time = o.tick(7)
+	}
+	tr.batch(b)
+	tr.batch(&records{list: b.list[:2]})
+	for i, r := range b.list {
+		if r.time != math.MaxInt64 {
+			t.Errorf("record %d is at %d", i, r.time)
+		}
+	}
+}

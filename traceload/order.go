@@ -3,6 +3,7 @@ package traceload
 import (
 	"errors"
 	"fmt"
+	"math"
 )
 
 // Each thread writes its own events, in order; the clocks of threads agree only
@@ -127,10 +128,18 @@ func (o *order) thread(id uint64) *osThread {
 func (o *order) tick(at int64) int64 {
 	o.events++
 	if at <= o.last {
-		at = o.last + 1
+		at = after(o.last)
 	}
 	o.last = at
 	return at
+}
+
+// after is the time after another: the same at the end of all time, which damage may bring.
+func after(time int64) int64 {
+	if time == math.MaxInt64 {
+		return time
+	}
+	return time + 1
 }
 
 // goroutine is the number of the one that runs on the cursor's thread.

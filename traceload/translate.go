@@ -76,7 +76,7 @@ func (t *translator) batch(b *records) {
 		if b.list[i].time > t.last {
 			break
 		}
-		t.last++
+		t.last = after(t.last)
 		b.list[i].time = t.last
 	}
 	if n := len(b.list); n > 0 {

@@ -58,7 +58,6 @@ func (o *observer) lookAt(p *traceload.Program, st *traceload.Stack) *use {
 		switch fn := f.Func; {
 		case fn == pollWrite:
 			k.writes = true
-		case fn == pollRead:
 		case fn == "net.(*conn).Write", fn == "net.(*conn).Read":
 			k.network = true
 		case fn == "bufio.(*Writer).Flush": // by whom?
@@ -80,7 +79,7 @@ func (o *observer) lookAt(p *traceload.Program, st *traceload.Stack) *use {
 	return u
 }
 
-// The functions in which a read or a write is a call of its own.
+// The functions that make a system call for each read or write.
 const (
 	pollRead  = "internal/poll.(*FD).Read"
 	pollWrite = "internal/poll.(*FD).Write"
