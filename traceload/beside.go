@@ -90,6 +90,7 @@ type goroutines struct {
 	size  uintptr      // of one
 	fresh uintptr      // of this, where what does not last begins
 	pages []unsafe.Pointer
+	room  []unsafe.Pointer // pages that were made with others, and are not in use yet
 }
 
 // rank is lower for what lasts, which lies first.
@@ -139,9 +140,21 @@ func (r *goroutines) clear(g *Goroutine) {
 	clear(unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(g), r.fresh)), r.size-r.fresh)) // there are no pointers
 }
 
+// morePages is how many pages are made at a time, at most. There are as many again as there are,
+// up to then: so that many goroutines lie in large pages, where the operating system has them.
+const morePages = 64
+
 // grow adds a page.
 func (r *goroutines) grow() {
-	r.pages = append(r.pages, reflect.New(r.page).UnsafePointer())
+	if len(r.room) == 0 {
+		n := min(max(len(r.pages), 1), morePages)
+		first, size := reflect.New(reflect.ArrayOf(n, r.page)).UnsafePointer(), r.page.Size()
+		wantLargePages(unsafe.Slice((*byte)(first), uintptr(n)*size))
+		for i := range uintptr(n) {
+			r.room = append(r.room, unsafe.Add(first, i*size))
+		}
+	}
+	r.pages, r.room = append(r.pages, r.room[0]), r.room[1:]
 	for i := range int32(pageGoroutines) {
 		g := r.at(int32(len(r.pages)-1)*pageGoroutines + i)
 		g.origin = originOf(g)

@@ -56,8 +56,9 @@ type Program struct {
 
 	t          tables
 	ids        ids
-	records    []record
+	records    []record     // that are next
 	taken      int          // of records
+	later      []record     // that come after those
 	extras     []extra      // of those records that have one
 	spent      int          // of extras
 	skipStarts bool         // no event of KindStart is wanted
@@ -68,6 +69,7 @@ type Program struct {
 	free       []int32      // of these, those of goroutines that have ended, which keep them until then
 	begun      int64        // the trace's clock at its first event
 	any        bool         // there was an event
+	warmth     byte         // see warm
 	// The latest event of each kind, by what it has: next sets nothing that it has not.
 	plain Event // a change of a goroutine's state that is its own doing
 	woken Event // KindUnblock
@@ -166,7 +168,7 @@ const metricProcs = "/sched/gomaxprocs:threads"
 
 // take has next go through some records.
 func (p *Program) take(b *records) {
-	p.records, p.taken = b.list, 0
+	p.records, p.taken, p.later = nil, 0, b.list
 	p.extras, p.spent = b.extras, 0
 	if !p.any && len(b.list) > 0 {
 		p.any, p.begun = true, b.list[0].time
@@ -176,7 +178,7 @@ func (p *Program) take(b *records) {
 // next brings the program up to date with records up to one that is an event, which it
 // returns; nil after the last.
 func (p *Program) next() *Event {
-	for p.taken < len(p.records) {
+	for p.taken < len(p.records) || p.goOn() {
 		r := &p.records[p.taken]
 		p.taken++
 		p.Now = Time(r.time - p.begun)
