@@ -123,6 +123,7 @@ type wait struct {
 	line  uint32         // its number
 	job   jobs.ID        // of whom it was for
 	next  uint32         // in waits; 0 for the last
+	owner int32          // the taker's slot plus one
 	place uint8          // of the n-th wait of a taker, n modulo remembered
 }
 
@@ -382,7 +383,10 @@ func (o *observer) took(p *traceload.Program, ev *traceload.Event, y *party, giv
 		o.watch(p, key.give)
 	}
 	l := o.lines[*at-1]
-	w := wait{interval: interval{p.Now - traceload.Time(ev.Lived), p.Now}, line: *at - 1, job: giver, slow: ev.By.ID, by: ev.By.Creator}
+	w := wait{
+		interval: interval{p.Now - traceload.Time(ev.Lived), p.Now}, line: *at - 1, job: giver,
+		slow: ev.By.ID, by: ev.By.Creator, owner: ev.G.Slot + 1,
+	}
 	if ev.By.BornKnown {
 		w.born = ev.By.Born
 	}
@@ -427,25 +431,29 @@ func (o *observer) worth(w *wait) bool {
 // sweep forgets the waits that are worth nothing any more. Each is worth something
 // for a moment only, and a taker's place for it may not be needed again for long.
 func (o *observer) sweep(p *traceload.Program) {
+	stand := false // somewhere
 	for _, l := range o.lines {
-		o.standing.At(l.key.give).since = p.Now
+		s := o.standing.At(l.key.give)
+		s.since = p.Now
+		stand = stand || s.n > 1
 	}
-	for g := range p.Live {
-		if mayGive(g) {
-			if site := p.SiteID(g.Stack); o.standing.Get(site).n != 0 {
-				s := o.standing.At(site)
-				s.since = min(s.since, g.Since)
+	if stand {
+		for g := range p.Live {
+			if mayGive(g) {
+				if site := p.SiteID(g.Stack); o.standing.Get(site).n != 0 {
+					s := o.standing.At(site)
+					s.since = min(s.since, g.Since)
+				}
 			}
 		}
 	}
-	for g := range p.Live {
-		at := &o.slots.At(g).first
-		for *at != 0 {
-			if w := o.waits.At(*at); o.worth(w) {
-				at = &w.next
-			} else {
-				o.forget(at)
+	for id, w := range o.waits.All {
+		if w.owner != 0 && !o.worth(w) {
+			at := &o.slots.At(p.InSlot(w.owner - 1)).first
+			for *at != id {
+				at = &o.waits.At(*at).next
 			}
+			o.forget(at)
 		}
 	}
 }

@@ -281,6 +281,16 @@ func room[T any](list []T, most int) []T {
 	return list
 }
 
+// All yields what is at all places that were ever taken, and their numbers; those that were
+// given back hold a zero T.
+func (t *Pool[T]) All(yield func(uint32, *T) bool) {
+	for id := uint32(1); id <= t.n; id++ {
+		if !yield(id, t.At(id)) {
+			return
+		}
+	}
+}
+
 // List keeps what is added in order. It grows by pages, as Goroutines does.
 type List[T any] struct {
 	pages []*[page]T
