@@ -13,7 +13,7 @@ const (
 	// processor, about.
 	inCache = 1 << 20
 	// atOnce is how many records to read the goroutines of at a time.
-	atOnce = 16
+	atOnce = 32
 )
 
 // goOn has next go through some of the records that come later. It returns false if there are none.
@@ -40,18 +40,22 @@ func (p *Program) warm(list []record) {
 			g = p.numbered[uint32(r.g)]
 		}
 		if g != nil {
-			read += p.read(g)
+			size := p.size
+			if r.kind == KindStart {
+				size = unsafe.Sizeof(*g)
+			}
+			read += warm(g, size)
 		}
 	}
 	p.warmth = read // what nobody wants to know would not be read
 }
 
-// read reads something of each piece that caches hold of g and what is kept beside it.
-func (r *goroutines) read(g *Goroutine) (read byte) {
+// warm reads something of each piece that caches hold of g and so many bytes from there on.
+func warm(g *Goroutine, size uintptr) (read byte) {
 	const line = 64
 	at := unsafe.Pointer(g)
-	for from := uintptr(0); from < r.size; from += line {
+	for from := uintptr(0); from < size; from += line {
 		read += *(*byte)(unsafe.Add(at, from))
 	}
-	return read + *(*byte)(unsafe.Add(at, r.size-1))
+	return read + *(*byte)(unsafe.Add(at, size-1))
 }
