@@ -41,7 +41,7 @@ func (p *Program) warm(list []record) {
 		}
 		if g != nil {
 			size := p.size
-			if r.kind == KindStart {
+			if r.kind == KindStart || r.kind == KindStatus { // of which observers want to know little, or nothing
 				size = unsafe.Sizeof(*g)
 			}
 			read += warm(g, size)

@@ -417,7 +417,7 @@ func (o *observer) remember(p *traceload.Program, y *party, w *wait) {
 	*o.waits.At(*at) = *w
 	if o.kept++; o.kept >= o.sweepAt {
 		o.sweep(p)
-		o.sweepAt = o.kept + o.kept/4 + p.Slots()/8 + 1024 // so that it takes little for each
+		o.sweepAt = o.kept + o.kept/4 + p.Slots()/4 + 1024 // so that it takes little for each
 	}
 }
 
