@@ -93,9 +93,9 @@ type site struct {
 	serves  bool   // the stack is that of an HTTP handler
 	testing bool
 
-	lengths histogram.Histogram // of the waits that ended, without outliers
-	ends    int                 // … by a deadline, a timer, a cancellation or a closed connection
-	long    []wait              // that stood out, at most maxLong
+	lengths histogram.Follower // of the waits that ended, without outliers
+	ends    int                // … by a deadline, a timer, a cancellation or a closed connection
+	long    []wait             // that stood out, at most maxLong
 	nlong   int
 
 	outliers int // waits that stood out and ended, also those that nobody suffered from

@@ -1,6 +1,7 @@
 package histogram_test
 
 import (
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -76,5 +77,30 @@ func TestTheEndsOfTheScale(t *testing.T) {
 	}
 	if allocs := testing.AllocsPerRun(100, func() { h.Add(time.Second) }); allocs != 0 {
 		t.Errorf("Add allocates %v times", allocs)
+	}
+}
+
+// TestFollower: it finds the same as a Histogram, whatever is added between.
+func TestFollower(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	for range 200 {
+		var h histogram.Histogram
+		var f histogram.Follower
+		qs := []float64{0, 0.5, 0.9, 1}[rng.IntN(4):]
+		spread := 1 + rng.IntN(50)
+		for i := range 300 {
+			if i == 150 {
+				spread = 1 + rng.IntN(50)
+			}
+			q := qs[rng.IntN(1+rng.IntN(len(qs)))]
+			if got, want := f.Quantile(q), h.Quantile(q); got != want || f.N() != h.N() {
+				t.Fatalf("quantile %v of %d lengths: %v, want %v of %d", q, f.N(), got, want, h.N())
+			}
+			for range rng.IntN(3) {
+				d := time.Duration(rng.Int64N(1 << spread))
+				h.Add(d)
+				f.Add(d)
+			}
+		}
 	}
 }
