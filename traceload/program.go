@@ -178,21 +178,25 @@ func (p *Program) take(b *records) {
 // next brings the program up to date with records up to one that is an event, which it
 // returns; nil after the last.
 func (p *Program) next() *Event {
-	for p.taken < len(p.records) || p.goOn() {
-		r := &p.records[p.taken]
-		p.taken++
-		p.Now = Time(r.time - p.begun)
-		var ev *Event
-		if r.flags&hasExtra == 0 {
-			ev = p.changed(r, p.numbered[uint32(r.g)])
-		} else {
-			ev = p.more(r)
+	for {
+		for p.taken < len(p.records) {
+			r := &p.records[p.taken]
+			p.taken++
+			p.Now = Time(r.time - p.begun)
+			var ev *Event
+			if r.flags&hasExtra == 0 {
+				ev = p.changed(r, p.numbered[uint32(r.g)])
+			} else {
+				ev = p.more(r)
+			}
+			if ev != nil {
+				return ev
+			}
 		}
-		if ev != nil {
-			return ev
+		if !p.goOn() {
+			return nil
 		}
 	}
-	return nil
 }
 
 // changed takes a change of the state of g. It returns nil if that is no news.
