@@ -106,11 +106,15 @@ func TestPlain(t *testing.T) {
 func TestLayout(t *testing.T) {
 	var small Beside[byte]
 	var large Beside[[1 << 12]byte]
-	for _, kept := range [][]Kept{{&small}, {&small, &large}} {
+	for _, tt := range []struct {
+		kept  []Kept
+		pages int32
+	}{{[]Kept{&small}, 4 * morePages}, {[]Kept{&small, &large}, 3}} {
+		kept := tt.kept
 		layout := new(Layout)
 		layout.Add(kept...)
 		all := layout.goroutines()
-		for slot := range int32(3 * pageGoroutines) {
+		for slot := range tt.pages * pageGoroutines {
 			if slot%pageGoroutines == 0 {
 				all.grow()
 			}

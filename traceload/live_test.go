@@ -291,3 +291,28 @@ func TestLanes(t *testing.T) {
 		}
 	}
 }
+
+// TestWarm checks that reading goroutines ahead changes nothing.
+func TestWarm(t *testing.T) {
+	for _, rec := range recordings(t) {
+		for _, reference := range []bool{false, true} {
+			var got [2][]sight
+			for i, cold := range []bool{false, true} {
+				var kept Beside[[9]int64]
+				layout := new(Layout)
+				layout.Add(&kept)
+				observe := each(func(p *Program, ev *Event) { got[i] = append(got[i], look(p, ev)) })
+				programs, _, err := WalkLanes(input(t, rec.data), []Lane{{observe, layout}}, nil, Limits{reference: reference, cold: cold})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if p := programs[0]; cold != (p.inCache == 0) {
+					t.Fatalf("%s: caches hold %d bytes", rec.name, p.inCache)
+				}
+			}
+			if !slices.Equal(got[0], got[1]) {
+				t.Errorf("%s: reference %v: other events where goroutines are read ahead", rec.name, reference)
+			}
+		}
+	}
+}

@@ -69,6 +69,7 @@ type Program struct {
 	free       []int32      // of these, those of goroutines that have ended, which keep them until then
 	begun      int64        // the trace's clock at its first event
 	any        bool         // there was an event
+	inCache    uintptr      // how many bytes of goroutines caches have room for
 	warmth     byte         // see warm
 	// The latest event of each kind, by what it has: next sets nothing that it has not.
 	plain Event // a change of a goroutine's state that is its own doing
@@ -82,7 +83,7 @@ type Program struct {
 // newProgram returns a program with room for what is kept beside its goroutines; layout
 // may be nil.
 func newProgram(layout *Layout) *Program {
-	return &Program{goroutines: layout.goroutines()}
+	return &Program{goroutines: layout.goroutines(), inCache: inCache}
 }
 
 // Goroutine returns the goroutine with this id if it is alive, else nil.

@@ -60,6 +60,7 @@ type Limits struct {
 	// For tests:
 	reference bool // have golang.org/x/exp/trace read it
 	piece     int  // in place of pieceSize; a batch must fit in
+	cold      bool // no goroutine is in caches
 }
 
 // Spent says where the time of a walk went: how long each stage was at work,
@@ -102,7 +103,11 @@ func WalkLanes(in *Input, observers []Lane, progress Progress, limits Limits) ([
 	s.readHeader()
 	var programs []*Program
 	for _, o := range observers {
-		programs = append(programs, newProgram(o.Layout))
+		p := newProgram(o.Layout)
+		if limits.cold {
+			p.inCache = 0
+		}
+		programs = append(programs, p)
 	}
 	p := programs[0]
 	lanes := newLanes(len(observers))

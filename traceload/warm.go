@@ -19,7 +19,7 @@ const (
 // goOn has next go through some of the records that come later. It returns false if there are none.
 func (p *Program) goOn() bool {
 	n := len(p.later)
-	if uintptr(p.slots)*p.size > inCache {
+	if uintptr(p.slots)*p.size > p.inCache {
 		n = min(n, atOnce)
 		p.warm(p.later[:n])
 	}
