@@ -24,7 +24,7 @@ const (
 )
 
 func (s *server) judge(o *observer, p *traceload.Program, cause string) {
-	t := s.of(cause)
+	t := s.past.of(cause)
 	median := s.steps.Quantile(0.5)
 	if s.served+s.turns < dealsAtLeast || float64(t.count) > seldom*float64(s.turns) || t.lost < lostAtLeast || t.steps < longAtLeast || len(t.path) == 0 || median > usuallyAtMost ||
 		t.total < contrast*median*time.Duration(t.count) || t.several == 0 {

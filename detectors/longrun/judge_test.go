@@ -30,14 +30,14 @@ func busy(change func(*scene)) scene {
 func (s scene) judge(t *testing.T, cause string) (confidence float64) {
 	t.Helper()
 	found := detectortest.Judge(t, Detector, nil, func(pass *detectors.Pass, p *traceload.Program) {
-		at := &server{served: s.served, turns: s.turns}
+		at := &server{served: s.served, turns: s.turns, past: new(past)}
 		for range 100 {
 			at.steps.Add(s.usual)
 			at.waits.Add(ms / 5)
 		}
 		toll := s.toll
 		toll.path = []traceload.FrameID{detectortest.OwnFrame(t, p)}
-		*at.of(cause) = toll
+		*at.past.of(cause) = toll
 		at.judge(&observer{pass: pass}, p, cause)
 	})
 	if len(found) != 1 || found[0].Cause != cause {

@@ -146,8 +146,8 @@ func (o *observer) watched(p *traceload.Program, ev *traceload.Event, y *party) 
 			w.doubt += ev.Lived
 		}
 	case traceload.StateSyscall:
-		if s := w.server; s != nil && ev.Lived < longSyscall && s.syscall.count > 0 && w.inCall == s.syscall.call {
-			s.syscall.short++
+		if s := w.server; s != nil && ev.Lived < longSyscall {
+			s.short(w.inCall)
 		}
 		if ev.FromKnown && ev.Lived > w.call {
 			w.call, w.callAt = ev.Lived, w.inCall
@@ -172,7 +172,7 @@ func (o *observer) watched(p *traceload.Program, ev *traceload.Event, y *party) 
 	case traceload.KindEnd:
 		w.end(p, w.cpu)
 		if s := w.server; s != nil {
-			if s.cpu.lost >= lostAtLeast || s.syscall.lost >= lostAtLeast {
+			if s.matters() {
 				o.kept = append(o.kept, s)
 			} else {
 				o.free = append(o.free, s)
@@ -356,7 +356,7 @@ func takes(p *traceload.Program, stack traceload.StackID) bool {
 // Finish implements detectors.Observer.
 func (o *observer) Finish(p *traceload.Program) {
 	for g := range p.Live {
-		if w := o.works[o.slots.At(g).work]; w != nil && w.server != nil {
+		if w := o.works[o.slots.At(g).work]; w != nil && w.server != nil && w.server.matters() {
 			o.kept = append(o.kept, w.server)
 		}
 	}

@@ -8,17 +8,22 @@ import (
 	"github.com/tracedoc/tracedoc/traceload"
 )
 
-// server is a goroutine that others wait for.
+// server is a goroutine that others wait for. There may be very many.
 type server struct {
-	turns          int                 // times that it was woken
-	steps          histogram.Histogram // time that each step took
+	turns          int // times that it was woken
+	served         int
 	id             traceload.GoID
 	entry, created traceload.StackID
-	served         int
-	waits          histogram.Histogram // of those that it served, how long they had waited
-	cpu, syscall   toll
-	long           [remembered]step // its last ones
-	next           uint8
+	past           *past           // nil as long as it has done nothing long
+	steps          histogram.Small // time that each step took
+	waits          histogram.Small // of those that it served, how long they had waited
+}
+
+// past is the long steps of a server.
+type past struct {
+	cpu, syscall toll
+	last         [remembered]step
+	next         uint8 // in last
 }
 
 // toll is what the long steps of one kind have cost.
@@ -55,11 +60,23 @@ type step struct {
 	number   int     // among the server's long steps; 0 if there is none
 }
 
-func (s *server) of(cause string) *toll {
+func (l *past) of(cause string) *toll {
 	if cause == inSyscall {
-		return &s.syscall
+		return &l.syscall
 	}
-	return &s.cpu
+	return &l.cpu
+}
+
+// matters tells whether the server's long steps may be worth a finding.
+func (s *server) matters() bool {
+	return s.past != nil && (s.past.cpu.lost >= lostAtLeast || s.past.syscall.lost >= lostAtLeast)
+}
+
+// short notes a system call that was not long.
+func (s *server) short(call traceload.StackID) {
+	if s.past != nil && s.past.syscall.count > 0 && s.past.syscall.call == call {
+		s.past.syscall.short++
+	}
 }
 
 // take looks at a step that was long in some way, and took cpu of running time.
@@ -74,15 +91,18 @@ func (s *server) take(p *traceload.Program, w *work, cpu time.Duration) {
 		st.cause, st.share, stack = onCPU, min(1, cpu.Seconds()/length.Seconds()), w.stack
 	}
 	if st.cause != "" {
-		st.number = s.longStep(p, &st, stack, max(cpu, w.call))
-		s.long[s.next] = st
-		s.next = (s.next + 1) % remembered
+		if s.past == nil {
+			s.past = new(past)
+		}
+		l := s.past
+		st.number = l.of(st.cause).add(p, &st, stack, max(cpu, w.call))
+		l.last[l.next] = st
+		l.next = (l.next + 1) % remembered
 	}
 }
 
-// longStep notes a long step and returns its number.
-func (s *server) longStep(p *traceload.Program, st *step, stack traceload.StackID, length time.Duration) int {
-	t := s.of(st.cause)
+// add notes a long step and returns its number.
+func (t *toll) add(p *traceload.Program, st *step, stack traceload.StackID, length time.Duration) int {
 	t.count++
 	t.total += length
 	if t.count == 1 {
@@ -124,9 +144,15 @@ func (t *toll) narrow(p *traceload.Program, stack traceload.StackID) {
 func (s *server) serve(p *traceload.Program, ev *traceload.Event) {
 	s.served++
 	s.waits.Add(ev.Lived)
+	if s.past != nil {
+		s.past.serve(p, ev)
+	}
+}
+
+func (l *past) serve(p *traceload.Program, ev *traceload.Event) {
 	began := p.Now - traceload.Time(ev.Lived)
-	for i := range s.long {
-		st := &s.long[i]
+	for i := range l.last {
+		st := &l.last[i]
 		if st.number == 0 || st.to <= began {
 			continue
 		}
@@ -134,7 +160,7 @@ func (s *server) serve(p *traceload.Program, ev *traceload.Event) {
 		if overlap < longSyscall/10 {
 			continue
 		}
-		t := s.of(st.cause)
+		t := l.of(st.cause)
 		t.lost += overlap
 		t.hit++
 		if st.number != t.last {

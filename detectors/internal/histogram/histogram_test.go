@@ -104,3 +104,46 @@ func TestFollower(t *testing.T) {
 		}
 	}
 }
+
+// TestSmall: it finds the same as a Histogram, whether lengths lie close together or far apart.
+func TestSmall(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	for range 300 {
+		var h histogram.Histogram
+		var s histogram.Small
+		least, spread := time.Duration(1)<<rng.IntN(40), 1+rng.IntN(12)
+		for range rng.IntN(300) {
+			if rng.IntN(200) == 0 {
+				least = time.Duration(1) << rng.IntN(40)
+			}
+			d := least + time.Duration(rng.Int64N(int64(least)<<rng.IntN(spread)))
+			h.Add(d)
+			s.Add(d)
+			if q := []float64{0, 0.5, 0.9, 1}[rng.IntN(4)]; s.Quantile(q) != h.Quantile(q) {
+				t.Fatalf("quantile %v of %d lengths: %v, want %v", q, h.N(), s.Quantile(q), h.Quantile(q))
+			}
+		}
+	}
+}
+
+// TestSmallCounts: as many lengths as a cell has no room for are counted all the same.
+func TestSmallCounts(t *testing.T) {
+	var s histogram.Small
+	const many = 1<<24 + 10
+	for range many {
+		s.Add(time.Second)
+	}
+	for range many - 20 {
+		s.Add(2 * time.Second)
+	}
+	if got, least := s.Quantile(0.5), s.Quantile(0); got != least {
+		t.Errorf("half took %v or less, want %v", got, least)
+	}
+	s.Add(2 * time.Second)
+	for range 40 {
+		s.Add(2 * time.Second)
+	}
+	if got, most := s.Quantile(0.5), s.Quantile(1); got != most {
+		t.Errorf("half took %v or less, want %v", got, most)
+	}
+}
