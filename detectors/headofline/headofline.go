@@ -61,6 +61,7 @@ type observer struct {
 	numbers  jobs.Table
 	jobs     []*job                                  // by number
 	standing dense.ByID[traceload.FrameID, standing] // by line
+	stood    []int32                                 // slots of those who stand there, and of others who did
 	sends    dense.Answers
 	_        cpu.CacheLinePad
 }
@@ -70,12 +71,6 @@ type job struct {
 	ended  [endedKept]interval // the lives of those that ended last
 	n      int
 	feeder *job // whose goroutines give it work
-}
-
-// standing is who waits at a line and may be about to give there.
-type standing struct {
-	n     int            // how many there are, plus one; 0 as long as nobody was seen to give there
-	since traceload.Time // none of them has been there for longer
 }
 
 // lineKey is where results are taken, and where they are given.
@@ -132,7 +127,8 @@ type party struct {
 	job   jobs.ID // plus one; 0 as long as it was not asked for
 	first uint32  // of its waits that are worth remembering; 0 if there is none
 	giver uint32  // its place in givers; 0 as long as it has not stood ready
-	takes uint32  // its waits for a result
+	takes uint8   // its waits for a result, modulo a multiple of remembered
+	stood bool    // its slot is in observer.stood
 }
 
 // giver is what is remembered of a goroutine that gives results.
@@ -177,7 +173,7 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 		}
 	case traceload.KindStatus: // only now it may be known where it stands
 		if g := ev.G; mayGive(g) && o.standing.Get(p.SiteID(g.Stack)).n != 0 {
-			o.standing.At(p.SiteID(g.Stack)).n++
+			o.stand(p, g, o.standing.At(p.SiteID(g.Stack)))
 		}
 	case traceload.KindEnd:
 		o.end(p, ev.G, o.slots.At(ev.G))
@@ -194,56 +190,6 @@ func (o *observer) end(p *traceload.Program, g *traceload.Goroutine, y *party) {
 		o.forget(&y.first)
 	}
 	o.givers.Give(y.giver)
-}
-
-// watch begins to count who waits at a line and may be about to give there.
-func (o *observer) watch(p *traceload.Program, give traceload.FrameID) {
-	s := o.standing.At(give)
-	if s.n != 0 {
-		return
-	}
-	s.n = 1
-	o.pass.Watch(traceload.KindSet(traceload.KindBlock))
-	o.pass.LookAgain()
-	for g := range p.Live {
-		if mayGive(g) && p.SiteID(g.Stack) == give {
-			s.n++
-		}
-	}
-}
-
-// left notes that one of them has gone on.
-func (s *standing) left(now traceload.Time) {
-	if s.n--; s.n == 1 {
-		s.since = now
-	}
-}
-
-// mayGive tells whether a goroutine waits, has begun to while it was traced, and may
-// be about to give something.
-func mayGive(g *traceload.Goroutine) bool {
-	return g.State == traceload.StateWaiting && gives(g.Wait) && g.SinceKnown && !g.System
-}
-
-// stands notes that a goroutine waits where others gave, and may be about to give.
-func (o *observer) stands(p *traceload.Program, ev *traceload.Event) {
-	site := p.SiteID(ev.Stack)
-	o.standing.At(site).n++
-	y := o.slots.At(ev.G)
-	if y.giver == 0 {
-		return
-	}
-	if r := o.givers.At(y.giver); r.pending > 0 && site == o.lines[r.ready.line].key.give {
-		o.lines[r.ready.line].lose(ev.G, r.stack, r.reason, r.pending, &r.ready) // it has made another result
-		r.pending = 0
-	}
-}
-
-// giving is how a goroutine waits that may be about to give something.
-const giving traceload.Waits = 1<<traceload.WaitChanSend | 1<<traceload.WaitSelect
-
-func gives(w traceload.Wait) bool {
-	return giving.Has(w)
 }
 
 // jobOf returns the number of g's job, as it was when it was first asked for.
@@ -431,21 +377,14 @@ func (o *observer) worth(w *wait) bool {
 // sweep forgets the waits that are worth nothing any more. Each is worth something
 // for a moment only, and a taker's place for it may not be needed again for long.
 func (o *observer) sweep(p *traceload.Program) {
-	stand := false // somewhere
 	for _, l := range o.lines {
-		s := o.standing.At(l.key.give)
-		s.since = p.Now
-		stand = stand || s.n > 1
+		o.standing.At(l.key.give).since = p.Now
 	}
-	if stand {
-		for g := range p.Live {
-			if mayGive(g) {
-				if site := p.SiteID(g.Stack); o.standing.Get(site).n != 0 {
-					s := o.standing.At(site)
-					s.since = min(s.since, g.Since)
-				}
-			}
-		}
+	o.tidy(p)
+	for _, slot := range o.stood {
+		g := p.InSlot(slot)
+		s := o.standing.At(p.SiteID(g.Stack))
+		s.since = min(s.since, g.Since)
 	}
 	for id, w := range o.waits.All {
 		if w.owner != 0 && !o.worth(w) {
