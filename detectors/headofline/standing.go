@@ -89,4 +89,3 @@ const giving traceload.Waits = 1<<traceload.WaitChanSend | 1<<traceload.WaitSele
 func gives(w traceload.Wait) bool {
 	return giving.Has(w)
 }
-
