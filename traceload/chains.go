@@ -42,6 +42,7 @@ func (c *chains) put(g *Goroutine) {
 func (c *chains) grow() {
 	old := c.heads
 	c.heads = make([]*Goroutine, max(256, 2*len(old)))
+	writeOver(c.heads)
 	c.shift = uint8(bits.LeadingZeros64(uint64(len(c.heads) - 1)))
 	for _, g := range old {
 		for g != nil {

@@ -50,6 +50,11 @@ func (p *Program) warm(list []record) {
 	p.warmth = read // what nobody wants to know would not be read
 }
 
+// writeOver writes to a table that is new, and zero, from end to end: of memory that is read
+// first the operating system makes two pages, one after the other, and stops all processors
+// for the second.
+func writeOver[T any](table []T) { clear(table) }
+
 // warm reads something of each piece that caches hold of g and so many bytes from there on.
 func warm(g *Goroutine, size uintptr) (read byte) {
 	const line = 64

@@ -67,6 +67,9 @@ type snapshot struct {
 // look builds the graph. With ev, the wait that has just ended counts as still going on.
 func (t *Tracker) look(p *traceload.Program, ev *traceload.Event) *snapshot {
 	s := &snapshot{t: t, p: p, now: p.Now, names: map[locks.ID]string{}, keys: map[string]*Lock{}, guessed: map[*Node]float64{}, serving: map[traceload.FrameID][]*Node{}, reaches: map[pairKey]int{}}
+	if !locksAwaited(p) {
+		return s // there may be very many goroutines
+	}
 	seen := map[traceload.StackID]bool{}
 	var all []*Node
 	for g := range p.Live {
@@ -114,6 +117,16 @@ func (t *Tracker) look(p *traceload.Program, ev *traceload.Event) *snapshot {
 	d.holders()
 	s.soleHolders()
 	return s
+}
+
+// locksAwaited tells whether any goroutine waits for a lock.
+func locksAwaited(p *traceload.Program) bool {
+	for g := range p.Live {
+		if !g.System && g.State == traceload.StateWaiting && g.Stack != 0 && g.Wait.IsLock() {
+			return true
+		}
+	}
+	return false
 }
 
 // wants sets what n waits for.
