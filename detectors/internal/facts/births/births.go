@@ -149,7 +149,8 @@ func (t *Table) Observe(p *traceload.Program, ev *traceload.Event) {
 		}
 	case traceload.KindStatus:
 		if !c.known { // else only its stack became known
-			*c = child{known: true}
+			*c = child{}
+			c.known = true
 		}
 	}
 }
@@ -165,7 +166,8 @@ func (t *Table) of(g *traceload.Goroutine) *child {
 // create takes a newborn goroutine.
 func (t *Table) create(p *traceload.Program, ev *traceload.Event) {
 	c := t.alive.At(ev.G)
-	*c = child{known: true}
+	*c = child{}
+	c.known = true
 	if !ev.G.System {
 		by := t.of(ev.By)
 		t.join(p, ev, c, by)

@@ -112,7 +112,10 @@ func (t *Table) begin(w *worker, ev *traceload.Event, cause Cause) {
 		before.spans[before.n%uint32(len(before.spans))] = w.last
 		before.n++
 	}
-	w.last = span{stack: ev.Stack, cause: cause, from: ev.Time - traceload.Time(ev.Lived), to: ev.Time, sum: ev.Lived}
+	// Field by field: a literal with values would be made elsewhere and copied in wider words
+	// than it was written by, for which processors wait.
+	w.last = span{}
+	w.last.stack, w.last.cause, w.last.from, w.last.to, w.last.sum = ev.Stack, cause, ev.Time-traceload.Time(ev.Lived), ev.Time, ev.Lived
 }
 
 // spans returns the last waits of w, oldest first. They are valid until the next call.
