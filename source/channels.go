@@ -1,6 +1,7 @@
 package source
 
 import (
+	"bytes"
 	"go/ast"
 	"go/constant"
 	"go/token"
@@ -418,38 +419,46 @@ func (p *pkg) makes(key, name string) (buffer int, ok bool) {
 func (p *pkg) findMakes() {
 	p.chanMakes = map[string][]chanMake{}
 	for _, f := range p.files {
-		assign := func(to, from ast.Expr) {
-			if isMake(from) {
-				switch x := ast.Unparen(to).(type) {
-				case *ast.Ident:
-					p.chanMakes[x.Name] = append(p.chanMakes[x.Name], chanMake{file: f, to: to, make: from})
-				case *ast.SelectorExpr:
-					p.chanMakes[x.Sel.Name] = append(p.chanMakes[x.Sel.Name], chanMake{file: f, to: to, make: from})
-				}
+		for _, d := range f.ast.Decls {
+			if text := f.bytes(d); len(text) == 0 || bytes.Contains(text, []byte("make")) {
+				p.findMakesIn(f, d)
 			}
 		}
-		ast.Inspect(f.ast, func(n ast.Node) bool {
-			switch n := n.(type) {
-			case *ast.AssignStmt:
-				for i := 0; len(n.Lhs) == len(n.Rhs) && i < len(n.Lhs); i++ {
-					assign(n.Lhs[i], n.Rhs[i])
-				}
-			case *ast.ValueSpec:
-				for i := 0; len(n.Names) == len(n.Values) && i < len(n.Names); i++ {
-					assign(n.Names[i], n.Values[i])
-				}
-			case *ast.CompositeLit:
-				for _, elt := range n.Elts {
-					if kv, ok := elt.(*ast.KeyValueExpr); ok && isMake(kv.Value) {
-						if name, ok := kv.Key.(*ast.Ident); ok {
-							p.chanMakes[name.Name] = append(p.chanMakes[name.Name], chanMake{file: f, lit: n, make: kv.Value})
-						}
+	}
+}
+
+func (p *pkg) findMakesIn(f *file, d ast.Decl) {
+	assign := func(to, from ast.Expr) {
+		if isMake(from) {
+			switch x := ast.Unparen(to).(type) {
+			case *ast.Ident:
+				p.chanMakes[x.Name] = append(p.chanMakes[x.Name], chanMake{file: f, to: to, make: from})
+			case *ast.SelectorExpr:
+				p.chanMakes[x.Sel.Name] = append(p.chanMakes[x.Sel.Name], chanMake{file: f, to: to, make: from})
+			}
+		}
+	}
+	ast.Inspect(d, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.AssignStmt:
+			for i := 0; len(n.Lhs) == len(n.Rhs) && i < len(n.Lhs); i++ {
+				assign(n.Lhs[i], n.Rhs[i])
+			}
+		case *ast.ValueSpec:
+			for i := 0; len(n.Names) == len(n.Values) && i < len(n.Names); i++ {
+				assign(n.Names[i], n.Values[i])
+			}
+		case *ast.CompositeLit:
+			for _, elt := range n.Elts {
+				if kv, ok := elt.(*ast.KeyValueExpr); ok && isMake(kv.Value) {
+					if name, ok := kv.Key.(*ast.Ident); ok {
+						p.chanMakes[name.Name] = append(p.chanMakes[name.Name], chanMake{file: f, lit: n, make: kv.Value})
 					}
 				}
 			}
-			return true
-		})
-	}
+		}
+		return true
+	})
 }
 
 // isMake is a cheap look before types are asked.

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"bytes"
 	"go/ast"
 	"go/token"
 	"go/types"
@@ -114,9 +115,31 @@ func receiverType(d *ast.FuncDecl) (name string, pointer bool) {
 
 // collect finds all functions and literals of the file, in source order.
 func (f *file) collect() {
+	for _, d := range f.ast.Decls {
+		// Most have no literals. A declaration that the parser could not make sense of may
+		// seem to have no text.
+		if fn, ok := d.(*ast.FuncDecl); ok && bytes.Count(f.bytes(d), []byte("func")) == 1 {
+			if fn.Name != nil && fn.Body != nil && fn.Type != nil {
+				f.enter(&function{file: f, decl: fn})
+			}
+		} else if text := f.bytes(d); len(text) == 0 || bytes.Contains(text, []byte("func")) {
+			f.collectIn(d)
+		}
+	}
+}
+
+// enter adds a function.
+func (f *file) enter(fn *function) {
+	fn.from, fn.to = fn.node().Pos(), fn.node().End()
+	fn.first, fn.last = f.line(fn.from), f.line(fn.to-1)
+	f.funcs = append(f.funcs, fn)
+}
+
+// collectIn finds the functions of a declaration.
+func (f *file) collectIn(d ast.Decl) {
 	var around []*function
 	var open []ast.Node
-	ast.Inspect(f.ast, func(n ast.Node) bool {
+	ast.Inspect(d, func(n ast.Node) bool {
 		if n == nil {
 			if top := open[len(open)-1]; len(around) > 0 && around[len(around)-1].node() == top {
 				around = around[:len(around)-1]
@@ -132,7 +155,6 @@ func (f *file) collect() {
 				return true
 			}
 			fn = &function{file: f, decl: n}
-			f.pkg.funcs[n.Name.Pos()] = fn
 		case *ast.FuncLit:
 			if n.Body == nil || n.Type == nil {
 				return true
@@ -145,9 +167,7 @@ func (f *file) collect() {
 		default:
 			return true
 		}
-		fn.from, fn.to = n.Pos(), n.End()
-		fn.first, fn.last = f.line(fn.from), f.line(fn.to-1)
-		f.funcs = append(f.funcs, fn)
+		f.enter(fn)
 		around = append(around, fn)
 		return true
 	})

@@ -9,8 +9,10 @@ import (
 	"go/types"
 	"io"
 	"path"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // importDepth is how many imports away from the package of a frame the
@@ -54,13 +56,18 @@ func (f *file) line(p token.Pos) int {
 	return f.pos.PositionFor(p, false).Line
 }
 
-// text is the source text of a node on one line.
-func (f *file) text(n ast.Node) string {
+// bytes is the source of a node, nil if it is none of the file.
+func (f *file) bytes(n ast.Node) []byte {
 	from, to := int(n.Pos())-f.pos.Base(), int(n.End())-f.pos.Base()
 	if from < 0 || to > len(f.src) || from >= to {
-		return ""
+		return nil
 	}
-	text := strings.Join(strings.Fields(string(f.src[from:to])), " ")
+	return f.src[from:to]
+}
+
+// text is the source text of a node on one line.
+func (f *file) text(n ast.Node) string {
+	text := strings.Join(strings.Fields(string(f.bytes(n))), " ")
 	const long = 80
 	if len(text) > long {
 		text = strings.ToValidUTF8(text[:long], "") + "…"
@@ -161,7 +168,10 @@ func (t *Tree) parse(r *root, dir, base string) *pkg {
 		}
 		return rank(a) - rank(b)
 	})
-	size := 0
+	var files []*file
+	var parsing sync.WaitGroup
+	atOnce := make(chan struct{}, runtime.GOMAXPROCS(0))
+	size, begin := 0, t.fset.Base()
 	ctx := build.Default
 	ctx.CgoEnabled = true
 	for _, name := range names {
@@ -192,7 +202,17 @@ func (t *Tree) parse(r *root, dir, base string) *pkg {
 			t.exhausted = true
 			break
 		}
-		p.add(path.Join(dir, name), src)
+		f, at := &file{pkg: p, rel: path.Join(dir, name), src: src}, begin
+		files, begin = append(files, f), begin+len(src)+1
+		atOnce <- struct{}{}
+		parsing.Go(func() {
+			f.parse(at)
+			<-atOnce
+		})
+	}
+	parsing.Wait()
+	for _, f := range files {
+		p.add(f)
 	}
 	if len(p.files) == 0 || base != "" && p.files[0].rel != path.Join(dir, base) {
 		return nil
@@ -200,18 +220,40 @@ func (t *Tree) parse(r *root, dir, base string) *pkg {
 	return p
 }
 
-// add parses a file, if it belongs to the package.
-func (p *pkg) add(rel string, src []byte) {
-	tree, _ := parser.ParseFile(p.tree.fset, rel, src, parser.SkipObjectResolution)
+// parse parses the file, whose positions begin at base. Without a package clause there is no
+// ast. A panic of the parser on odd source only leaves the file out.
+func (f *file) parse(base int) {
+	defer func() {
+		if recover() != nil {
+			f.ast = nil
+		}
+	}()
+	// Files are parsed side by side, each in a set of its own that begins where the file is to
+	// lie in the tree's: so positions do not depend on which is parsed first.
+	set := token.NewFileSet()
+	if base > set.Base() {
+		set.AddFile("", set.Base(), base-set.Base()-1)
+	}
+	tree, _ := parser.ParseFile(set, f.rel, f.src, parser.SkipObjectResolution)
 	if tree == nil || tree.Name == nil || !tree.Name.Pos().IsValid() {
 		return
 	}
-	if len(p.files) > 0 && p.files[0].ast.Name.Name != tree.Name.Name {
+	f.ast, f.pos = tree, set.File(tree.Name.Pos())
+	f.collect()
+}
+
+// add adds a file that was parsed, if it belongs to the package.
+func (p *pkg) add(f *file) {
+	if f.ast == nil || len(p.files) > 0 && p.files[0].ast.Name.Name != f.ast.Name.Name {
 		return
 	}
-	f := &file{pkg: p, rel: rel, src: src, ast: tree, pos: p.tree.fset.File(tree.Name.Pos())}
+	p.tree.fset.AddExistingFiles(f.pos)
 	p.files = append(p.files, f)
-	f.collect()
+	for _, fn := range f.funcs {
+		if fn.decl != nil {
+			p.funcs[fn.decl.Name.Pos()] = fn
+		}
+	}
 }
 
 // check type-checks the declarations; bodies follow when needed, see function.check.
