@@ -39,6 +39,7 @@ type function struct {
 	flow    *flow
 	summary *summary
 	effects map[*ast.CallExpr][]effect
+	does    *deeds // see deeds
 }
 
 func (fn *function) node() ast.Node {

@@ -8,6 +8,7 @@ import (
 	"go/token"
 	"go/types"
 	"io"
+	"iter"
 	"path"
 	"runtime"
 	"slices"
@@ -36,6 +37,7 @@ type pkg struct {
 	lockish   map[string]bool         // see mayLock
 	condLocks map[string]ref          // see condLock
 	chanMakes map[string][]chanMake   // see makes; by name
+	byName    map[string][]*function  // see named
 }
 
 // file is a parsed source file.
@@ -145,64 +147,13 @@ func (t *Tree) load(r *root, dir, base, importPath string, depth int) *pkg {
 
 // parse reads the files of a package, without checking types.
 func (t *Tree) parse(r *root, dir, base string) *pkg {
-	names, err := r.list(dir)
-	if err != nil {
-		return nil
-	}
 	p := &pkg{tree: t, root: r, dir: dir, funcs: map[token.Pos]*function{}, owners: map[token.Pos]*function{}}
-	if base != "" { // its package clause decides which files belong together
-		if !slices.Contains(names, base) {
-			names = append(names, base)
-		}
-	}
-	test := strings.HasSuffix(base, "_test.go")
-	slices.SortStableFunc(names, func(a, b string) int { // if not all can be read, rather the tests are left out
-		rank := func(name string) int {
-			switch {
-			case name == base:
-				return 0
-			case strings.HasSuffix(name, "_test.go"):
-				return 2
-			}
-			return 1
-		}
-		return rank(a) - rank(b)
-	})
 	var files []*file
 	var parsing sync.WaitGroup
 	atOnce := make(chan struct{}, runtime.GOMAXPROCS(0))
-	size, begin := 0, t.fset.Base()
-	ctx := build.Default
-	ctx.CgoEnabled = true
-	for _, name := range names {
-		if !test && strings.HasSuffix(name, "_test.go") {
-			continue
-		}
-		// The build constraints in the name are looked at before the file is.
-		var src []byte
-		ctx.OpenFile = func(string) (io.ReadCloser, error) {
-			var err error
-			src, err = t.read(r, path.Join(dir, name))
-			return io.NopCloser(bytes.NewReader(src)), err
-		}
-		if name == base {
-			if _, err := ctx.OpenFile(name); err != nil {
-				return nil
-			}
-		} else if match, err := ctx.MatchFile(dir, name); err != nil || !match || src == nil {
-			continue
-		}
-		if len(src) > maxParsedSize {
-			if name == base {
-				return nil
-			}
-			continue
-		}
-		if size += len(src); size > maxPackageSize {
-			t.exhausted = true
-			break
-		}
-		f, at := &file{pkg: p, rel: path.Join(dir, name), src: src}, begin
+	begin := t.fset.Base()
+	for rel, src := range t.sources(r, dir, base, strings.HasSuffix(base, "_test.go")) {
+		f, at := &file{pkg: p, rel: rel, src: src}, begin
 		files, begin = append(files, f), begin+len(src)+1
 		atOnce <- struct{}{}
 		parsing.Go(func() {
@@ -218,6 +169,69 @@ func (t *Tree) parse(r *root, dir, base string) *pkg {
 		return nil
 	}
 	return p
+}
+
+// sources yields the files of a folder that may belong to a package, with tests or without, and
+// what they hold: the one named base first, and none at all if that cannot be read. base may be "".
+func (t *Tree) sources(r *root, dir, base string, tests bool) iter.Seq2[string, []byte] {
+	return func(yield func(string, []byte) bool) {
+		names, err := r.list(dir)
+		if err != nil {
+			return
+		}
+		if base != "" { // its package clause decides which files belong together
+			if !slices.Contains(names, base) {
+				names = append(names, base)
+			}
+		}
+		slices.SortStableFunc(names, func(a, b string) int { // if not all can be read, rather the tests are left out
+			rank := func(name string) int {
+				switch {
+				case name == base:
+					return 0
+				case strings.HasSuffix(name, "_test.go"):
+					return 2
+				}
+				return 1
+			}
+			return rank(a) - rank(b)
+		})
+		size := 0
+		ctx := build.Default
+		ctx.CgoEnabled = true
+		for _, name := range names {
+			if !tests && strings.HasSuffix(name, "_test.go") {
+				continue
+			}
+			// The build constraints in the name are looked at before the file is.
+			var src []byte
+			ctx.OpenFile = func(string) (io.ReadCloser, error) {
+				var err error
+				src, err = t.read(r, path.Join(dir, name))
+				return io.NopCloser(bytes.NewReader(src)), err
+			}
+			if name == base {
+				if _, err := ctx.OpenFile(name); err != nil {
+					return
+				}
+			} else if match, err := ctx.MatchFile(dir, name); err != nil || !match || src == nil {
+				continue
+			}
+			if len(src) > maxParsedSize {
+				if name == base {
+					return
+				}
+				continue
+			}
+			if size += len(src); size > maxPackageSize {
+				t.exhausted = true
+				return
+			}
+			if !yield(path.Join(dir, name), src) {
+				return
+			}
+		}
+	}
 }
 
 // parse parses the file, whose positions begin at base. Without a package clause there is no

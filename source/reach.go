@@ -1,9 +1,12 @@
 package source
 
 import (
+	"bytes"
 	"go/ast"
+	"go/scanner"
 	"go/token"
-	"slices"
+	"path"
+	"strings"
 )
 
 // reachDepth is how many calls deep Reaches looks.
@@ -25,62 +28,207 @@ const (
 // that name. Calls are followed by name only, so it errs towards true. false
 // also means that the source is not at hand.
 func (t *Tree) Reaches(f Frame, name string, how Ending) bool {
+	if name == "" || !t.mentions(f.File, name) {
+		return false
+	}
 	src := t.file(f.File)
-	if src == nil || t.trusts[f.File].stale() || name == "" || src.pkg.foreign(parseSymbol(f.Func)) {
+	if src == nil || t.trusts[f.File].stale() || src.pkg.foreign(parseSymbol(f.Func)) {
 		return false
 	}
 	list, _ := src.find(f)
-	seen := map[ast.Node]bool{}
-	return slices.ContainsFunc(list, func(fn *function) bool { return src.pkg.reaches(fn.node(), name, how, reachDepth, seen) })
+	return src.pkg.reaches(list, name, how)
 }
 
-func (p *pkg) reaches(n ast.Node, name string, how Ending, depth int, seen map[ast.Node]bool) bool {
-	if seen[n] {
-		return false
-	}
-	seen[n] = true
-	found := false
-	called := map[string]bool{}
-	ast.Inspect(n, func(n ast.Node) bool {
-		found = found || ends(n, name, how)
-		if call, ok := n.(*ast.CallExpr); ok {
-			called[lastName(call.Fun)] = true
+// reaches tells that of some functions. It looks at those first to which fewer calls lead.
+func (p *pkg) reaches(list []*function, name string, how Ending) bool {
+	seen := map[*function]bool{}
+	for depth := 0; depth <= reachDepth && len(list) > 0; depth++ {
+		var next []*function
+		for _, fn := range list {
+			if fn.ends(name, how) {
+				return true
+			}
+			for _, called := range fn.deeds().calls {
+				for _, fn := range p.named(called) {
+					if !seen[fn] {
+						seen[fn] = true
+						next = append(next, fn)
+					}
+				}
+			}
 		}
+		list = next
+	}
+	return false
+}
+
+// named returns the declared functions and methods of a name.
+func (p *pkg) named(name string) []*function {
+	if p.byName == nil {
+		p.byName = map[string][]*function{}
+		for _, f := range p.files {
+			for _, fn := range f.funcs {
+				if fn.decl != nil {
+					p.byName[fn.decl.Name.Name] = append(p.byName[fn.decl.Name.Name], fn)
+				}
+			}
+		}
+	}
+	return p.byName[name]
+}
+
+// deeds is what a function does, literals in it included.
+type deeds struct {
+	calls []string // names of functions, each once
+	ends  map[wakeup]bool
+}
+
+// wakeup is what a function ends waits by.
+type wakeup struct {
+	name string
+	how  Ending
+}
+
+// deeds finds them out once; what EndsPerhaps means is not among them.
+func (fn *function) deeds() *deeds {
+	if fn.does != nil {
+		return fn.does
+	}
+	d := &deeds{ends: map[wakeup]bool{}}
+	called := map[string]bool{}
+	ast.Inspect(fn.node(), func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.UnaryExpr:
+			if n.Op == token.ARROW {
+				d.ends[wakeup{lastName(n.X), EndsSend}] = true
+			}
+		case *ast.RangeStmt:
+			d.ends[wakeup{lastName(n.X), EndsSend}] = true
+		case *ast.SendStmt:
+			d.ends[wakeup{lastName(n.Chan), EndsReceive}] = true
+		case *ast.CallExpr:
+			if name := lastName(n.Fun); !called[name] {
+				called[name] = true
+				d.calls = append(d.calls, name)
+			}
+			if lastName(n.Fun) == "close" && len(n.Args) == 1 {
+				d.ends[wakeup{lastName(n.Args[0]), EndsReceive}] = true
+			}
+			if sel, ok := ast.Unparen(n.Fun).(*ast.SelectorExpr); ok {
+				switch sel.Sel.Name {
+				case "Done":
+					d.ends[wakeup{lastName(sel.X), EndsWaitGroup}] = true
+				case "Signal", "Broadcast":
+					d.ends[wakeup{lastName(sel.X), EndsCond}] = true
+				}
+			}
+		}
+		return true
+	})
+	fn.does = d
+	return d
+}
+
+// ends tells whether the function has a statement that ends waits of that kind on that name.
+func (fn *function) ends(name string, how Ending) bool {
+	if how != EndsPerhaps {
+		return fn.deeds().ends[wakeup{name, how}]
+	}
+	found := false
+	ast.Inspect(fn.node(), func(n ast.Node) bool {
+		id, ok := n.(*ast.Ident)
+		found = found || ok && id.Name == name
 		return !found
 	})
-	if found || depth == 0 {
-		return found
+	return found
+}
+
+// folder is where a package's files are, with its tests or without.
+type folder struct {
+	root  *root
+	dir   string
+	tests bool
+}
+
+// mentions tells whether a name is an identifier in any file that may belong to the package of
+// a file that a trace names. To parse the package takes far longer, and most have other names.
+func (t *Tree) mentions(recorded, name string) bool {
+	p := t.resolve(recorded)
+	if p.root == nil {
+		return false
 	}
-	for _, fn := range p.funcs {
-		if fn.decl != nil && called[fn.decl.Name.Name] && p.reaches(fn.decl, name, how, depth-1, seen) {
+	at := folder{p.root, path.Dir(p.rel), strings.HasSuffix(p.rel, "_test.go")}
+	texts, ok := t.folders[at]
+	if !ok {
+		texts = map[string]*text{}
+		for rel, src := range t.sources(at.root, at.dir, "", at.tests) {
+			texts[rel] = &text{src: src, has: map[string]bool{}}
+		}
+		t.folders[at] = texts
+	}
+	if texts[p.rel] == nil { // there are more files than are looked at, or this one has other build constraints
+		src, err := t.read(p.root, p.rel)
+		if err != nil {
+			return false
+		}
+		texts[p.rel] = &text{src: src, has: map[string]bool{}}
+	}
+	for _, text := range texts {
+		if text.mentions(name) {
 			return true
 		}
 	}
 	return false
 }
 
-// ends tells whether n is a statement or expression that ends a wait.
-func ends(n ast.Node, name string, how Ending) bool {
-	switch n := n.(type) {
-	case *ast.Ident:
-		return how == EndsPerhaps && n.Name == name
-	case *ast.UnaryExpr:
-		return how == EndsSend && n.Op == token.ARROW && lastName(n.X) == name
-	case *ast.RangeStmt:
-		return how == EndsSend && lastName(n.X) == name
-	case *ast.SendStmt:
-		return how == EndsReceive && lastName(n.Chan) == name
-	case *ast.CallExpr:
-		if how == EndsReceive {
-			return lastName(n.Fun) == "close" && len(n.Args) == 1 && lastName(n.Args[0]) == name
-		}
-		sel, ok := ast.Unparen(n.Fun).(*ast.SelectorExpr)
-		if !ok || lastName(sel.X) != name {
+// text is a file that need not be parsed.
+type text struct {
+	src []byte
+	has map[string]bool // the names that were asked for
+}
+
+func (x *text) mentions(name string) bool {
+	has, ok := x.has[name]
+	if !ok {
+		has = hasWord(x.src, name) && hasIdentifier(x.src, name)
+		x.has[name] = has
+	}
+	return has
+}
+
+// hasWord tells whether a name is in a file, perhaps in a comment, and no part of another one.
+func hasWord(src []byte, name string) bool {
+	inName := func(i int) bool {
+		if i < 0 || i >= len(src) {
 			return false
 		}
-		return how == EndsWaitGroup && sel.Sel.Name == "Done" || how == EndsCond && (sel.Sel.Name == "Signal" || sel.Sel.Name == "Broadcast")
+		c := src[i]
+		return c == '_' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c >= 0x80
 	}
-	return false
+	for at := 0; ; {
+		i := bytes.Index(src[at:], []byte(name))
+		if i < 0 {
+			return false
+		}
+		if at += i; !inName(at-1) && !inName(at+len(name)) {
+			return true
+		}
+		at += len(name)
+	}
+}
+
+// hasIdentifier tells whether a name is an identifier in a file.
+func hasIdentifier(src []byte, name string) bool {
+	var s scanner.Scanner
+	s.Init(token.NewFileSet().AddFile("", -1, len(src)), src, func(token.Position, string) {}, 0)
+	for {
+		switch _, tok, lit := s.Scan(); {
+		case tok == token.EOF:
+			return false
+		case tok == token.IDENT && lit == name:
+			return true
+		}
+	}
 }
 
 // lastName is the name at the end of x, a.x or a().x; "" if there is none.

@@ -32,7 +32,8 @@ type Tree struct {
 	fset     *token.FileSet
 	resolved map[string]place // by recorded path
 	texts    map[place][]byte
-	packages map[string]*pkg // by root, folder and file; by root and folder for imports
+	folders  map[folder]map[string]*text // see mentions
+	packages map[string]*pkg             // by root, folder and file; by root and folder for imports
 	byTypes  map[*types.Package]*pkg
 	modules  map[string]module
 	std      map[string]*stdPackage
@@ -101,7 +102,7 @@ func Default() *Tree {
 
 func newTree() *Tree {
 	return &Tree{
-		fset: token.NewFileSet(), resolved: map[string]place{}, texts: map[place][]byte{}, packages: map[string]*pkg{}, byTypes: map[*types.Package]*pkg{}, modules: map[string]module{},
+		fset: token.NewFileSet(), resolved: map[string]place{}, texts: map[place][]byte{}, folders: map[folder]map[string]*text{}, packages: map[string]*pkg{}, byTypes: map[*types.Package]*pkg{}, modules: map[string]module{},
 		std: map[string]*stdPackage{}, empty: map[string]*types.Package{}, active: map[any]bool{}, places: map[Frame]*placed{}, trusts: map[string]*trust{},
 	}
 }
