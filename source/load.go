@@ -196,6 +196,11 @@ func (t *Tree) sources(r *root, dir, base string, tests bool) iter.Seq2[string, 
 			}
 			return rank(a) - rank(b)
 		})
+		folder, err := r.openFolder(dir)
+		if err != nil {
+			return
+		}
+		defer folder.Close()
 		size := 0
 		ctx := build.Default
 		ctx.CgoEnabled = true
@@ -207,7 +212,7 @@ func (t *Tree) sources(r *root, dir, base string, tests bool) iter.Seq2[string, 
 			var src []byte
 			ctx.OpenFile = func(string) (io.ReadCloser, error) {
 				var err error
-				src, err = t.read(r, path.Join(dir, name))
+				src, err = t.readIn(folder, name)
 				return io.NopCloser(bytes.NewReader(src)), err
 			}
 			if name == base {

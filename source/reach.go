@@ -196,25 +196,30 @@ func (x *text) mentions(name string) bool {
 	return has
 }
 
-// hasWord tells whether a name is in a file, perhaps in a comment, and no part of another one.
+// hasWord tells whether a name may be an identifier in a file: it is there, no part of another
+// one, and not surely in a comment.
 func hasWord(src []byte, name string) bool {
-	inName := func(i int) bool {
-		if i < 0 || i >= len(src) {
-			return false
-		}
-		c := src[i]
-		return c == '_' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c >= 0x80
-	}
+	letter := func(c byte) bool { return c == '_' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' }
 	for at := 0; ; {
 		i := bytes.Index(src[at:], []byte(name))
 		if i < 0 {
 			return false
 		}
-		if at += i; !inName(at-1) && !inName(at+len(name)) {
+		at += i
+		end := at + len(name)
+		part := at > 0 && letter(src[at-1]) || end < len(src) && (letter(src[end]) || '0' <= src[end] && src[end] <= '9')
+		if !part && !inComment(src[bytes.LastIndexByte(src[:at], '\n')+1:at]) {
 			return true
 		}
-		at += len(name)
+		at = end
 	}
+}
+
+// inComment tells whether what follows the beginning of a line surely is no code: there is a
+// comment before it, which no string pretends to be and nothing ends.
+func inComment(line []byte) bool {
+	before, after, ok := bytes.Cut(line, []byte("//"))
+	return ok && !bytes.ContainsRune(before, '"') && !bytes.ContainsRune(after, '`') && !bytes.Contains(after, []byte("*/"))
 }
 
 // hasIdentifier tells whether a name is an identifier in a file.

@@ -2,6 +2,7 @@ package source
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -56,10 +57,15 @@ func (r *root) readFile(rel string, named func(string) bool) ([]byte, error) {
 		return nil, err
 	}
 	defer dir.Close()
-	if info, err := dir.Lstat(filepath.FromSlash(inside)); err != nil || !info.Mode().IsRegular() {
+	return readRegular(dir, filepath.FromSlash(inside))
+}
+
+// readRegular reads a file, if it is no link and nothing else but a file.
+func readRegular(dir *os.Root, name string) ([]byte, error) {
+	if info, err := dir.Lstat(name); err != nil || !info.Mode().IsRegular() {
 		return nil, errNoGoFile
 	}
-	f, err := dir.OpenFile(filepath.FromSlash(inside), os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	f, err := dir.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -74,20 +80,67 @@ func (r *root) readFile(rel string, named func(string) bool) ([]byte, error) {
 	if info.Size() > maxFileSize {
 		return nil, errTooLarge
 	}
-	data, err := io.ReadAll(io.LimitReader(f, maxFileSize+1))
-	if err != nil {
+	var data bytes.Buffer
+	data.Grow(int(info.Size()) + bytes.MinRead)
+	if _, err := data.ReadFrom(io.LimitReader(f, maxFileSize+1)); err != nil {
 		return nil, err
 	}
-	if len(data) > maxFileSize {
+	if data.Len() > maxFileSize {
 		return nil, errTooLarge
 	}
-	return data, nil
+	return data.Bytes(), nil
 }
 
 func isGoFile(name string) bool { return strings.HasSuffix(name, ".go") }
 
 // read is readFile for Go files, each once and within the bounds of the whole Tree.
 func (t *Tree) read(r *root, rel string) ([]byte, error) {
+	return t.readOnce(r, rel, func() ([]byte, error) { return r.readFile(rel, isGoFile) })
+}
+
+// openFolder is a folder below a root of which several files are read.
+type openFolder struct {
+	root *root
+	dir  string // relative to the root
+	at   *os.Root
+}
+
+// openFolder opens a folder. Close it.
+func (r *root) openFolder(dir string) (*openFolder, error) {
+	inside, err := r.locate(dir)
+	if err != nil {
+		return nil, err
+	}
+	top, err := os.OpenRoot(r.dir)
+	if err != nil {
+		return nil, err
+	}
+	defer top.Close()
+	at, err := top.OpenRoot(filepath.FromSlash(inside))
+	if err != nil {
+		return nil, err
+	}
+	return &openFolder{r, dir, at}, nil
+}
+
+func (d *openFolder) Close() error { return d.at.Close() }
+
+// readIn is read for a file of an open folder: most are no links, and need not be looked for
+// from the root on.
+func (t *Tree) readIn(d *openFolder, name string) ([]byte, error) {
+	rel := path.Join(d.dir, name)
+	return t.readOnce(d.root, rel, func() ([]byte, error) {
+		if isGoFile(name) {
+			if data, err := readRegular(d.at, name); !errors.Is(err, errNoGoFile) {
+				return data, err
+			}
+		}
+		return d.root.readFile(rel, isGoFile)
+	})
+}
+
+// readOnce reads a file within the bounds of the whole Tree, if that has not been done.
+func (t *Tree) readOnce(r *root, rel string, read func() ([]byte, error)) ([]byte, error) {
 	key := place{r, rel}
 	if data, ok := t.texts[key]; ok {
 		return data, nil
@@ -96,7 +149,7 @@ func (t *Tree) read(r *root, rel string) ([]byte, error) {
 		t.exhausted = true
 		return nil, errExhausted
 	}
-	data, err := r.readFile(rel, isGoFile)
+	data, err := read()
 	if err != nil {
 		return nil, fmt.Errorf("source: %s: %w", rel, err)
 	}
