@@ -12,6 +12,7 @@ import (
 type Source interface {
 	Walk(stack, created []source.Frame) *source.Holding
 	ChanOps(file string, line int) ([]source.ChanOp, bool)
+	MayWaitForTimer(file string, line int) bool
 	ChanUses(stack, created []source.Frame) ([]*source.Uses, bool)
 	Ends(u *source.Uses, f source.Frame) bool
 	Reaches(f source.Frame, name string, how source.Ending) bool

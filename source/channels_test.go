@@ -1,7 +1,11 @@
 package source
 
 import (
+	"bytes"
 	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -64,5 +68,48 @@ func TestChanOps(t *testing.T) {
 	}
 	if _, ok := tree.Channels("/nowhere/chans.go", 37); ok {
 		t.Error("channels of a file that is not at hand")
+	}
+}
+
+// TestMayWaitForTimer: wherever a statement waits for a timer, a quick look says that it may.
+func TestMayWaitForTimer(t *testing.T) {
+	for _, dir := range []string{"testdata/chans", "testdata/uses", "testdata/walk", "testdata/row"} {
+		names, err := filepath.Glob(filepath.Join(dir, "*.go"))
+		if err != nil || len(names) == 0 {
+			t.Fatalf("no files in %s: %v", dir, err)
+		}
+		quick, whole := testTree(t, dir), testTree(t, dir)
+		all, may, does := 0, 0, 0
+		for _, name := range names {
+			src, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for line := range bytes.Count(src, []byte("\n")) {
+				ops, _ := whole.ChanOps(name, line)
+				timer := slices.ContainsFunc(ops, func(op ChanOp) bool {
+					return slices.ContainsFunc(op.Channels, func(c ChanRef) bool { return c.Origin == OriginTimer || c.Origin == OriginTicker })
+				})
+				got := quick.MayWaitForTimer(name, line)
+				if timer && !got {
+					t.Errorf("%s:%d: no timer", name, line)
+				}
+				if len(ops) > 0 {
+					all++
+					if got {
+						may++
+					}
+					if timer {
+						does++
+					}
+				}
+			}
+		}
+		if len(quick.packages) != 0 {
+			t.Errorf("%s: %d packages were loaded", dir, len(quick.packages))
+		}
+		if dir == "testdata/chans" && (does == 0 || may == all) {
+			t.Errorf("%s: of %d statements %d may wait for timers, %d do", dir, all, may, does)
+		}
 	}
 }

@@ -95,10 +95,13 @@ func (t *Tree) file(recorded string) *file {
 	return nil
 }
 
+// packageKey is for Tree.packages; base is "" for the package that others import.
+func packageKey(r *root, dir, base string) string { return r.dir + "\x00" + dir + "\x00" + base }
+
 // load reads the package in a folder: the one of the file named base, or the
 // one that is imported as importPath if base is "". nil if there is none.
 func (t *Tree) load(r *root, dir, base, importPath string, depth int) *pkg {
-	key := r.dir + "\x00" + dir + "\x00" + base
+	key := packageKey(r, dir, base)
 	if p, ok := t.packages[key]; ok && (p == nil || p.depth <= depth) {
 		return p
 	}
@@ -130,10 +133,10 @@ func (t *Tree) load(r *root, dir, base, importPath string, depth int) *pkg {
 	}
 	keys := []string{key}
 	for _, f := range p.files { // any of its files leads here
-		keys = append(keys, r.dir+"\x00"+dir+"\x00"+path.Base(f.rel))
+		keys = append(keys, packageKey(r, dir, path.Base(f.rel)))
 	}
 	if !strings.HasSuffix(base, "_test.go") {
-		keys = append(keys, r.dir+"\x00"+dir+"\x00")
+		keys = append(keys, packageKey(r, dir, ""))
 	}
 	for _, k := range keys {
 		if old := t.packages[k]; old == nil || old.depth > depth {

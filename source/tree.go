@@ -34,6 +34,7 @@ type Tree struct {
 	texts    map[place][]byte
 	folders  map[folder]map[string]*text // see mentions
 	packages map[string]*pkg             // by root, folder and file; by root and folder for imports
+	alone    map[place]*file             // parsed without the others of its package
 	byTypes  map[*types.Package]*pkg
 	modules  map[string]module
 	std      map[string]*stdPackage
@@ -102,7 +103,7 @@ func Default() *Tree {
 
 func newTree() *Tree {
 	return &Tree{
-		fset: token.NewFileSet(), resolved: map[string]place{}, texts: map[place][]byte{}, folders: map[folder]map[string]*text{}, packages: map[string]*pkg{}, byTypes: map[*types.Package]*pkg{}, modules: map[string]module{},
+		fset: token.NewFileSet(), resolved: map[string]place{}, texts: map[place][]byte{}, folders: map[folder]map[string]*text{}, packages: map[string]*pkg{}, alone: map[place]*file{}, byTypes: map[*types.Package]*pkg{}, modules: map[string]module{},
 		std: map[string]*stdPackage{}, empty: map[string]*types.Package{}, active: map[any]bool{}, places: map[Frame]*placed{}, trusts: map[string]*trust{},
 	}
 }

@@ -157,6 +157,9 @@ func (t *Table) timer(p *traceload.Program, s *Site) string {
 		return ""
 	}
 	f := p.Frame(s.Frame)
+	if !t.source.MayWaitForTimer(f.File, f.Line) {
+		return ""
+	}
 	ops, _ := t.source.ChanOps(f.File, f.Line)
 	return timerAmong(ops)
 }
