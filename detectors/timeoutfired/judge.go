@@ -110,7 +110,7 @@ func (o *observer) judge(p *traceload.Program) {
 			deadlines[s] = v
 			list = append(list, v)
 		}
-		if s.timer != nil {
+		if s.timer != nil && mayBeReported(s, length) {
 			if v := judgeTimer(s, s.source(p, o.pass.Source()), length); v != nil {
 				list = append(list, v)
 			}
@@ -166,6 +166,17 @@ func judgeDeadline(s *site, length time.Duration) *verdict {
 	v.sum(priorDeadline)
 	v.doubt(l.firings < 2, length)
 	return v
+}
+
+// mayBeReported tells whether a timer's lapses may be worth reporting, whatever the source says
+// of the select: to read it may take longer than all the rest.
+func mayBeReported(s *site, length time.Duration) bool {
+	for _, said := range []timed.Select{{Answer: true}, {Answer: true, Reply: true}} { // what speaks for a defect
+		if v := judgeTimer(s, said, length); v != nil && v.confidence >= reportable {
+			return true
+		}
+	}
+	return false
 }
 
 // source reads the select at s, if it is one of the user's.

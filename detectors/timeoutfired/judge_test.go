@@ -106,6 +106,12 @@ func TestJudgeTimer(t *testing.T) {
 			if v := judgeTimer(tt.site, timed.Select{}, length); (v.confidence >= 0.5) != tt.want {
 				t.Errorf("confidence %.2f, want a finding: %v; %v", v.confidence, tt.want, v.evidence)
 			}
+			for i := range 1 << 4 { // whatever is reported with source, may be
+				said := timed.Select{Pause: i&1 != 0, Ticker: i&2 != 0, Answer: i&4 != 0, Reply: i&8 != 0}
+				if v := judgeTimer(tt.site, said, length); v != nil && v.confidence >= reportable && !mayBeReported(tt.site, length) {
+					t.Errorf("%+v: confidence %.2f, and the source is not read", said, v.confidence)
+				}
+			}
 		})
 	}
 }
