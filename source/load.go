@@ -95,6 +95,31 @@ func (t *Tree) file(recorded string) *file {
 	return nil
 }
 
+// parsed returns a file of which its package need not be known; nil if it is not at hand.
+func (t *Tree) parsed(p place) *file {
+	if p.root == nil {
+		return nil
+	}
+	if pk := t.packages[packageKey(p.root, path.Dir(p.rel), path.Base(p.rel))]; pk != nil {
+		for _, f := range pk.files {
+			if f.rel == p.rel {
+				return f
+			}
+		}
+	}
+	f, ok := t.alone[p]
+	if !ok {
+		if src, err := t.read(p.root, p.rel); err == nil && len(src) <= maxParsedSize {
+			f = &file{rel: p.rel, src: src}
+			if f.parse(1); f.ast == nil {
+				f = nil
+			}
+		}
+		t.alone[p] = f
+	}
+	return f
+}
+
 // packageKey is for Tree.packages; base is "" for the package that others import.
 func packageKey(r *root, dir, base string) string { return r.dir + "\x00" + dir + "\x00" + base }
 

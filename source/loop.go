@@ -21,7 +21,7 @@ const (
 // is not at hand. A condition about a context, a time or an error is not what a
 // loop looks for.
 func (t *Tree) Loop(file string, line int) (Loop, bool) {
-	f := t.file(file)
+	f := t.parsed(t.resolve(file))
 	if f == nil || t.trusts[file].stale() {
 		return LoopNone, false
 	}

@@ -1,9 +1,6 @@
 package source
 
-import (
-	"go/ast"
-	"path"
-)
+import "go/ast"
 
 // MayWaitForTimer tells whether a statement at a line may wait for a timer's channel (ChanOps
 // then says OriginTimer or OriginTicker). It is a quick look: of the package that file alone is
@@ -35,29 +32,4 @@ func mayMakeTimer(d ast.Decl) bool {
 		return !found
 	})
 	return found
-}
-
-// parsed returns a file of which its package need not be known; nil if it is not at hand.
-func (t *Tree) parsed(p place) *file {
-	if p.root == nil {
-		return nil
-	}
-	if pk := t.packages[packageKey(p.root, path.Dir(p.rel), path.Base(p.rel))]; pk != nil {
-		for _, f := range pk.files {
-			if f.rel == p.rel {
-				return f
-			}
-		}
-	}
-	f, ok := t.alone[p]
-	if !ok {
-		if src, err := t.read(p.root, p.rel); err == nil && len(src) <= maxParsedSize {
-			f = &file{rel: p.rel, src: src}
-			if f.parse(1); f.ast == nil {
-				f = nil
-			}
-		}
-		t.alone[p] = f
-	}
-	return f
 }

@@ -190,7 +190,7 @@ func (o *observer) judgeMakers(p *traceload.Program) {
 			continue
 		}
 		f := p.Frame(s.frame)
-		if timed.SelectAt(src, f).After && timed.InLoop(src, f) {
+		if src.MayWaitForTimer(f.File, f.Line) && timed.SelectAt(src, f).After && timed.InLoop(src, f) {
 			o.pass.Report(o.loopFinding(p, s))
 		}
 	}
