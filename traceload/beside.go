@@ -137,7 +137,9 @@ func (r *goroutines) at(slot int32) *Goroutine {
 
 // clear has nothing kept beside g any more, but for what lasts.
 func (r *goroutines) clear(g *Goroutine) {
-	clear(unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(g), r.fresh)), r.size-r.fresh)) // there are no pointers
+	if n := r.size - r.fresh; n > 0 { // else what follows may be nobody's memory, where no pointer may lead
+		clear(unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(g), r.fresh)), n)) // there are no pointers
+	}
 }
 
 // morePages is how many pages are made at a time, at most. There are as many again as there are,

@@ -26,4 +26,6 @@
 // At any moment there are a few generations of the trace ([Limits] bounds them),
 // some batches of each, one record per goroutine that is alive, and the distinct
 // stacks seen so far. A plain file is not copied into buffers but mapped, on Linux.
+// Where goroutines are more than what processors' caches hold, a Program reads those
+// of the next few records ahead, all at once (warm.go).
 package traceload
