@@ -43,10 +43,10 @@ func (o *observer) find(p *traceload.Program, id traceload.StackID) {
 	if n := int(id) + 1 - len(o.stacks); n > 0 {
 		o.stacks = append(o.stacks, make([]about, n)...)
 	}
-	o.stacks[id] = looked | look(p, p.Stack(id))
+	o.stacks[id] = looked | o.look(p, p.Stack(id))
 }
 
-func look(p *traceload.Program, st *traceload.Stack) (a about) {
+func (o *observer) look(p *traceload.Program, st *traceload.Stack) (a about) {
 	if st.Testing {
 		a |= inTest
 	}
@@ -61,25 +61,42 @@ func look(p *traceload.Program, st *traceload.Stack) (a about) {
 		a |= isUsers
 	}
 	a |= isServing
+	var not about
 	for _, id := range st.Frames {
-		f := p.Frame(id)
-		switch fn := f.Func; {
-		case fn == "net.(*conn).Write", strings.HasPrefix(fn, "net.(*UDPConn).Write"):
-			a |= doesSend
-		case strings.HasPrefix(fn, "database/sql.(*DB)."):
-			a |= inSQL
-		case strings.HasPrefix(fn, "database/sql.(*Tx)."), strings.HasPrefix(fn, "database/sql.(*Conn)."):
-			a |= inTransaction
-		case strings.HasPrefix(fn, "golang.org/x/sync/semaphore."):
-			a &^= isUsers
-		case f.Origin == traceload.OriginUser && isTransaction(fn):
-			a |= inTransaction
+		f := o.frames.At(id)
+		if !f.known {
+			*f = frameOf(p.Frame(id))
 		}
-		if f.Origin == traceload.OriginUser || f.Func == "runtime.main" {
-			a &^= isServing
-		}
+		a |= f.is
+		not |= f.not
 	}
-	return a
+	return a &^ not
+}
+
+// frame is what a frame says about the stacks that it is in: there are far fewer.
+type frame struct {
+	known   bool
+	is, not about
+}
+
+func frameOf(f *traceload.Frame) frame {
+	of := frame{known: true}
+	switch fn := f.Func; {
+	case fn == "net.(*conn).Write", strings.HasPrefix(fn, "net.(*UDPConn).Write"):
+		of.is = doesSend
+	case strings.HasPrefix(fn, "database/sql.(*DB)."):
+		of.is = inSQL
+	case strings.HasPrefix(fn, "database/sql.(*Tx)."), strings.HasPrefix(fn, "database/sql.(*Conn)."):
+		of.is = inTransaction
+	case strings.HasPrefix(fn, "golang.org/x/sync/semaphore."):
+		of.not = isUsers
+	case f.Origin == traceload.OriginUser && isTransaction(fn):
+		of.is = inTransaction
+	}
+	if f.Origin == traceload.OriginUser || f.Func == "runtime.main" {
+		of.not |= isServing
+	}
+	return of
 }
 
 // isTransaction tells by its name whether a function belongs to a database

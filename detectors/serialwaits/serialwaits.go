@@ -49,6 +49,7 @@ type observer struct {
 	calls   dense.Pairs[*call] // by exchange; nil for what is no call
 	byPlace map[uint64][]*call // by hash of the place
 	stacks  []about            // by StackID; 0: not looked at yet
+	frames  dense.ByID[traceload.FrameID, frame]
 	slots   traceload.Beside[visitor]
 	units   []*unit                                // by number; 0 is none
 	marks   dense.Goroutines[marks]                // of those that the program marks
