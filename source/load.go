@@ -78,18 +78,28 @@ func (f *file) text(n ast.Node) string {
 }
 
 // file finds and loads the file that a trace names; nil if it is not at hand.
-func (t *Tree) file(recorded string) *file {
+func (t *Tree) file(recorded string) *file { return t.fileIn(recorded, t.load) }
+
+// fileWithoutTypes is file for those who ask for no types in its package.
+func (t *Tree) fileWithoutTypes(recorded string) *file {
+	return t.fileIn(recorded, t.loadWithoutTypes)
+}
+
+func (t *Tree) fileIn(recorded string, load func(r *root, dir, base, importPath string, depth int) *pkg) *file {
 	p := t.resolve(recorded)
 	if p.root == nil {
 		return nil
 	}
-	pk := t.load(p.root, path.Dir(p.rel), path.Base(p.rel), "", 0)
-	if pk == nil {
-		return nil
-	}
-	for _, f := range pk.files {
-		if f.rel == p.rel {
-			return f
+	return load(p.root, path.Dir(p.rel), path.Base(p.rel), "", 0).file(p.rel)
+}
+
+// file returns a file of the package, which may be nil; nil if there is none.
+func (p *pkg) file(rel string) *file {
+	if p != nil {
+		for _, f := range p.files {
+			if f.rel == rel {
+				return f
+			}
 		}
 	}
 	return nil
@@ -100,12 +110,8 @@ func (t *Tree) parsed(p place) *file {
 	if p.root == nil {
 		return nil
 	}
-	if pk := t.packages[packageKey(p.root, path.Dir(p.rel), path.Base(p.rel))]; pk != nil {
-		for _, f := range pk.files {
-			if f.rel == p.rel {
-				return f
-			}
-		}
+	if f := t.packages[packageKey(p.root, path.Dir(p.rel), path.Base(p.rel))].file(p.rel); f != nil {
+		return f
 	}
 	f, ok := t.alone[p]
 	if !ok {
@@ -126,6 +132,16 @@ func packageKey(r *root, dir, base string) string { return r.dir + "\x00" + dir 
 // load reads the package in a folder: the one of the file named base, or the
 // one that is imported as importPath if base is "". nil if there is none.
 func (t *Tree) load(r *root, dir, base, importPath string, depth int) *pkg {
+	p := t.loadWithoutTypes(r, dir, base, importPath, depth)
+	if p != nil && p.types == nil {
+		p.check()
+		t.byTypes[p.types] = p
+	}
+	return p
+}
+
+// loadWithoutTypes is load up to where types are checked.
+func (t *Tree) loadWithoutTypes(r *root, dir, base, importPath string, depth int) *pkg {
 	key := packageKey(r, dir, base)
 	if p, ok := t.packages[key]; ok && (p == nil || p.depth <= depth) {
 		return p
@@ -168,8 +184,6 @@ func (t *Tree) load(r *root, dir, base, importPath string, depth int) *pkg {
 			t.packages[k] = p
 		}
 	}
-	p.check()
-	t.byTypes[p.types] = p
 	return p
 }
 

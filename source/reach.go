@@ -31,7 +31,7 @@ func (t *Tree) Reaches(f Frame, name string, how Ending) bool {
 	if name == "" || !t.mentions(f.File, name) {
 		return false
 	}
-	src := t.file(f.File)
+	src := t.fileWithoutTypes(f.File)
 	if src == nil || t.trusts[f.File].stale() || src.pkg.foreign(parseSymbol(f.Func)) {
 		return false
 	}
