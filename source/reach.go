@@ -28,7 +28,7 @@ const (
 // that name. Calls are followed by name only, so it errs towards true. false
 // also means that the source is not at hand.
 func (t *Tree) Reaches(f Frame, name string, how Ending) bool {
-	if name == "" || !t.mentions(f.File, name) {
+	if name == "" || !t.mayReach(f.File, wakeup{name, how}) {
 		return false
 	}
 	src := t.fileWithoutTypes(f.File)
@@ -150,9 +150,10 @@ type folder struct {
 	tests bool
 }
 
-// mentions tells whether a name is an identifier in any file that may belong to the package of
-// a file that a trace names. To parse the package takes far longer, and most have other names.
-func (t *Tree) mentions(recorded, name string) bool {
+// mayReach tells whether any file that may belong to the package of a file that a trace names
+// may have what ends such a wait. To parse the package takes far longer, and most have other
+// names, or do other things with them.
+func (t *Tree) mayReach(recorded string, end wakeup) bool {
 	p := t.resolve(recorded)
 	if p.root == nil {
 		return false
@@ -162,7 +163,7 @@ func (t *Tree) mentions(recorded, name string) bool {
 	if !ok {
 		texts = map[string]*text{}
 		for rel, src := range t.sources(at.root, at.dir, "", at.tests) {
-			texts[rel] = &text{src: src, has: map[string]bool{}}
+			texts[rel] = &text{src: src, may: map[wakeup]bool{}}
 		}
 		t.folders[at] = texts
 	}
@@ -171,10 +172,10 @@ func (t *Tree) mentions(recorded, name string) bool {
 		if err != nil {
 			return false
 		}
-		texts[p.rel] = &text{src: src, has: map[string]bool{}}
+		texts[p.rel] = &text{src: src, may: map[wakeup]bool{}}
 	}
 	for _, text := range texts {
-		if text.mentions(name) {
+		if text.mayEnd(end) {
 			return true
 		}
 	}
@@ -184,16 +185,29 @@ func (t *Tree) mentions(recorded, name string) bool {
 // text is a file that need not be parsed.
 type text struct {
 	src []byte
-	has map[string]bool // the names that were asked for
+	may map[wakeup]bool // what was asked for
 }
 
-func (x *text) mentions(name string) bool {
-	has, ok := x.has[name]
+func (x *text) mayEnd(end wakeup) bool {
+	may, ok := x.may[end]
 	if !ok {
-		has = hasWord(x.src, name) && hasIdentifier(x.src, name)
-		x.has[name] = has
+		may = hasWord(x.src, end.name) && end.mayBeIn(x.src) && hasIdentifier(x.src, end.name)
+		x.may[end] = may
 	}
-	return has
+	return may
+}
+
+// mayBeIn tells whether a file has the words that such a wake-up is written with.
+func (w wakeup) mayBeIn(src []byte) bool {
+	switch w.how {
+	case EndsReceive:
+		return bytes.Contains(src, []byte("<-")) || hasWord(src, "close")
+	case EndsWaitGroup:
+		return hasWord(src, "Done")
+	case EndsCond:
+		return hasWord(src, "Signal") || hasWord(src, "Broadcast")
+	}
+	return true // a receive may be a range
 }
 
 // hasWord tells whether a name may be an identifier in a file: it is there, no part of another

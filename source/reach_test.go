@@ -31,12 +31,15 @@ func TestReaches(t *testing.T) {
 	}
 }
 
-// TestMentions: a package is parsed only if it may have the name.
-func TestMentions(t *testing.T) {
+// TestMayReach: a package is parsed only if it may have the name.
+func TestMayReach(t *testing.T) {
 	tree := testTree(t, "testdata/reach")
 	f := Frame{Func: "reach.(*hub).stop", File: "testdata/reach/reach.go", Line: 17}
 	if tree.Reaches(f, "nowhere", EndsReceive) || tree.Reaches(f, "takes", EndsReceive) || tree.Reaches(f, "calls", EndsPerhaps) || len(tree.packages) != 0 {
 		t.Errorf("%d packages were parsed for names that none has", len(tree.packages))
+	}
+	if tree.Reaches(f, "wg", EndsCond) || tree.Reaches(f, "taken", EndsSend) {
+		t.Error("what is not there is found")
 	}
 	if !tree.Reaches(f, "done", EndsReceive) || len(tree.packages) == 0 {
 		t.Error("done is not found")
@@ -74,4 +77,29 @@ func FuzzMentions(f *testing.F) {
 			t.Errorf("%q has the name", src)
 		}
 	})
+}
+
+// TestMayBeIn: whatever ends a wait has the words that are looked for first.
+func TestMayBeIn(t *testing.T) {
+	for _, tt := range []struct {
+		src  string
+		how  Ending
+		want bool
+	}{
+		{"for v := range c {", EndsSend, true},
+		{"<-c", EndsSend, true},
+		{"c <- 1", EndsReceive, true},
+		{"close(c)", EndsReceive, true},
+		{"c.Close()", EndsReceive, false},
+		{"c.Done()", EndsWaitGroup, true},
+		{"c.Add(1) // Done", EndsWaitGroup, false},
+		{"c.Signal()", EndsCond, true},
+		{"c.\n\tBroadcast()", EndsCond, true},
+		{"c.Wait() // SIGNAL, Signals", EndsCond, false},
+		{"c", EndsPerhaps, true},
+	} {
+		if got := (wakeup{"c", tt.how}).mayBeIn([]byte(tt.src)); got != tt.want {
+			t.Errorf("%q: %v", tt.src, got)
+		}
+	}
 }

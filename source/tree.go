@@ -32,7 +32,7 @@ type Tree struct {
 	fset     *token.FileSet
 	resolved map[string]place // by recorded path
 	texts    map[place][]byte
-	folders  map[folder]map[string]*text // see mentions
+	folders  map[folder]map[string]*text // see mayReach
 	packages map[string]*pkg             // by root, folder and file; by root and folder for imports
 	alone    map[place]*file             // parsed without the others of its package
 	byTypes  map[*types.Package]*pkg
