@@ -217,7 +217,12 @@ func (t *Tree) parse(r *root, dir, base string) *pkg {
 // what they hold: the one named base first, and none at all if that cannot be read. base may be "".
 func (t *Tree) sources(r *root, dir, base string, tests bool) iter.Seq2[string, []byte] {
 	return func(yield func(string, []byte) bool) {
-		names, err := r.list(dir)
+		folder, err := r.openFolder(dir)
+		if err != nil {
+			return
+		}
+		defer folder.Close()
+		names, err := folder.list()
 		if err != nil {
 			return
 		}
@@ -238,11 +243,6 @@ func (t *Tree) sources(r *root, dir, base string, tests bool) iter.Seq2[string, 
 			}
 			return rank(a) - rank(b)
 		})
-		folder, err := r.openFolder(dir)
-		if err != nil {
-			return
-		}
-		defer folder.Close()
 		size := 0
 		ctx := build.Default
 		ctx.CgoEnabled = true

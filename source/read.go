@@ -125,6 +125,27 @@ func (r *root) openFolder(dir string) (*openFolder, error) {
 
 func (d *openFolder) Close() error { return d.at.Close() }
 
+// list returns the names of the Go files in the folder.
+func (d *openFolder) list() ([]string, error) {
+	f, err := d.at.Open(".")
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	entries, err := f.ReadDir(maxDirEntries)
+	if err != nil && err != io.EOF {
+		return nil, err
+	}
+	var names []string
+	for _, e := range entries {
+		if isGoFile(e.Name()) && !e.IsDir() {
+			names = append(names, e.Name())
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
 // readIn is read for a file of an open folder: most are no links, and need not be looked for
 // from the root on.
 func (t *Tree) readIn(d *openFolder, name string) ([]byte, error) {
@@ -157,36 +178,6 @@ func (t *Tree) readOnce(r *root, rel string, read func() ([]byte, error)) ([]byt
 	t.bytes += len(data)
 	t.texts[key] = data
 	return data, nil
-}
-
-// list returns the names of the Go files in a folder below the root.
-func (r *root) list(rel string) ([]string, error) {
-	inside, err := r.locate(rel)
-	if err != nil {
-		return nil, err
-	}
-	dir, err := os.OpenRoot(r.dir)
-	if err != nil {
-		return nil, err
-	}
-	defer dir.Close()
-	f, err := dir.Open(filepath.FromSlash(inside))
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	entries, err := f.ReadDir(maxDirEntries)
-	if err != nil && err != io.EOF {
-		return nil, err
-	}
-	var names []string
-	for _, e := range entries {
-		if isGoFile(e.Name()) && !e.IsDir() {
-			names = append(names, e.Name())
-		}
-	}
-	slices.Sort(names)
-	return names, nil
 }
 
 // module is a module that was found on disk.
