@@ -25,8 +25,8 @@ const (
 )
 
 // Tree answers questions about the source below some folders. Each file is
-// read and each package parsed at most once, when first asked for. A Tree is
-// for one goroutine at a time.
+// read and each package parsed at most once, when first asked for, and a file
+// alone at most once before its package is. A Tree is for one goroutine at a time.
 type Tree struct {
 	roots    []*root
 	fset     *token.FileSet

@@ -36,6 +36,8 @@ var Detector = &detectors.Detector{
 
 const inOrder = "in-order"
 
+const _ uint = -(1 << 8 % remembered) // party.takes counts on beyond its range
+
 const (
 	// remembered is how many of a taker's waits are kept: whoever stood ready
 	// during one is mostly taken within the next.
