@@ -48,6 +48,9 @@ func (p *pkg) reaches(list []*function, name string, how Ending) bool {
 			if fn.ends(name, how) {
 				return true
 			}
+			if depth == reachDepth {
+				continue
+			}
 			for _, called := range fn.deeds().calls {
 				for _, fn := range p.named(called) {
 					if !seen[fn] {

@@ -151,7 +151,9 @@ func (r *goroutines) grow() {
 	if len(r.room) == 0 {
 		n := min(max(len(r.pages), 1), morePages)
 		first, size := reflect.New(reflect.ArrayOf(n, r.page)).UnsafePointer(), r.page.Size()
-		wantLargePages(unsafe.Slice((*byte)(first), uintptr(n)*size))
+		if n == morePages {
+			wantLargePages(unsafe.Slice((*byte)(first), uintptr(n)*size))
+		}
 		for i := range uintptr(n) {
 			r.room = append(r.room, unsafe.Add(first, i*size))
 		}

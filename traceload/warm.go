@@ -44,19 +44,14 @@ func (p *Program) warm(list []record) {
 			if r.kind == KindStart || r.kind == KindStatus { // of which observers want to know little, or nothing
 				size = unsafe.Sizeof(*g)
 			}
-			read += warm(g, size)
+			read += touch(g, size)
 		}
 	}
 	p.warmth = read // what nobody wants to know would not be read
 }
 
-// writeOver writes to a table that is new, and zero, from end to end: of memory that is read
-// first the operating system makes two pages, one after the other, and stops all processors
-// for the second.
-func writeOver[T any](table []T) { clear(table) }
-
-// warm reads something of each piece that caches hold of g and so many bytes from there on.
-func warm(g *Goroutine, size uintptr) (read byte) {
+// touch reads something of each piece that caches hold of g and so many bytes from there on.
+func touch(g *Goroutine, size uintptr) (read byte) {
 	const line = 64
 	at := unsafe.Pointer(g)
 	for from := uintptr(0); from < size; from += line {
@@ -64,3 +59,8 @@ func warm(g *Goroutine, size uintptr) (read byte) {
 	}
 	return read + *(*byte)(unsafe.Add(at, size-1))
 }
+
+// writeOver writes to a table that is new, and zero, from end to end: of memory that is read
+// first the operating system makes two pages, one after the other, and stops all processors
+// for the second.
+func writeOver[T any](table []T) { clear(table) }

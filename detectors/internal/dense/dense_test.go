@@ -134,6 +134,13 @@ func TestPool(t *testing.T) {
 	}
 	*pool.At(a), *pool.At(b) = 1, 2
 	pool.Give(a)
+	all := map[uint32]int{}
+	for id, v := range pool.All {
+		all[id] = *v
+	}
+	if len(all) != 2 || all[a] != 0 || all[b] != 2 {
+		t.Errorf("all is %v, want %d empty and %d full", all, a, b)
+	}
 	if c := pool.Take(); c != a || *pool.At(c) != 0 {
 		t.Errorf("took %d with %d in it, want %d again, empty", c, *pool.At(c), a)
 	}
