@@ -31,6 +31,7 @@ type extra struct {
 // records is some records in order, and the extras of those that have one, in the same order.
 type records struct {
 	list   []record
+	zeroed int // how far list's array is written to, or zero
 	extras []extra
 	news   []news
 	part   part // in which lanes get them
@@ -61,6 +62,12 @@ const (
 	batchesInFlight = 4
 )
 
+// zeroAhead is how many records are made zero at a time, before the first of them is written.
+// Lanes have read the array before, on other processors, whose caches are to let go of it: that
+// is asked for once then, for some pages, and not again and again while a record is written.
+// Where two processors have no cache in common all takes a tenth longer else.
+const zeroAhead = 128
+
 // add adds a record with an extra.
 func (b *records) add(r record, x extra) {
 	r.flags |= hasExtra
@@ -68,12 +75,15 @@ func (b *records) add(r record, x extra) {
 }
 
 // reset empties b, which keeps its memory.
-func (b *records) reset() { b.list, b.extras, b.news = b.list[:0], b.extras[:0], b.news[:0] }
+func (b *records) reset() {
+	b.list, b.extras, b.news = b.list[:0], b.extras[:0], b.news[:0]
+	b.zeroed = 0
+}
 
 // record adds an event that is about goroutine g.
 func (o *order) record(at int64, kind Kind, g int32, from, to State) *record {
-	if len(o.out.list) == cap(o.out.list) {
-		o.emit()
+	if len(o.out.list) == o.out.zeroed {
+		o.room()
 	}
 	out := o.out
 	list := out.list[:len(out.list)+1]
@@ -81,10 +91,19 @@ func (o *order) record(at int64, kind Kind, g int32, from, to State) *record {
 	r := &list[len(list)-1]
 	// Field by field: a literal with values would be made elsewhere and copied in wider
 	// words than it was written by, for which processors wait.
-	*r = record{}
 	r.time, r.g, r.by = o.tick(at), g, nobody
 	r.kind, r.from, r.to = kind, from, to
 	return r
+}
+
+// room makes room for a record, which is zero.
+func (o *order) room() {
+	if len(o.out.list) == cap(o.out.list) {
+		o.emit()
+	}
+	b := o.out
+	b.zeroed = min(len(b.list)+zeroAhead, cap(b.list))
+	clear(b.list[len(b.list):b.zeroed])
 }
 
 // extra gives the latest record an extra.
