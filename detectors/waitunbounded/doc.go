@@ -25,8 +25,10 @@
 // which was not done, and waited for at least half of that time, and not in a
 // select, out of which it may have another way. A worker that waits where it
 // always waits for work has nothing to do and is left in peace; so is one that
-// was started and lives as long as the program. A line at which a quarter of
-// the waits stand out is one where that is usual.
+// was started and lives as long as the program. And whoever was woken by a
+// goroutine that had waited elsewhere all that time is but a link of a chain: it
+// is told where the chain begins. A line at which a quarter of the waits stand
+// out is one where that is usual.
 //
 // # What it cannot see
 //

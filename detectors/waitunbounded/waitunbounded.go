@@ -63,6 +63,8 @@ type observer struct {
 	sites   []*site // by number
 	stacks  dense.ByID[traceload.StackID, spot]
 	slots   traceload.Beside[guest]
+	stays   dense.Pool[stay]
+	stuck   []stuck                                             // at the trace's end
 	lives   dense.ByID[traceload.FrameID, *histogram.Histogram] // by entry; nil for none that ended
 	endings dense.Answers                                       // see ending
 	_       cpu.CacheLinePad
@@ -97,6 +99,7 @@ type site struct {
 	ends    int                // … by a deadline, a timer, a cancellation or a closed connection
 	long    []wait             // that stood out, at most maxLong
 	nlong   int
+	by      traceload.FrameID // entry of who ended the latest of all
 
 	outliers int // waits that stood out and ended, also those that nobody suffered from
 }
@@ -133,6 +136,8 @@ type guest struct {
 	rest  traceload.FrameID // where it waited to be asked
 	site  uint32            // number of the line where it waited last
 	turns uint32            // how often it has waited there, and nowhere else since
+	stay  uint32            // in observer.stays; 0 if it has none
+	waker traceload.GoID    // who ended its wait at that line last; 0 for none
 }
 
 // Observe implements detectors.Observer. Most waits are not judged: what they come to
@@ -156,8 +161,13 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 			o.slots.At(ev.By).ask(ev.By.ID, v, g.ID, at.frame)
 		}
 	case traceload.KindStatus:
-		*o.slots.At(g) = guest{}
+		v := o.slots.At(g)
+		o.stays.Give(v.stay)
+		*v = guest{}
 	case traceload.KindEnd:
+		v := o.slots.At(g)
+		o.stays.Give(v.stay)
+		v.stay = 0
 		o.died(p, g)
 	}
 }
@@ -188,7 +198,7 @@ func (v *guest) back(at *spot) bool {
 		v.owes, v.rest = 0, 0 // back to rest: it is done
 	}
 	if v.site != at.site {
-		v.site, v.turns = at.site, 0
+		v.site, v.turns, v.waker = at.site, 0, 0
 	}
 	v.turns++
 	return at.site != elsewhere
@@ -219,16 +229,22 @@ func (o *observer) died(p *traceload.Program, g *traceload.Goroutine) {
 // ended books a wait that is over.
 func (o *observer) ended(p *traceload.Program, s *site, v *guest, ev *traceload.Event) {
 	length := ev.Lived
+	o.stayed(p, v, s.number, length)
 	if ev.Waker == traceload.WakerDeadline || ev.Waker == traceload.WakerTimer || o.endings.Of(p, ev.ByStack, ending) {
 		s.ends++
 		return
 	}
 	if length >= longest && length >= timesUsual*s.lengths.Quantile(0.9) {
 		s.outliers++
-		o.long(p, s, v, ev.G, ev.Stack, ev.Reason, p.Now-traceload.Time(length), false)
+		if !o.link(p, ev.By, s.number, length) {
+			o.long(p, s, v, ev.G, ev.Stack, ev.Reason, p.Now-traceload.Time(length), false)
+		}
 		return
 	}
 	s.lengths.Add(length)
+	if ev.By != nil {
+		v.waker, s.by = ev.By.ID, p.EntryID(ev.By)
+	}
 }
 
 // ending tells whether what a waker stands in is there to end waits.
@@ -249,6 +265,9 @@ func (o *observer) long(p *traceload.Program, s *site, v *guest, g *traceload.Go
 		victim: victim{id: traceload.NoGoroutine, began: began}}
 	if !o.waitsAlong(p, v, g, &w) && !s.asks && !s.serves {
 		return
+	}
+	if open {
+		o.stuck = append(o.stuck, stuck{g, s})
 	}
 	s.nlong++
 	if len(s.long) < maxLong {
@@ -278,8 +297,8 @@ func (o *observer) waitsAlong(p *traceload.Program, v *guest, g *traceload.Gorou
 // suffers tells whether a goroutine has been waiting for most of w, and for
 // another one; it becomes w's victim then.
 func (o *observer) suffers(p *traceload.Program, from *traceload.Goroutine, w *wait) bool {
-	if from.State != traceload.StateWaiting || from.System || !from.SinceKnown {
-		return false
+	if from.State != traceload.StateWaiting || from.System || !from.SinceKnown || p.SiteID(from.Stack) == 0 {
+		return false // or it waits where no line of the program's is, as a test does for those within
 	}
 	switch from.Wait {
 	case traceload.WaitSleep, traceload.WaitNetwork, traceload.WaitCond, traceload.WaitSelect:
@@ -363,14 +382,18 @@ func (o *observer) Finish(p *traceload.Program) {
 		}
 	}
 	locked := lockedServer(p)
+	var told []*site
 	for _, s := range o.sites {
 		if locked && s.asks {
 			s.long = slices.DeleteFunc(s.long, func(w wait) bool { return w.open && w.victim.id == traceload.NoGoroutine })
 		}
 		s.long = slices.DeleteFunc(s.long, func(w wait) bool { return w.length() < timesUsual*s.lengths.Quantile(0.9) })
 		if len(s.long) > 0 && s.ends == 0 && s.lengths.N() >= history && float64(s.outliers) <= habit*float64(s.lengths.N()) {
-			o.judge(p, s)
+			told = append(told, s)
 		}
+	}
+	for _, s := range o.beginnings(p, told) {
+		o.judge(p, s)
 	}
 }
 
