@@ -36,6 +36,14 @@ type Group struct {
 	born    map[*births.Site]int // how many of Stuck were born where
 	all     []parked
 	known   *detectors.KnownWait // what is known of such goroutines anywhere; nil for most
+	hopes   bool                 // the judgement would be another one if more goroutines were stuck
+}
+
+// isStuck tells whether a goroutine of another group is stuck, as far as that is known.
+func (gr *Group) isStuck(t *Table, id traceload.GoID) bool {
+	stuck := t.stuck[id]
+	gr.hopes = gr.hopes || !stuck
+	return stuck
 }
 
 // parked is what the judgement needs to know of one goroutine.
@@ -81,6 +89,7 @@ func (s *Site) patience(length time.Duration) time.Duration {
 func (gr *Group) judge(p *traceload.Program, t *Table) {
 	length := time.Duration(p.Now)
 	s := gr.Site
+	gr.hopes = false
 	patience := s.patience(length)
 	forEver := s.Wait == traceload.WaitNilChan || s.Wait == traceload.WaitEmptySelect
 	var stuck, late []parked
@@ -203,7 +212,7 @@ func (t *Table) scene(p *traceload.Program, gr *Group, stuck []parked) *scene {
 		// Who serves a request is not back to rest: each request is a call of its own.
 		if pk.here.woken && !inRequest(p, g.Stack) {
 			sc.wokenBefore++
-			sc.orphans += btoi(pk.here.by != others && (p.Goroutine(pk.here.by) == nil || t.stuck[pk.here.by]))
+			sc.orphans += btoi(pk.here.by != others && (p.Goroutine(pk.here.by) == nil || gr.isStuck(t, pk.here.by)))
 		}
 		sc.main = sc.main || g.ID == mainGoroutine
 		creator := p.Goroutine(g.Creator)

@@ -48,6 +48,7 @@ func (t *Table) reach(p *traceload.Program, gr *Group, stuck []parked) reach {
 		uses, ok := t.uses[o]
 		if !ok {
 			if asked[o] = true; len(asked) > maxOrigins {
+				gr.hopes = true // more of them are asked about then
 				continue
 			}
 			uses = t.ask(p, o)
@@ -59,7 +60,7 @@ func (t *Table) reach(p *traceload.Program, gr *Group, stuck []parked) reach {
 		if r.uses == nil {
 			r.uses = uses
 		}
-		if t.nobodyFor(p, pk.g, uses, turns[turnKey{o, pk.g.Creator}], &r) {
+		if t.nobodyFor(p, gr, pk.g, uses, turns[turnKey{o, pk.g.Creator}], &r) {
 			r.gone++
 		}
 	}
@@ -76,7 +77,7 @@ func (t *Table) ask(p *traceload.Program, o origin) []*source.Uses {
 }
 
 // nobodyFor tells whether nobody is left who could end g's wait.
-func (t *Table) nobodyFor(p *traceload.Program, g *traceload.Goroutine, uses []*source.Uses, births []traceload.Time, r *reach) bool {
+func (t *Table) nobodyFor(p *traceload.Program, gr *Group, g *traceload.Goroutine, uses []*source.Uses, births []traceload.Time, r *reach) bool {
 	nobody := true
 	for _, u := range uses {
 		r.notified = r.notified || u.Notified
@@ -88,7 +89,7 @@ func (t *Table) nobodyFor(p *traceload.Program, g *traceload.Goroutine, uses []*
 			continue
 		}
 		for _, h := range t.enders(p, u) {
-			if h.ID != g.ID && !t.stuck[h.ID] && shares(p, g, h, u, births) {
+			if h.ID != g.ID && !gr.isStuck(t, h.ID) && shares(p, g, h, u, births) {
 				if r.able == "" {
 					r.able = detectors.SiteOf(p, h.Stack).Where()
 				}
