@@ -4,9 +4,29 @@ import "math/bits"
 
 // chains finds goroutines by id: a hash table whose entries are the goroutines themselves.
 type chains struct {
+	among *goroutines
 	heads []*Goroutine // as many as a power of two; the goroutines of one are chained, newest first
 	shift uint8        // of a hash, to the bits that number a head
 	n     int
+}
+
+// link is how a goroutine leads to the next one in its chain: by that one's slot plus one, 0 for
+// none. Of memory in which there is no pointer the garbage collector need not read anything.
+type link int32
+
+// after returns the goroutine that follows in a chain, nil if there is none.
+func (c *chains) after(g *Goroutine) *Goroutine {
+	if g.next == 0 {
+		return nil
+	}
+	return c.among.at(int32(g.next) - 1)
+}
+
+// lead has a goroutine lead to another one, or to none if that is nil.
+func (g *Goroutine) lead(to *Goroutine) {
+	if g.next = 0; to != nil {
+		g.next = link(to.Slot) + 1
+	}
 }
 
 // head is where the chain begins that a goroutine with this id is in. There must be some. The
@@ -22,8 +42,18 @@ func (c *chains) get(id GoID) *Goroutine {
 		return nil
 	}
 	g := *c.head(id)
+	if g != nil && g.ID != id {
+		g = c.later(g, id)
+	}
+	return g
+}
+
+// later is get for a goroutine that is not the first of its chain, as few are.
+//
+//go:noinline
+func (c *chains) later(g *Goroutine, id GoID) *Goroutine {
 	for g != nil && g.ID != id {
-		g = g.next
+		g = c.after(g)
 	}
 	return g
 }
@@ -34,20 +64,24 @@ func (c *chains) put(g *Goroutine) {
 		c.grow()
 	}
 	c.n++
+	c.enter(g)
+}
+
+func (c *chains) enter(g *Goroutine) {
 	head := c.head(g.ID)
-	g.next, *head = *head, g
+	g.lead(*head)
+	*head = g
 }
 
 // grow makes twice as many chains.
 func (c *chains) grow() {
 	old := c.heads
-	c.heads = make([]*Goroutine, max(256, 2*len(old)))
-	writeOver(c.heads)
+	c.heads = claimed[*Goroutine](max(256, 2*len(old)))
 	c.shift = uint8(bits.LeadingZeros64(uint64(len(c.heads) - 1)))
 	for _, g := range old {
 		for g != nil {
-			next, head := g.next, c.head(g.ID)
-			g.next, *head = *head, g
+			next := c.after(g)
+			c.enter(g)
 			g = next
 		}
 	}
@@ -56,9 +90,15 @@ func (c *chains) grow() {
 // remove takes out a goroutine that is there.
 func (c *chains) remove(g *Goroutine) {
 	c.n--
-	at := c.head(g.ID)
-	for *at != g {
-		at = &(*at).next
+	head := c.head(g.ID)
+	if *head == g {
+		*head = c.after(g)
+	} else {
+		before := *head
+		for int32(before.next)-1 != g.Slot {
+			before = c.after(before)
+		}
+		before.next = g.next
 	}
-	*at, g.next = g.next, nil
+	g.next = 0
 }

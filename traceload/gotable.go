@@ -38,8 +38,7 @@ func (t *goTable) get(id GoID) *ordered {
 func (t *goTable) put(g *ordered) {
 	if 5*(t.n+1) > 4*len(t.slots) {
 		old := t.slots
-		t.slots = make([]*ordered, max(256, 2*len(old)))
-		writeOver(t.slots)
+		t.slots = claimed[*ordered](max(256, 2*len(old)))
 		t.shift = uint8(bits.LeadingZeros64(uint64(len(t.slots) - 1)))
 		for _, g := range old {
 			if g != nil {

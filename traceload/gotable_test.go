@@ -9,7 +9,8 @@ import (
 func TestGoTable(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	var table goTable
-	var chains chains
+	p := newProgram(nil)
+	chains := &p.byID
 	want := map[GoID]*ordered{}
 	chained := map[GoID]*Goroutine{}
 	for step := range 200_000 {
@@ -19,11 +20,10 @@ func TestGoTable(t *testing.T) {
 		}
 		switch _, there := want[id]; {
 		case !there:
-			want[id], chained[id] = &ordered{id: id}, &Goroutine{ID: id}
+			want[id], chained[id] = &ordered{id: id}, p.occupy(id)
 			table.put(want[id])
-			chains.put(chained[id])
 		case random.IntN(2) == 0:
-			chains.remove(chained[id])
+			p.leave(chained[id])
 			delete(want, id)
 			delete(chained, id)
 			table.remove(id)

@@ -11,8 +11,7 @@ import (
 // never the pointer. Beside a copy nothing is kept (Beside).
 type Goroutine struct {
 	origin
-	next *Goroutine // in a chain of Program.byID
-	ID   GoID
+	ID GoID
 	// Since is when the present state began; the trace's start if it began
 	// earlier (SinceKnown is false then).
 	Since   Time
@@ -26,6 +25,7 @@ type Goroutine struct {
 	Stack      StackID  // where it waits or sits in a system call; otherwise where it last did
 	Entry      StackID  // a stack whose outermost frame is the function that the go statement started; 0 if unknown
 	CreatedAt  StackID  // where its creator stood; 0 if unknown
+	next       link     // in a chain of Program.byID
 	State      State
 	SinceKnown bool
 	Wait       Wait // kind of wait, in StateWaiting
@@ -83,7 +83,9 @@ type Program struct {
 // newProgram returns a program with room for what is kept beside its goroutines; layout
 // may be nil.
 func newProgram(layout *Layout) *Program {
-	return &Program{goroutines: layout.goroutines(), inCache: inCache}
+	p := &Program{goroutines: layout.goroutines(), inCache: inCache}
+	p.byID.among = &p.goroutines
+	return p
 }
 
 // Goroutine returns the goroutine with this id if it is alive, else nil.

@@ -73,8 +73,9 @@ func finding(p *traceload.Program, k *waitgraph.Knot) detectors.Finding {
 		f.Key = append(f.Key, n.Site.Func)
 	}
 	slices.Sort(f.Key) // who closed the cycle depends on timing
+	behind := map[traceload.StackID]int{}
 	for _, n := range k.Behind {
-		f.Groups = addBehind(p, f.Groups, n, len(k.Cycle))
+		f.Groups = addBehind(p, f.Groups, n, len(k.Cycle), behind)
 	}
 	for i, n := range k.Cycle {
 		f.Timeline = append(f.Timeline, detectors.TimelineEvent{T: n.G.Since, Goroutine: int64(n.G.ID), Event: "blocked", Text: waitsFor(n, k.Locks[i])})
@@ -305,20 +306,28 @@ func group(p *traceload.Program, n *waitgraph.Node, role detectors.Role) detecto
 	return detectors.GroupOf(p, role, &g)
 }
 
-// addBehind adds one that waits behind the knot to the group of its stack.
-func addBehind(p *traceload.Program, groups []detectors.Group, n *waitgraph.Node, first int) []detectors.Group {
-	g := n.G
-	fresh := detectors.GroupOf(p, detectors.Waiter, &g)
-	for i := first; i < len(groups); i++ {
-		if slices.Equal(groups[i].Stack, fresh.Stack) {
-			groups[i].Add(g.ID)
-			return groups
+// addBehind adds one that waits behind the knot to the group of its stack, of which there are
+// some from first on. Of stacks that it has seen it keeps which group is theirs, or -1: there
+// may be very many goroutines.
+func addBehind(p *traceload.Program, groups []detectors.Group, n *waitgraph.Node, first int, seen map[traceload.StackID]int) []detectors.Group {
+	at, ok := seen[n.G.Stack]
+	if !ok {
+		g := n.G
+		fresh := detectors.GroupOf(p, detectors.Waiter, &g)
+		at = slices.IndexFunc(groups[first:], func(g detectors.Group) bool { return slices.Equal(g.Stack, fresh.Stack) })
+		switch {
+		case at >= 0:
+			at += first
+		case len(groups) < first+maxGroups:
+			seen[n.G.Stack] = len(groups)
+			return append(groups, fresh)
 		}
+		seen[n.G.Stack] = at
 	}
-	if len(groups) >= first+maxGroups {
-		return groups
+	if at >= 0 {
+		groups[at].Add(n.G.ID)
 	}
-	return append(groups, fresh)
+	return groups
 }
 
 func unreleased(f *detectors.Finding, k *waitgraph.Knot) {

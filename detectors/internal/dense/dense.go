@@ -179,9 +179,12 @@ func (t *Pairs[V]) At(a, b uint32) *V {
 	if 2*(t.n+1) > len(t.cells) {
 		old := t.cells
 		t.cells = make([]cell[V], max(64, 2*len(old)))
-		// Written once from end to end: of memory that is read first the operating system makes
-		// two pages, one after the other, and stops all processors for the second.
-		clear(t.cells)
+		// Written from end to end: of memory that is read first the operating system makes two
+		// pages, one after the other, and stops all processors for the second. And it is read
+		// first where pointers are cleared while the garbage collector is at work.
+		for i := range t.cells {
+			t.cells[i].mark = 0
+		}
 		for i := range old {
 			if old[i].mark != 0 {
 				*t.free(old[i].mark) = old[i]

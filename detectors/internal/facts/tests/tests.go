@@ -171,7 +171,9 @@ func (t *Table) birth(p *traceload.Program, ev *traceload.Event) {
 func (t *Table) open(root traceload.GoID, parent *Test) *Test {
 	if t.recent == nil {
 		t.recent = make([]occupant, remembered)
-		clear(t.recent) // see dense.Pairs.At
+		for i := range t.recent {
+			t.recent[i].id = 0 // see dense.Pairs.At
+		}
 	}
 	return &Test{root: root, parent: parent}
 }
