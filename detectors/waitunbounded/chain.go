@@ -15,13 +15,14 @@ import (
 type stay struct {
 	began, ended traceload.Time
 	site         uint32 // number of the line
+	standsOut    bool   // there
 }
 
 func (s *stay) length() time.Duration { return s.ended.Sub(s.began) }
 
 // stayed notes a wait at a line that ends now. Only those are kept that may have been as long
 // as most of one that stands out.
-func (o *observer) stayed(p *traceload.Program, v *guest, site uint32, length time.Duration) {
+func (o *observer) stayed(p *traceload.Program, v *guest, at *site, length time.Duration) {
 	if float64(length) < along*float64(longest) {
 		return
 	}
@@ -30,23 +31,35 @@ func (o *observer) stayed(p *traceload.Program, v *guest, site uint32, length ti
 	}
 	s := o.stays.At(v.stay)
 	if length >= s.length() || p.Now.Sub(s.ended) >= s.length() {
-		*s = stay{p.Now - traceload.Time(length), p.Now, site}
+		standsOut := at.lengths.N() >= history && length >= timesUsual*at.lengths.Quantile(0.9)
+		*s = stay{p.Now - traceload.Time(length), p.Now, at.number, standsOut}
 	}
 }
 
-// link tells whether whoever ends a wait at a line now had waited elsewhere for most of the
-// time that it took. At the same line they stand in one queue, in which one lets the next go on.
-func (o *observer) link(p *traceload.Program, waker *traceload.Goroutine, site uint32, length time.Duration) bool {
+// before returns how whoever ends a wait at a line now had waited elsewhere for most of the
+// time that it took; a zero stay if it had not. At the same line they stand in one queue, in
+// which one lets the next go on.
+func (o *observer) before(p *traceload.Program, waker *traceload.Goroutine, at *site, length time.Duration) stay {
 	if waker == nil {
-		return false
+		return stay{}
 	}
 	by := o.slots.At(waker)
 	if by.stay == 0 {
-		return false
+		return stay{}
 	}
-	s := o.stays.At(by.stay)
+	s := *o.stays.At(by.stay)
 	both := s.ended.Sub(max(s.began, p.Now-traceload.Time(length)))
-	return s.site != site && float64(both) >= along*float64(length)
+	if s.site == at.number || float64(both) < along*float64(length) {
+		return stay{}
+	}
+	return s
+}
+
+// after tells whether a wait that is over is a link: it took as long as one before it, which
+// stands out, or was at a line where something ends waits. Where they are always long, whoever
+// waits for what comes from there may do better not to.
+func (o *observer) after(s stay) bool {
+	return s.standsOut || s.site != 0 && o.sites[s.site-1].ends > 0
 }
 
 // stuck is a goroutine whose wait stands out and is not over when the trace ends.
@@ -81,7 +94,7 @@ func (o *observer) beginnings(p *traceload.Program, sites []*site) []*site {
 	}
 	return slices.DeleteFunc(sites, func(s *site) bool {
 		n := len(s.long)
-		s.long = slices.DeleteFunc(s.long, func(w wait) bool { return w.open && c.link(w.g) })
+		s.long = slices.DeleteFunc(s.long, func(w wait) bool { return o.after(w.before) || w.open && c.link(w.g) })
 		s.nlong -= n - len(s.long)
 		return len(s.long) == 0
 	})

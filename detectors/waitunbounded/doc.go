@@ -27,8 +27,8 @@
 // always waits for work has nothing to do and is left in peace; so is one that
 // was started and lives as long as the program. And whoever was woken by a
 // goroutine that had waited elsewhere all that time is but a link of a chain: it
-// is told where the chain begins. A line at which a quarter of the waits stand
-// out is one where that is usual.
+// is told where the chain begins, unless something ends waits there. A line at
+// which a quarter of the waits stand out is one where that is usual.
 //
 // # What it cannot see
 //

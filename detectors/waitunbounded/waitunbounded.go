@@ -117,6 +117,7 @@ type wait struct {
 	began, end traceload.Time
 	open       bool // it is not over when the trace ends
 	victim     victim
+	before     stay // of whoever ended it; zero if that one had not waited
 }
 
 // victim is a goroutine that waits for the one that waits; id is NoGoroutine
@@ -229,16 +230,14 @@ func (o *observer) died(p *traceload.Program, g *traceload.Goroutine) {
 // ended books a wait that is over.
 func (o *observer) ended(p *traceload.Program, s *site, v *guest, ev *traceload.Event) {
 	length := ev.Lived
-	o.stayed(p, v, s.number, length)
+	o.stayed(p, v, s, length)
 	if ev.Waker == traceload.WakerDeadline || ev.Waker == traceload.WakerTimer || o.endings.Of(p, ev.ByStack, ending) {
 		s.ends++
 		return
 	}
 	if length >= longest && length >= timesUsual*s.lengths.Quantile(0.9) {
 		s.outliers++
-		if !o.link(p, ev.By, s.number, length) {
-			o.long(p, s, v, ev.G, ev.Stack, ev.Reason, p.Now-traceload.Time(length), false)
-		}
+		o.long(p, s, v, ev.G, wait{stack: ev.Stack, reason: ev.Reason, began: p.Now - traceload.Time(length), before: o.before(p, ev.By, s, length)})
 		return
 	}
 	s.lengths.Add(length)
@@ -260,13 +259,13 @@ func ending(p *traceload.Program, by traceload.StackID) bool {
 }
 
 // long keeps a wait that stands out, if somebody suffers from it.
-func (o *observer) long(p *traceload.Program, s *site, v *guest, g *traceload.Goroutine, stack traceload.StackID, reason traceload.StringID, began traceload.Time, open bool) {
-	w := wait{g: g.ID, stack: stack, reason: reason, entry: g.Entry, created: g.CreatedAt, began: began, end: p.Now, open: open,
-		victim: victim{id: traceload.NoGoroutine, began: began}}
+func (o *observer) long(p *traceload.Program, s *site, v *guest, g *traceload.Goroutine, w wait) {
+	w.g, w.entry, w.created, w.end = g.ID, g.Entry, g.CreatedAt, p.Now
+	w.victim = victim{id: traceload.NoGoroutine, began: w.began}
 	if !o.waitsAlong(p, v, g, &w) && !s.asks && !s.serves {
 		return
 	}
-	if open {
+	if w.open {
 		o.stuck = append(o.stuck, stuck{g, s})
 	}
 	s.nlong++
@@ -378,7 +377,7 @@ func (o *observer) Finish(p *traceload.Program) {
 			continue
 		}
 		if s := o.sites[at.site-1]; length >= timesUsual*s.lengths.Quantile(0.9) {
-			o.long(p, s, v, g, g.Stack, g.Reason, g.Since, true)
+			o.long(p, s, v, g, wait{stack: g.Stack, reason: g.Reason, began: g.Since, open: true})
 		}
 	}
 	locked := lockedServer(p)
