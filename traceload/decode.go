@@ -228,44 +228,48 @@ func (d *decoder) transition(b *batch, ev *trace.Event) {
 	}
 	from, to := st.Goroutine()
 	id, by := GoID(st.Resource.Goroutine()), NoGoroutine
-	r := record{time: d.time(ev), from: states[from&7], to: states[to&7]}
+	r, x := record{time: d.time(ev)}, extra{id: id}
+	kind, before, after := KindStop, states[from&7], states[to&7]
 	switch {
-	case r.from == StateUnknown || r.from == r.to:
-		r.kind = KindStatus
+	case before == StateUnknown || before == after:
+		kind = KindStatus
 		r.stack = d.stack(st.Stack)
-	case r.from == StateEnded:
-		r.kind = KindCreate
+	case before == StateEnded:
+		kind = KindCreate
 		by = GoID(ev.Goroutine())
-		r.stack, r.byStack = d.stackOf(by, started, st.Stack), d.stackOf(by, starting, ev.Stack())
-	case r.to == StateEnded:
-		r.kind = KindEnd
-	case r.from == StateWaiting:
-		r.kind = KindUnblock
+		r.stack, x.byStack = d.stackOf(by, started, st.Stack), d.stackOf(by, starting, ev.Stack())
+	case after == StateEnded:
+		kind = KindEnd
+	case before == StateWaiting:
+		kind = KindUnblock
 		by = GoID(ev.Goroutine())
-		r.byStack = d.stackOf(by, waking, ev.Stack())
-	case r.to == StateWaiting:
-		r.kind = KindBlock
+		r.stack = d.stackOf(by, waking, ev.Stack())
+	case after == StateWaiting:
+		kind = KindBlock
 		r.stack = d.stackOf(id, waiting, st.Stack)
 		r.text = d.in.string(st.Reason)
-	case r.from == StateSyscall:
-		r.kind = KindSyscallEnd
-	case r.to == StateSyscall:
-		r.kind = KindSyscallBegin
+	case before == StateSyscall:
+		kind = KindSyscallEnd
+	case after == StateSyscall:
+		kind = KindSyscallBegin
 		r.stack = d.stack(st.Stack)
-	case r.to == StateRunning:
-		r.kind = KindStart
+	case after == StateRunning:
+		kind = KindStart
 	default:
-		r.kind = KindStop
 		r.stack = d.stack(st.Stack)
 		r.text = d.in.string(st.Reason)
 	}
 	g, fresh := d.add(id)
-	r.g, r.by = g.n, d.number(by)
-	if r.kind == KindEnd {
+	r.what = changeOf(kind, before, after)
+	if r.g = g.n; kind == KindCreate || kind == KindUnblock {
+		r.text = textOf(d.number(by))
+	}
+	if kind == KindEnd {
 		d.drop(g)
 	}
-	if fresh || r.kind == KindCreate {
-		b.records.add(r, extra{id: id, value: int64(by)})
+	if fresh || kind == KindCreate {
+		x.value = int64(by)
+		b.records.add(r, x)
 	} else {
 		b.records.list = append(b.records.list, r)
 	}
@@ -283,23 +287,23 @@ var states = [8]State{
 
 // other handles the events that are no state transitions: all of them rare.
 func (d *decoder) other(b *batch, ev *trace.Event) {
-	r, x := record{time: d.time(ev), g: nobody, by: nobody}, extra{id: GoID(ev.Goroutine())}
+	kind, r, x := KindMetric, record{time: d.time(ev), g: nobody}, extra{id: GoID(ev.Goroutine())}
 	switch ev.Kind() {
 	case trace.EventMetric:
 		m := ev.Metric()
-		r.kind, x.id = KindMetric, NoGoroutine
+		x.id = NoGoroutine
 		r.text = d.in.string(m.Name)
 		if m.Value.Kind() == trace.ValueUint64 {
 			x.value = int64(m.Value.Uint64())
 		}
 	case trace.EventStackSample:
-		r.kind = KindSample
+		kind = KindSample
 		r.stack = d.stack(ev.Stack())
 	case trace.EventRangeBegin, trace.EventRangeActive, trace.EventRangeEnd:
 		rg := ev.Range()
-		r.kind = KindRangeBegin
+		kind = KindRangeBegin
 		if ev.Kind() == trace.EventRangeEnd {
-			r.kind = KindRangeEnd
+			kind = KindRangeEnd
 		}
 		r.text = d.in.string(rg.Name)
 		x.id = NoGoroutine
@@ -309,28 +313,29 @@ func (d *decoder) other(b *batch, ev *trace.Event) {
 		r.stack = d.stack(ev.Stack())
 	case trace.EventTaskBegin, trace.EventTaskEnd:
 		t := ev.Task()
-		r.kind = KindTaskBegin
+		kind = KindTaskBegin
 		if ev.Kind() == trace.EventTaskEnd {
-			r.kind = KindTaskEnd
+			kind = KindTaskEnd
 		}
 		r.text, x.value, x.parent = d.in.userText(t.Type), int64(t.ID), int64(t.Parent)
 		r.stack = d.stack(ev.Stack())
 	case trace.EventRegionBegin, trace.EventRegionEnd:
 		rg := ev.Region()
-		r.kind = KindRegionBegin
+		kind = KindRegionBegin
 		if ev.Kind() == trace.EventRegionEnd {
-			r.kind = KindRegionEnd
+			kind = KindRegionEnd
 		}
 		r.text, x.value = d.in.userText(rg.Type), int64(rg.Task)
 		r.stack = d.stack(ev.Stack())
 	case trace.EventLog:
 		l := ev.Log()
-		r.kind = KindLog
+		kind = KindLog
 		r.text, x.text2, x.value = d.in.userText(l.Category), d.in.userText(l.Message), int64(l.Task)
 		r.stack = d.stack(ev.Stack())
 	default: // labels, experiments, and what comes after Go 1.26
 		return
 	}
+	r.what = changeOf(kind, 0, 0)
 	b.records.add(r, x)
 }
 

@@ -208,7 +208,7 @@ func (o *order) advance(c *cursor) (bool, error) {
 		}
 		g.status, g.seq = goRunnable, c.arg(1)
 		r := o.record(c.time, KindUnblock, g.n, StateWaiting, StateRunnable)
-		r.by, r.byStack = c.goroutine(), StackID(stack)
+		r.text, r.stack = textOf(c.goroutine()), StackID(stack)
 		return true, nil
 	case evGoCreate, evGoCreateBlocked:
 		return true, o.create(c)
@@ -317,9 +317,11 @@ func (o *order) create(c *cursor) error {
 		return err
 	}
 	r := o.record(c.time, KindCreate, g.n, StateEnded, to)
-	r.by, r.stack, r.byStack = c.goroutine(), StackID(stack), StackID(byStack)
+	by := c.goroutine()
+	r.text, r.stack = textOf(by), StackID(stack)
 	x := o.extra(r, g.id)
-	if x.value = int64(NoGoroutine); r.by != nobody {
+	x.byStack = StackID(byStack)
+	if x.value = int64(NoGoroutine); by != nobody {
 		x.value = int64(t.g.id)
 	}
 	return nil

@@ -187,7 +187,7 @@ func (p *Program) next() *Event {
 			p.taken++
 			p.Now = Time(r.time - p.begun)
 			var ev *Event
-			if r.flags&hasExtra == 0 {
+			if r.what&hasExtra == 0 {
 				ev = p.changed(r, p.numbered[uint32(r.g)])
 			} else {
 				ev = p.more(r)
@@ -205,11 +205,11 @@ func (p *Program) next() *Event {
 // changed takes a change of the state of g. It returns nil if that is no news.
 func (p *Program) changed(r *record, g *Goroutine) *Event {
 	ev, now := &p.plain, p.Now
-	switch r.kind {
+	switch r.what.kind() {
 	case KindStart:
 		g.Ran = true
 		if p.skipStarts {
-			g.become(r.to, now)
+			g.become(r.what.to(), now)
 			return nil
 		}
 		ev.change(r, g, now)
@@ -228,12 +228,12 @@ func (p *Program) changed(r *record, g *Goroutine) *Event {
 		g.Stack, g.Wait, g.Reason = stack, wait, reason
 		ev.Stack, ev.Wait, ev.Reason = stack, wait, reason
 		g.adopt(stack)
-		g.Ran = g.Ran || r.from == StateRunning
+		g.Ran = g.Ran || r.what.from() == StateRunning
 	case KindUnblock:
 		ev = &p.woken
 		ev.change(r, g, now)
 		ev.Stack, ev.Wait, ev.Reason = g.Stack, g.Wait, g.Reason
-		ev.ByStack = p.ids.stack(r.byStack)
+		ev.ByStack = p.ids.stack(r.stack)
 		ev.By = p.by(r, ev.ByStack)
 		if by := ev.By; by != nil && by != g && by.BornKnown && by.Creator != NoGoroutine {
 			ev.Waker = WakerGoroutine // as most are
@@ -245,12 +245,12 @@ func (p *Program) changed(r *record, g *Goroutine) *Event {
 		ev.Stack, ev.Wait, ev.Reason = p.ids.stack(r.stack), g.Wait, g.Reason
 		g.Stack = ev.Stack
 		g.adopt(ev.Stack)
-		g.Ran = g.Ran || r.from == StateRunning
+		g.Ran = g.Ran || r.what.from() == StateRunning
 	case KindStop:
 		ev.change(r, g, now)
 		ev.Stack, ev.Wait, ev.Reason = p.ids.stack(r.stack), g.Wait, p.ids.text(r.text)
 		g.adopt(ev.Stack)
-		g.Ran = g.Ran || r.from == StateRunning
+		g.Ran = g.Ran || r.what.from() == StateRunning
 	case KindSyscallEnd:
 		ev.change(r, g, now)
 		ev.Stack, ev.Wait, ev.Reason = g.Stack, g.Wait, g.Reason
@@ -258,21 +258,21 @@ func (p *Program) changed(r *record, g *Goroutine) *Event {
 		ev.change(r, g, now)
 		ev.Stack, ev.Wait, ev.Reason = 0, g.Wait, g.Reason
 		p.leave(g)
-		g.Ran = g.Ran || r.from == StateRunning
+		g.Ran = g.Ran || r.what.from() == StateRunning
 	case KindStatus:
 		if !p.status(g, r, true) {
 			return nil
 		}
 		return &p.found
 	}
-	g.become(r.to, now)
+	g.become(r.what.to(), now)
 	return ev
 }
 
 // change sets what every change of a goroutine's state has.
 func (ev *Event) change(r *record, g *Goroutine, now Time) {
-	ev.Time, ev.Kind, ev.G = now, r.kind, g
-	ev.From, ev.To = g.State, r.to
+	ev.Time, ev.Kind, ev.G = now, r.what.kind(), g
+	ev.From, ev.To = g.State, r.what.to()
 	ev.Lived, ev.FromKnown = now.Sub(g.Since), g.SinceKnown
 }
 
@@ -283,36 +283,36 @@ func (ev *Event) change(r *record, g *Goroutine, now Time) {
 //go:noinline
 func (p *Program) more(r *record) *Event {
 	x := p.extra()
-	if r.kind > KindEnd {
+	if r.what.kind() > KindEnd {
 		return p.other(r, x)
 	}
 	g, known := p.enter(r, x.id)
-	switch r.kind {
+	switch r.what.kind() {
 	case KindStatus:
 		if !p.status(g, r, known) {
 			return nil
 		}
 		return &p.found
 	case KindCreate:
-		return p.create(g, r, GoID(x.value))
+		return p.create(g, r, x)
 	}
 	return p.changed(r, g)
 }
 
 // create takes the creation of a goroutine.
-func (p *Program) create(g *Goroutine, r *record, creator GoID) *Event {
+func (p *Program) create(g *Goroutine, r *record, x *extra) *Event {
 	ev, now := &p.born, p.Now
-	ev.Time, ev.Kind, ev.G, ev.To = now, KindCreate, g, r.to
+	ev.Time, ev.Kind, ev.G, ev.To = now, KindCreate, g, r.what.to()
 	ev.From, ev.FromKnown, ev.Wait, ev.Reason = StateEnded, true, g.Wait, g.Reason
-	ev.Stack, ev.ByStack = p.ids.stack(r.stack), p.ids.stack(r.byStack)
+	ev.Stack, ev.ByStack = p.ids.stack(r.stack), p.ids.stack(x.byStack)
 	g.BornKnown, g.Born, g.Since = true, now, now
-	g.Creator, g.CreatedAt, g.Entry = creator, ev.ByStack, ev.Stack
+	g.Creator, g.CreatedAt, g.Entry = GoID(x.value), ev.ByStack, ev.Stack
 	p.identify(g)
 	ev.By = p.by(r, ev.ByStack)
-	if r.from == StateRunning {
+	if r.what.from() == StateRunning {
 		g.Ran = true
 	}
-	g.become(r.to, now)
+	g.become(r.what.to(), now)
 	return ev
 }
 
@@ -342,10 +342,10 @@ func (g *Goroutine) become(s State, now Time) {
 func (p *Program) other(r *record, x *extra) *Event {
 	ev := &p.rest
 	*ev = Event{}
-	ev.Time, ev.Kind, ev.Stack = p.Now, r.kind, r.stack
+	ev.Time, ev.Kind, ev.Stack = p.Now, r.what.kind(), r.stack
 	ev.Text, ev.Text2, ev.Value, ev.Parent = r.text, x.text2, x.value, x.parent
 	ev.G = p.byID.get(x.id)
-	if r.kind == KindMetric && p.t.strings[r.text] == metricProcs {
+	if r.what.kind() == KindMetric && p.t.strings[r.text] == metricProcs {
 		p.Procs = int(x.value)
 	}
 	return ev
@@ -354,10 +354,10 @@ func (p *Program) other(r *record, x *extra) *Event {
 // by returns the goroutine that did what r tells, nil if none. Where it stood
 // tells its entry function, if its creation was not seen.
 func (p *Program) by(r *record, stack StackID) *Goroutine {
-	if r.by == nobody {
+	if r.by() == nobody {
 		return nil
 	}
-	by := p.numbered[uint32(r.by)]
+	by := p.numbered[uint32(r.text)]
 	if by.Entry == 0 {
 		p.introduce(by, stack)
 	}
@@ -378,14 +378,14 @@ func (p *Program) status(g *Goroutine, r *record, known bool) bool {
 	stack := p.ids.stack(r.stack)
 	if known {
 		// Known already: only a stack that was missing is news.
-		if stack == 0 || g.Stack != 0 || r.to != g.State {
+		if stack == 0 || g.Stack != 0 || r.what.to() != g.State {
 			return false
 		}
 	} else {
 		g.Creator = NoGoroutine
-		g.State, g.Since, g.SinceKnown = r.to, 0, false
+		g.State, g.Since, g.SinceKnown = r.what.to(), 0, false
 	}
-	ev.Time, ev.Kind, ev.G, ev.To = p.Now, KindStatus, g, r.to
+	ev.Time, ev.Kind, ev.G, ev.To = p.Now, KindStatus, g, r.what.to()
 	ev.From, ev.Stack = StateUnknown, stack
 	g.Stack = stack
 	if stack != 0 {
@@ -446,9 +446,9 @@ func (p *Program) enter(r *record, id GoID) (g *Goroutine, known bool) {
 		known = true
 	} else {
 		g = p.occupy(id)
-		if r.kind != KindStatus && r.kind != KindCreate {
+		if r.what.kind() != KindStatus && r.what.kind() != KindCreate {
 			// Damage or a format that leaves out the status: take it as found.
-			g.State = r.from
+			g.State = r.what.from()
 		}
 	}
 	for int(r.g) >= len(p.numbered) {

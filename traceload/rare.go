@@ -19,7 +19,7 @@ func (o *order) goSwitch(c *cursor) (bool, error) {
 	if next == nil || next.status != goWaiting || c.arg(1) != next.seq+1 {
 		return false, nil
 	}
-	o.record(c.time, KindUnblock, next.n, StateWaiting, StateRunnable).by = t.g.n
+	o.record(c.time, KindUnblock, next.n, StateWaiting, StateRunnable).text = textOf(t.g.n)
 	if c.typ == evGoSwitch {
 		t.g.status = goWaiting
 		o.record(c.time, KindBlock, t.g.n, StateRunning, StateWaiting)
@@ -46,7 +46,9 @@ func (o *order) createSyscall(c *cursor) error {
 	if err != nil {
 		return err
 	}
-	o.extra(o.record(c.time, KindCreate, g.n, StateEnded, StateSyscall), g.id).value = int64(NoGoroutine)
+	r := o.record(c.time, KindCreate, g.n, StateEnded, StateSyscall)
+	r.text = textOf(nobody)
+	o.extra(r, g.id).value = int64(NoGoroutine)
 	t.g = g
 	return nil
 }

@@ -5,20 +5,33 @@ import "slices"
 // record is what a decoder makes of one event: plain values, no pointers, and small,
 // since each lane reads all of them.
 type record struct {
-	time           int64   // the trace's own clock, never earlier than that of the record before
-	g, by          int32   // to whom, by whom: their numbers in a roster, nobody for none
-	stack, byStack StackID // the generation's own, like text; see ids
-	text           StringID
-	kind           Kind
-	from, to       State
-	flags          recordFlags
+	time  int64    // the trace's own clock, never earlier than that of the record before
+	g     int32    // to whom: its number in a roster, nobody for none
+	stack StackID  // the generation's own, like text, see ids; for KindUnblock that of who did it
+	text  StringID // for KindCreate and KindUnblock who did it, see by
+	what  change
 }
 
-type recordFlags uint8
+// change is what happened: the kind, in the lowest byte, the states before and after, and whether
+// the record has an extra. They are read and written all at once.
+type change uint32
 
-const (
-	hasExtra recordFlags = 1 << iota
-)
+const hasExtra change = 1 << 24
+
+func changeOf(kind Kind, from, to State) change {
+	return change(kind) | change(from)<<8 | change(to)<<16
+}
+
+func (c change) kind() Kind  { return Kind(c) }
+func (c change) from() State { return State(c >> 8) }
+func (c change) to() State   { return State(c >> 16) }
+
+// by is who did what a record of KindCreate or KindUnblock tells: a number in a roster, nobody
+// for none. No record has that and a text as well.
+func (r *record) by() int32 { return int32(r.text) }
+
+// textOf is what a record has in place of a text for who did it.
+func textOf(by int32) StringID { return StringID(by) }
 
 // extra is what only some records tell: those that may be the first of their
 // goroutine, and all that are no change of a goroutine's state.
@@ -26,6 +39,7 @@ type extra struct {
 	id            GoID  // g's
 	value, parent int64 // see Event; the creator's id in one of KindCreate
 	text2         StringID
+	byStack       StackID // of KindCreate
 }
 
 // records is some records in order, and the extras of those that have one, in the same order.
@@ -70,7 +84,7 @@ const zeroAhead = 128
 
 // add adds a record with an extra.
 func (b *records) add(r record, x extra) {
-	r.flags |= hasExtra
+	r.what |= hasExtra
 	b.list, b.extras = append(b.list, r), append(b.extras, x)
 }
 
@@ -91,8 +105,8 @@ func (o *order) record(at int64, kind Kind, g int32, from, to State) *record {
 	r := &list[len(list)-1]
 	// Field by field: a literal with values would be made elsewhere and copied in wider
 	// words than it was written by, for which processors wait.
-	r.time, r.g, r.by = o.tick(at), g, nobody
-	r.kind, r.from, r.to = kind, from, to
+	r.time, r.g = o.tick(at), g
+	r.what = changeOf(kind, from, to)
 	return r
 }
 
@@ -108,7 +122,7 @@ func (o *order) room() {
 
 // extra gives the latest record an extra.
 func (o *order) extra(r *record, id GoID) *extra {
-	r.flags |= hasExtra
+	r.what |= hasExtra
 	o.out.extras = append(o.out.extras, extra{id: id})
 	return &o.out.extras[len(o.out.extras)-1]
 }

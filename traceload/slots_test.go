@@ -13,14 +13,14 @@ func TestSlots(t *testing.T) {
 		if ordered.n != slot || new != fresh {
 			t.Errorf("goroutine %d has number %d, new: %t; want %d, %t", id, ordered.n, new, slot, fresh)
 		}
-		g, known := p.enter(&record{g: ordered.n, kind: KindCreate}, id)
+		g, known := p.enter(&record{g: ordered.n, what: changeOf(KindCreate, 0, 0)}, id)
 		if g.Slot != slot || known == fresh || p.Goroutine(id) != g {
 			t.Errorf("goroutine %d has slot %d, known: %t; want %d, %t", id, g.Slot, known, slot, !fresh)
 		}
 	}
 	leave := func(id GoID) {
 		g := r.live.get(id)
-		p.take(&records{list: []record{{g: g.n, by: nobody, kind: KindEnd, from: StateRunning, to: StateEnded}}})
+		p.take(&records{list: []record{{g: g.n, what: changeOf(KindEnd, StateRunning, StateEnded)}}})
 		if ev := p.next(); ev.G.ID != id || ev.G.State != StateEnded {
 			t.Errorf("goroutine %d ends, and the event is %+v", id, ev)
 		}

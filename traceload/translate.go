@@ -97,7 +97,7 @@ func (t *translator) batch(b *records) {
 // other gives a record that is no change of a goroutine's state its final ids.
 func (t *translator) other(r *record, x *extra) {
 	r.stack = t.stack(r.stack)
-	switch r.kind {
+	switch r.what.kind() {
 	case KindTaskBegin:
 		r.text = t.userText(r.text)
 		if len(t.tasks) < maxTasks {

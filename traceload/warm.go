@@ -34,14 +34,14 @@ func (p *Program) warm(list []record) {
 	for i := range list {
 		r := &list[i]
 		var g *Goroutine
-		if r.flags&hasExtra != 0 { // its number may be that of another one still
+		if r.what&hasExtra != 0 { // its number may be that of another one still
 			g, extras = p.byID.get(extras[0].id), extras[1:]
 		} else if uint64(uint32(r.g)) < uint64(len(p.numbered)) {
 			g = p.numbered[uint32(r.g)]
 		}
 		if g != nil {
 			size := p.size
-			if r.kind == KindStart || r.kind == KindStatus { // of which observers want to know little, or nothing
+			if r.what.kind() == KindStart || r.what.kind() == KindStatus { // of which observers want to know little, or nothing
 				size = unsafe.Sizeof(*g)
 			}
 			read += touch(g, size)
