@@ -34,7 +34,7 @@ type part struct {
 
 // readyParts is how many parts one lane may lag behind another. A lane that waits for another
 // leaves a processor idle: with half as many, two of them lose 2 %.
-const readyParts = 8
+const readyParts = 12
 
 // newLanes returns lanes for n observers.
 func newLanes(n int) *lanes {
