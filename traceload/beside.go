@@ -158,7 +158,6 @@ func (r *goroutines) grow() {
 			r.room = append(r.room, unsafe.Add(first, i*size))
 		}
 	}
-	claim(r.room[0], r.page.Size())
 	r.pages, r.room = append(r.pages, r.room[0]), r.room[1:]
 	for i := range int32(pageGoroutines) {
 		g := r.at(int32(len(r.pages)-1)*pageGoroutines + i)

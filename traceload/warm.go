@@ -60,19 +60,16 @@ func touch(g *Goroutine, size uintptr) (read byte) {
 	return read + *(*byte)(unsafe.Add(at, size-1))
 }
 
-// claim writes to memory that is new, and zero, here and there: of memory that is read first the
-// operating system makes two pages, one after the other, and stops all processors for the second.
-// A pointer's place is read before it is written to, while the garbage collector is at work.
-func claim(at unsafe.Pointer, size uintptr) {
+// claimed is a table of so many zeroes, of which here and there one is written: of memory that
+// is read first the operating system makes two pages, one after the other, and stops all
+// processors for the second. And where pointers are written while the garbage collector is at
+// work they are read first.
+func claimed[T any](n int) []T {
 	const page = 4096 // or more
+	table := make([]T, n)
+	at, size := unsafe.Pointer(unsafe.SliceData(table)), unsafe.Sizeof(*new(T))*uintptr(n)
 	for from := uintptr(0); from < size; from += page {
 		*(*byte)(unsafe.Add(at, from)) = 0
 	}
-}
-
-// claimed is a table of so many zeroes, claimed.
-func claimed[T any](n int) []T {
-	table := make([]T, n)
-	claim(unsafe.Pointer(unsafe.SliceData(table)), unsafe.Sizeof(*new(T))*uintptr(n))
 	return table
 }

@@ -36,13 +36,13 @@ type Group struct {
 	born    map[*births.Site]int // how many of Stuck were born where
 	all     []parked
 	known   *detectors.KnownWait // what is known of such goroutines anywhere; nil for most
-	hopes   bool                 // the judgement would be another one if more goroutines were stuck
+	settled bool                 // the judgement would be the same if more goroutines were stuck
 }
 
 // isStuck tells whether a goroutine of another group is stuck, as far as that is known.
 func (gr *Group) isStuck(t *Table, id traceload.GoID) bool {
 	stuck := t.stuck[id]
-	gr.hopes = gr.hopes || !stuck
+	gr.settled = gr.settled && stuck
 	return stuck
 }
 
@@ -89,7 +89,7 @@ func (s *Site) patience(length time.Duration) time.Duration {
 func (gr *Group) judge(p *traceload.Program, t *Table) {
 	length := time.Duration(p.Now)
 	s := gr.Site
-	gr.hopes = false
+	gr.settled = true // unless it asks for more
 	patience := s.patience(length)
 	forEver := s.Wait == traceload.WaitNilChan || s.Wait == traceload.WaitEmptySelect
 	var stuck, late []parked

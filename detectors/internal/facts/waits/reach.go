@@ -48,7 +48,7 @@ func (t *Table) reach(p *traceload.Program, gr *Group, stuck []parked) reach {
 		uses, ok := t.uses[o]
 		if !ok {
 			if asked[o] = true; len(asked) > maxOrigins {
-				gr.hopes = true // more of them are asked about then
+				gr.settled = false // the next time some more are asked about
 				continue
 			}
 			uses = t.ask(p, o)

@@ -352,13 +352,10 @@ func (t *Table) Finish(p *traceload.Program) {
 	}
 	t.adopt(bySite)
 	// Who waits for somebody that is stuck is stuck as well: judge again as long as that tells more.
-	for _, gr := range t.Groups {
-		gr.hopes = true
-	}
 	for known := -1; known < len(t.stuck); {
 		known = len(t.stuck)
 		for _, gr := range t.Groups {
-			if !gr.hopes {
+			if gr.settled {
 				continue
 			}
 			gr.judge(p, t)
