@@ -15,7 +15,6 @@ import (
 type stay struct {
 	began, ended traceload.Time
 	site         uint32 // number of the line
-	standsOut    bool   // there
 }
 
 func (s *stay) length() time.Duration { return s.ended.Sub(s.began) }
@@ -31,8 +30,7 @@ func (o *observer) stayed(p *traceload.Program, v *guest, at *site, length time.
 	}
 	s := o.stays.At(v.stay)
 	if length >= s.length() || p.Now.Sub(s.ended) >= s.length() {
-		standsOut := at.lengths.N() >= history && length >= timesUsual*at.lengths.Quantile(0.9)
-		*s = stay{p.Now - traceload.Time(length), p.Now, at.number, standsOut}
+		*s = stay{p.Now - traceload.Time(length), p.Now, at.number}
 	}
 }
 
@@ -55,11 +53,14 @@ func (o *observer) before(p *traceload.Program, waker *traceload.Goroutine, at *
 	return s
 }
 
-// after tells whether a wait that is over is a link: it took as long as one before it, which
-// stands out, or was at a line where something ends waits. Where they are always long, whoever
-// waits for what comes from there may do better not to.
-func (o *observer) after(s stay) bool {
-	return s.standsOut || s.site != 0 && o.sites[s.site-1].ends > 0
+// after tells whether a wait that is over is a link: it took as long as one before it at a line
+// that is told, or where something ends waits. Otherwise nothing would be said of it at all.
+func (o *observer) after(s stay, told []*site) bool {
+	if s.site == 0 {
+		return false
+	}
+	at := o.sites[s.site-1]
+	return at.ends > 0 || slices.Contains(told, at)
 }
 
 // stuck is a goroutine whose wait stands out and is not over when the trace ends.
@@ -72,11 +73,12 @@ type stuck struct {
 type chains struct {
 	observer *observer
 	program  *traceload.Program
-	at       map[traceload.GoID]*site // who waits, and at which line
-	kin      map[relation]traceload.GoID
+	at       map[traceload.GoID]*site            // who waits, and at which line
+	kin      map[relation][]*traceload.Goroutine // those who wait longest, of the same kind, at different lines
 }
 
-// relation is what those have in common that a goroutine has started as the same.
+// relation is what those have in common that a goroutine has started as the same; or, without
+// that one, all that were started as the same.
 type relation struct {
 	creator traceload.GoID
 	entry   traceload.FrameID
@@ -85,42 +87,60 @@ type relation struct {
 // beginnings takes the links of chains out of the waits at some lines, and returns the lines
 // at which others are left.
 func (o *observer) beginnings(p *traceload.Program, sites []*site) []*site {
-	c := chains{o, p, map[traceload.GoID]*site{}, map[relation]traceload.GoID{}}
+	c := chains{o, p, map[traceload.GoID]*site{}, map[relation][]*traceload.Goroutine{}}
 	for _, t := range o.stuck {
 		if slices.Contains(sites, t.site) {
 			c.at[t.g.ID] = t.site
-			c.kin[relation{t.g.Creator, p.EntryID(t.g)}] = t.g.ID
+			c.add(relation{t.g.Creator, p.EntryID(t.g)}, t)
+			c.add(relation{0, p.EntryID(t.g)}, t)
 		}
 	}
-	return slices.DeleteFunc(sites, func(s *site) bool {
+	return slices.DeleteFunc(slices.Clone(sites), func(s *site) bool {
 		n := len(s.long)
-		s.long = slices.DeleteFunc(s.long, func(w wait) bool { return o.after(w.before) || w.open && c.link(w.g) })
+		s.long = slices.DeleteFunc(s.long, func(w wait) bool { return o.after(w.before, sites) || w.open && c.link(w.g) })
 		s.nlong -= n - len(s.long)
 		return len(s.long) == 0
 	})
+}
+
+func (c *chains) add(r relation, t stuck) {
+	at := slices.IndexFunc(c.kin[r], func(g *traceload.Goroutine) bool { return c.at[g.ID] == t.site })
+	if at < 0 {
+		c.kin[r] = append(c.kin[r], t.g)
+	} else if t.g.Since < c.kin[r][at].Since {
+		c.kin[r][at] = t.g
+	}
 }
 
 // link tells whether what a goroutine waits for begins elsewhere.
 func (c *chains) link(id traceload.GoID) bool {
 	begin := id
 	for range c.at {
-		next, ok := c.ender(begin)
-		if !ok {
+		next := c.ender(c.program.Goroutine(begin))
+		if next == nil {
 			return begin != id
 		}
-		begin = next
+		begin = next.ID
 	}
 	return false // it goes round
 }
 
-// ender returns who would end the wait of a goroutine, if that one waits at another line: who
-// did it the last time, or else one that was started by the same goroutine and is like who did.
-func (c *chains) ender(id traceload.GoID) (traceload.GoID, bool) {
-	g, s := c.program.Goroutine(id), c.at[id]
-	who := c.observer.slots.At(g).waker
-	if who == 0 {
-		who = c.kin[relation{g.Creator, s.by}]
+// ender returns who would end the wait of g, if that one has waited at another line for most of
+// that time: who did it the last time, or else one that is like who does it at this line, rather
+// one that was started by the same goroutine. It returns nil if there is none.
+func (c *chains) ender(g *traceload.Goroutine) *traceload.Goroutine {
+	at := c.at[g.ID]
+	ends := func(by *traceload.Goroutine) bool {
+		other := c.at[by.ID]
+		return other != nil && other != at && float64(c.program.InState(by)) >= along*float64(c.program.InState(g))
 	}
-	at := c.at[who]
-	return who, at != nil && at != s
+	if last := c.program.Goroutine(c.observer.slots.At(g).waker); last != nil && ends(last) {
+		return last
+	}
+	for _, r := range []relation{{g.Creator, at.by}, {0, at.by}} {
+		if i := slices.IndexFunc(c.kin[r], ends); i >= 0 {
+			return c.kin[r][i]
+		}
+	}
+	return nil
 }

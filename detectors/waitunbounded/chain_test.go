@@ -29,6 +29,34 @@ func carry(after time.Duration, first func(*belt)) {
 	<-b.out
 }
 
+// pool is a belt whose goroutines are there all the time.
+type pool struct {
+	in   chan int
+	jobs chan chan int
+}
+
+func (p *pool) work() {
+	for answer := range p.jobs {
+		answer <- p.fetch()
+	}
+}
+
+func (p *pool) fetch() int { return <-p.in }
+
+func (p *pool) ask(done chan<- int) {
+	answer := make(chan int)
+	p.jobs <- answer
+	done <- <-answer
+}
+
+// carry is carry by way of a pool.
+func (p *pool) carry(after time.Duration) {
+	done := make(chan int)
+	go p.ask(done)
+	time.AfterFunc(after, func() { p.in <- 1 })
+	<-done
+}
+
 // TestChain: if what comes in is late, that is told where it comes in and not where
 // it is handed on, be it there when the trace ends or not; but where it is handed on if
 // nothing can be told of where it comes in.
@@ -36,16 +64,21 @@ func TestChain(t *testing.T) {
 	if trace.IsEnabled() {
 		t.Skip("the test binary is being traced itself")
 	}
-	const late = 500 * time.Millisecond
+	const late = time.Second // even on a machine that is slow and busy far more than usual
+	first := func(_ *pool, after time.Duration) { carry(after, (*belt).first) }
+	rare := func(_ *pool, after time.Duration) { carry(after, (*belt).rare) }
 	for _, tt := range []struct {
 		name  string
-		first func(*belt)
+		usual func(p *pool, after time.Duration)
+		late  func(p *pool, after time.Duration)
 		comes bool
 		told  string
 	}{
-		{"it comes", (*belt).first, true, "(*belt).first"},
-		{"it does not", (*belt).first, false, "(*belt).first"},
-		{"it comes where nothing is known of", (*belt).rare, true, "(*belt).second"},
+		{"it comes", first, first, true, "(*belt).first"},
+		{"it does not", first, first, false, "(*belt).first"},
+		{"it comes where nothing is known of", first, rare, true, "(*belt).second"},
+		{"it comes to a pool", (*pool).carry, (*pool).carry, true, "(*pool).fetch"},
+		{"it does not come to a pool", (*pool).carry, (*pool).carry, false, "(*pool).fetch"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "trace")
@@ -56,11 +89,17 @@ func TestChain(t *testing.T) {
 			if err := trace.Start(f); err != nil {
 				t.Fatal(err)
 			}
+			p := &pool{make(chan int), make(chan chan int)}
+			go func() { // not by who asks
+				for range 3 {
+					go p.work()
+				}
+			}()
 			for range 2 * history {
-				carry(time.Millisecond, (*belt).first)
+				tt.usual(p, time.Millisecond)
 			}
 			carried := make(chan bool, 1)
-			go func() { carry(late, tt.first); carried <- true }()
+			go func() { tt.late(p, late); carried <- true }()
 			if tt.comes {
 				<-carried
 			} else {

@@ -26,9 +26,9 @@
 // select, out of which it may have another way. A worker that waits where it
 // always waits for work has nothing to do and is left in peace; so is one that
 // was started and lives as long as the program. And whoever was woken by a
-// goroutine that had waited elsewhere all that time is but a link of a chain: it
-// is told where the chain begins, unless something ends waits there. A line at
-// which a quarter of the waits stand out is one where that is usual.
+// goroutine that had waited elsewhere all that time is but a link of a chain, and
+// left out if that is told, or something ends waits there. A line at which a
+// quarter of the waits stand out is one where that is usual.
 //
 // # What it cannot see
 //
