@@ -53,14 +53,30 @@ func (o *observer) before(p *traceload.Program, waker *traceload.Goroutine, at *
 	return s
 }
 
-// after tells whether a wait that is over is a link: it took as long as one before it at a line
-// that is told, or where something ends waits. Otherwise nothing would be said of it at all.
-func (o *observer) after(s stay, told []*site) bool {
-	if s.site == 0 {
-		return false
+// explained returns the lines where something ends waits, and those that will be told: at which
+// a wait stands out that came from nowhere else, or from such a line.
+func (o *observer) explained(told []*site) map[*site]bool {
+	known := map[*site]bool{}
+	for _, s := range o.sites {
+		known[s] = s.ends > 0
 	}
-	at := o.sites[s.site-1]
-	return at.ends > 0 || slices.Contains(told, at)
+	for more := true; more; {
+		more = false
+		for _, s := range told {
+			if !known[s] && slices.ContainsFunc(s.long, func(w wait) bool { return o.from(w) == nil || known[o.from(w)] }) {
+				known[s], more = true, true
+			}
+		}
+	}
+	return known
+}
+
+// from returns the line at which whoever ended a wait had waited, nil if that one had not.
+func (o *observer) from(w wait) *site {
+	if w.before.site == 0 {
+		return nil
+	}
+	return o.sites[w.before.site-1]
 }
 
 // stuck is a goroutine whose wait stands out and is not over when the trace ends.
@@ -95,9 +111,10 @@ func (o *observer) beginnings(p *traceload.Program, sites []*site) []*site {
 			c.add(relation{0, p.EntryID(t.g)}, t)
 		}
 	}
-	return slices.DeleteFunc(slices.Clone(sites), func(s *site) bool {
+	known := o.explained(sites)
+	return slices.DeleteFunc(sites, func(s *site) bool {
 		n := len(s.long)
-		s.long = slices.DeleteFunc(s.long, func(w wait) bool { return o.after(w.before, sites) || w.open && c.link(w.g) })
+		s.long = slices.DeleteFunc(s.long, func(w wait) bool { return known[o.from(w)] || w.open && c.link(w.g) })
 		s.nlong -= n - len(s.long)
 		return len(s.long) == 0
 	})
