@@ -166,9 +166,10 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 		o.stays.Give(v.stay)
 		*v = guest{}
 	case traceload.KindEnd:
-		v := o.slots.At(g)
-		o.stays.Give(v.stay)
-		v.stay = 0
+		if v := o.slots.At(g); v.stay != 0 {
+			o.stays.Give(v.stay)
+			v.stay = 0
+		}
 		o.died(p, g)
 	}
 }
