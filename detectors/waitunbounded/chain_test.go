@@ -57,6 +57,13 @@ func (p *pool) carry(after time.Duration) {
 	<-done
 }
 
+// askFor is carry by way of a pool, asked by the caller itself.
+func (p *pool) askFor(after time.Duration) {
+	done := make(chan int, 1)
+	time.AfterFunc(after, func() { p.in <- 1 })
+	p.ask(done)
+}
+
 // TestChain: if what comes in is late, that is told where it comes in and not where
 // it is handed on, be it there when the trace ends or not; but where it is handed on if
 // nothing can be told of where it comes in.
@@ -72,13 +79,16 @@ func TestChain(t *testing.T) {
 		usual func(p *pool, after time.Duration)
 		late  func(p *pool, after time.Duration)
 		comes bool
+		old   bool // the pool is there before the trace begins, and so is whoever asks it
 		told  string
 	}{
-		{"it comes", first, first, true, "(*belt).first"},
-		{"it does not", first, first, false, "(*belt).first"},
-		{"it comes where nothing is known of", first, rare, true, "(*belt).second"},
-		{"it comes to a pool", (*pool).carry, (*pool).carry, true, "(*pool).fetch"},
-		{"it does not come to a pool", (*pool).carry, (*pool).carry, false, "(*pool).fetch"},
+		{"it comes", first, first, true, false, "(*belt).first"},
+		{"it does not", first, first, false, false, "(*belt).first"},
+		{"it comes where nothing is known of", first, rare, true, false, "(*belt).second"},
+		{"it comes to a pool", (*pool).carry, (*pool).carry, true, false, "(*pool).fetch"},
+		{"it does not come to a pool", (*pool).carry, (*pool).carry, false, false, "(*pool).fetch"},
+		{"it comes to a pool that was there before", (*pool).askFor, (*pool).askFor, true, true, "(*pool).fetch"},
+		{"it does not come to a pool that was there before", (*pool).askFor, (*pool).askFor, false, true, "(*pool).fetch"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "trace")
@@ -86,23 +96,29 @@ func TestChain(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := trace.Start(f); err != nil {
-				t.Fatal(err)
-			}
 			p := &pool{make(chan int), make(chan chan int)}
-			go func() { // not by who asks
+			hire := func() {
 				for range 3 {
 					go p.work()
 				}
-			}()
+			}
+			if tt.old {
+				hire()
+				time.Sleep(50 * time.Millisecond) // until they wait
+			}
+			if err := trace.Start(f); err != nil {
+				t.Fatal(err)
+			}
+			if !tt.old {
+				go hire() // not by who asks
+			}
 			for range 2 * history {
 				tt.usual(p, time.Millisecond)
 			}
-			carried := make(chan bool, 1)
-			go func() { tt.late(p, late); carried <- true }()
 			if tt.comes {
-				<-carried
+				tt.late(p, late)
 			} else {
+				go tt.late(p, late)
 				time.Sleep(late - 100*time.Millisecond)
 			}
 			trace.Stop()

@@ -134,7 +134,7 @@ type victim struct {
 // guest is what is known of one goroutine that is alive.
 type guest struct {
 	owes  traceload.GoID    // who asked it for something; 0 if nobody did, or it is done
-	rest  traceload.FrameID // where it waited to be asked
+	rest  traceload.FrameID // where it waited to be asked; 0 if that was before the trace began
 	site  uint32            // number of the line where it waited last
 	turns uint32            // how often it has waited there, and nowhere else since
 	stay  uint32            // in observer.stays; 0 if it has none
@@ -158,7 +158,7 @@ func (o *observer) Observe(p *traceload.Program, ev *traceload.Event) {
 		if ev.From == traceload.StateWaiting && ev.FromKnown {
 			v.back(at)
 		}
-		if ev.Waker == traceload.WakerGoroutine && !ev.Wait.IsLock() && at.frame != 0 {
+		if ev.Waker == traceload.WakerGoroutine && !ev.Wait.IsLock() && (at.frame != 0 || ev.Stack == 0) {
 			o.slots.At(ev.By).ask(ev.By.ID, v, g.ID, at.frame)
 		}
 	case traceload.KindStatus:
@@ -189,14 +189,18 @@ func (o *observer) unblock(p *traceload.Program, ev *traceload.Event, v *guest) 
 		if at := p.SiteID(ev.ByStack); at != 0 {
 			v.ask(ev.G.ID, by, ev.By.ID, at)
 		}
-	} else if at := p.SiteID(ev.Stack); at != 0 {
+	} else if at := p.SiteID(ev.Stack); at != 0 || ev.Stack == 0 {
 		by.ask(ev.By.ID, v, ev.G.ID, at)
 	}
 }
 
 // back notes that v was back to wait at a line in the trace, and tells whether the wait is to be judged.
 func (v *guest) back(at *spot) bool {
-	if v.rest != 0 && v.rest == at.frame {
+	switch {
+	case v.owes == 0:
+	case v.rest == 0:
+		v.rest = at.frame // before it is here again it comes round to where it rested
+	case v.rest == at.frame:
 		v.owes, v.rest = 0, 0 // back to rest: it is done
 	}
 	if v.site != at.site {
@@ -206,7 +210,8 @@ func (v *guest) back(at *spot) bool {
 	return at.site != elsewhere
 }
 
-// ask notes that a goroutine gave another one, which rested at a line, something to do.
+// ask notes that a goroutine gave another one, which rested at a line, something to do. At
+// which line is not known of one that rested before the trace began: then rest is 0.
 func (from *guest) ask(asker traceload.GoID, v *guest, asked traceload.GoID, rest traceload.FrameID) {
 	switch {
 	case from.owes == asked: // an answer

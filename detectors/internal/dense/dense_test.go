@@ -201,8 +201,8 @@ func TestPoolGivenBackAtOnce(t *testing.T) {
 			pool.Give(id)
 		}
 	})
-	if allocs != 1 {
-		t.Errorf("%v allocations to give %d places back, want 1", allocs, n)
+	if allocs > 2 { // with the race detector slices.Grow takes two; growing bit by bit takes some twenty
+		t.Errorf("%v allocations to give %d places back, want one or two", allocs, n)
 	}
 	seen := map[uint32]bool{}
 	for range n {
