@@ -33,8 +33,14 @@ func SiteOf(p *traceload.Program, id traceload.StackID) Frame { return FrameOf(p
 
 // EntryName is the name of the function that g's go statement started, "" if unknown.
 func EntryName(p *traceload.Program, g *traceload.Goroutine) string {
-	if f := p.Entry(g); f != nil {
-		return f.Func
+	return EntryOf(p, g.Entry)
+}
+
+// EntryOf is EntryName for goroutines that have a stack in common, or are described by one: the
+// outermost function of it, "" if there is none.
+func EntryOf(p *traceload.Program, id traceload.StackID) string {
+	if f := p.Outermost(id); f != 0 {
+		return p.Frame(f).Func
 	}
 	return ""
 }

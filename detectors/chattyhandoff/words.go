@@ -101,13 +101,10 @@ func (c *chatter) cost() string {
 func (e *end) group(p *traceload.Program, role detectors.Role) detectors.Group {
 	g := detectors.Group{
 		Role: role, Count: e.goroutines, State: traceload.StateRunning.String(), Reason: p.String(e.wait),
-		Stack: detectors.StackOf(p, e.stack), CreatedBy: detectors.SiteOf(p, e.created),
+		Stack: detectors.StackOf(p, e.stack), CreatedBy: detectors.SiteOf(p, e.created), Entry: detectors.EntryOf(p, e.entry),
 	}
 	if e.wait != 0 {
 		g.State = traceload.StateWaiting.String()
-	}
-	if frames := p.Frames(e.entry); len(frames) > 0 {
-		g.Entry = frames[len(frames)-1].Func
 	}
 	for _, id := range e.ids[:min(e.goroutines, len(e.ids), detectors.MaxGroupIDs)] {
 		g.Goroutines = append(g.Goroutines, int64(id))

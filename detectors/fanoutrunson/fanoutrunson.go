@@ -60,11 +60,10 @@ type fan struct {
 	key     fanKey
 	rounds  []round
 	more    int // rounds that were not kept
-	parents int
-	ids     [detectors.MaxGroupIDs]traceload.GoID // of the first parents
-	lasts   []tally                               // where children waited last before they ended
-	runs    traceload.FrameID                     // what the parent runs
-	wait    traceload.StackID                     // where the parent waits for them
+	parents detectors.Roll
+	lasts   []tally           // where children waited last before they ended
+	runs    traceload.FrameID // what the parent runs
+	wait    traceload.StackID // where the parent waits for them
 	start   traceload.StackID
 	entry   traceload.StackID // of the children
 	testing bool
@@ -271,26 +270,13 @@ func (o *observer) join(p *traceload.Program, ev *traceload.Event) {
 		return // others than its children had a part in it
 	}
 	f.wait = ev.Stack
-	f.note(ev.G.ID)
+	f.parents.Note(ev.G.ID)
 	if len(f.rounds) >= maxRounds {
 		f.more++
 		return
 	}
 	f.rounds = append(f.rounds, round{children: y.count, joined: p.Now, kids: append([]kid(nil), y.kids...), parent: ev.G.ID})
 	y.after = len(f.rounds)
-}
-
-// note counts a parent that is not among the first ones already.
-func (f *fan) note(id traceload.GoID) {
-	for _, old := range f.ids[:min(f.parents, len(f.ids))] {
-		if old == id {
-			return
-		}
-	}
-	if f.parents < len(f.ids) {
-		f.ids[f.parents] = id
-	}
-	f.parents++
 }
 
 // Finish implements detectors.Observer.

@@ -252,7 +252,7 @@ func (v *verdict) finding(p *traceload.Program, evidence []detectors.Evidence, c
 	site, wait, use := detectors.SiteOf(p, f.start), detectors.SiteOf(p, f.wait), detectors.FrameOf(p.Frame(v.use))
 	out := detectors.Finding{
 		Cause: firstError, Effect: detectors.EffectDelays, Confidence: confidence, Evidence: evidence,
-		Impact: detectors.Impact{Goroutines: max(1, f.parents), Blocked: v.lost, Occurrences: v.failed},
+		Impact: detectors.Impact{Goroutines: max(1, f.parents.Len()), Blocked: v.lost, Occurrences: v.failed},
 		Site:   site, Explains: []detectors.Frame{wait},
 		WrongIf: "all goroutines are to finish in any case, since what they do counts or all their errors are wanted",
 	}
@@ -267,21 +267,15 @@ func (v *verdict) finding(p *traceload.Program, evidence []detectors.Evidence, c
 		use.Where(), v.siblings, detectors.Duration(v.lost))
 	out.Detail = b.String()
 	out.Estimate = &detectors.Estimate{Time: v.lost, CPU: v.cpu, Text: "If the first failure cancelled the siblings, and they heeded it at once, nobody would wait for them; their processor time is reckoned from the part of their lives that came after it."}
-	worker := detectors.Group{Role: detectors.Worker, Count: v.siblings, State: traceload.StateEnded.String(), Stack: detectors.StackOf(p, f.entry), CreatedBy: site}
-	if frames := p.Frames(f.entry); len(frames) > 0 {
-		worker.Entry = frames[len(frames)-1].Func
-	}
+	worker := detectors.Group{Role: detectors.Worker, Count: v.siblings, State: traceload.StateEnded.String(), Stack: detectors.StackOf(p, f.entry), CreatedBy: site, Entry: detectors.EntryOf(p, f.entry)}
 	for _, k := range v.example.kids {
 		if k.end > v.failure.end && len(worker.Goroutines) < detectors.MaxGroupIDs {
 			worker.Goroutines = append(worker.Goroutines, int64(k.id))
 		}
 	}
-	parent := detectors.Group{Role: detectors.Waiter, Count: max(1, f.parents), State: traceload.StateWaiting.String(),
-		Reason: "sync", Stack: detectors.StackOf(p, f.wait)}
+	parent := detectors.Group{Role: detectors.Waiter, Count: max(1, f.parents.Len()), State: traceload.StateWaiting.String(),
+		Goroutines: f.parents.IDs(), Reason: "sync", Stack: detectors.StackOf(p, f.wait)}
 	parent.Entry = p.Frame(f.runs).Func
-	for _, id := range f.ids[:min(f.parents, len(f.ids))] {
-		parent.Goroutines = append(parent.Goroutines, int64(id))
-	}
 	out.Groups = []detectors.Group{parent, worker}
 	out.Timeline = []detectors.TimelineEvent{
 		{T: v.failure.born, Goroutine: int64(v.failure.id), Event: "created", Text: "starts beside its siblings"},

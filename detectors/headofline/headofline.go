@@ -88,8 +88,7 @@ type line struct {
 	hits       int
 	waited     time.Duration // by the taker, for the slow ones
 	taker      traceload.GoID
-	victims    int
-	ids        [detectors.MaxGroupIDs]traceload.GoID
+	victims    detectors.Roll
 	takeStack  traceload.StackID
 	giveStack  traceload.StackID // of one that stood ready
 	waitStack  traceload.StackID // of one that lost time
@@ -415,15 +414,7 @@ func (l *line) lose(g *traceload.Goroutine, stack traceload.StackID, reason trac
 		l.longest, l.slow = w.interval, w.slow
 	}
 	l.waitStack, l.reason, l.entry, l.created = stack, reason, g.Entry, g.CreatedAt
-	for _, id := range l.ids[:min(l.victims, len(l.ids))] {
-		if id == g.ID {
-			return
-		}
-	}
-	if l.victims < len(l.ids) {
-		l.ids[l.victims] = g.ID
-	}
-	l.victims++
+	l.victims.Note(g.ID)
 }
 
 // Finish implements detectors.Observer.

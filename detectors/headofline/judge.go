@@ -58,35 +58,25 @@ func (l *line) finding(p *traceload.Program, evidence []detectors.Evidence, conf
 	take, give := detectors.FrameOf(p.Frame(l.key.take)), detectors.FrameOf(p.Frame(l.key.give))
 	f := detectors.Finding{
 		Cause: inOrder, Effect: detectors.EffectDelays, Confidence: confidence, Evidence: evidence,
-		Impact: detectors.Impact{Goroutines: l.victims, Blocked: l.lost, Occurrences: l.hits},
+		Impact: detectors.Impact{Goroutines: l.victims.Len(), Blocked: l.lost, Occurrences: l.hits},
 		Site:   take, Key: []string{give.Func}, Explains: []detectors.Frame{give},
 		WrongIf: "what is done with the results must be done in this order, and as many as there is room for are at work meanwhile",
 	}
 	f.Title = fmt.Sprintf("%s takes results in a fixed order, and those that are ready wait behind a slow one", detectors.Short(take.Func))
 	var b strings.Builder
 	fmt.Fprintf(&b, "At %s it waits for one result after another, given at %s. While it waited for a slow one (up to %s), others were ready: %d times %s could not go on with their work because of that, %s in all.",
-		take.Where(), give.Where(), detectors.Duration(l.longest.to.Sub(l.longest.from)), l.hits, detectors.Count(l.victims, "goroutine"), detectors.Duration(l.lost))
+		take.Where(), give.Where(), detectors.Duration(l.longest.to.Sub(l.longest.from)), l.hits, detectors.Count(l.victims.Len(), "goroutine"), detectors.Duration(l.lost))
 	f.Detail = b.String()
-	f.Estimate = &detectors.Estimate{Time: l.lost / time.Duration(l.victims), Text: fmt.Sprintf(
-		"Taken as they come, or with room for more of them to be ready, results would not keep those who made them from the next work; the time lost is divided by the %s that lost it side by side.", detectors.Count(l.victims, "goroutine"))}
+	f.Estimate = &detectors.Estimate{Time: l.lost / time.Duration(l.victims.Len()), Text: fmt.Sprintf(
+		"Taken as they come, or with room for more of them to be ready, results would not keep those who made them from the next work; the time lost is divided by the %s that lost it side by side.", detectors.Count(l.victims.Len(), "goroutine"))}
 	taker := detectors.Group{Role: detectors.Receiver, Count: 1, Goroutines: []int64{int64(l.taker)}, State: traceload.StateWaiting.String(),
-		Reason: "chan receive", Stack: detectors.StackOf(p, l.takeStack), Entry: entryOf(p, l.takerEntry)}
-	victims := detectors.Group{Role: detectors.Victim, Count: l.victims, State: traceload.StateWaiting.String(), Reason: p.String(l.reason),
-		Stack: detectors.StackOf(p, l.waitStack), Entry: entryOf(p, l.entry), CreatedBy: detectors.SiteOf(p, l.created)}
-	for _, id := range l.ids[:min(l.victims, len(l.ids))] {
-		victims.Goroutines = append(victims.Goroutines, int64(id))
-	}
+		Reason: "chan receive", Stack: detectors.StackOf(p, l.takeStack), Entry: detectors.EntryOf(p, l.takerEntry)}
+	victims := detectors.Group{Role: detectors.Victim, Count: l.victims.Len(), Goroutines: l.victims.IDs(), State: traceload.StateWaiting.String(), Reason: p.String(l.reason),
+		Stack: detectors.StackOf(p, l.waitStack), Entry: detectors.EntryOf(p, l.entry), CreatedBy: detectors.SiteOf(p, l.created)}
 	f.Groups = []detectors.Group{taker, victims}
 	f.Timeline = []detectors.TimelineEvent{
 		{T: l.longest.from, Goroutine: int64(l.taker), Event: "blocked", Text: "waits for a result at " + take.Where()},
 		{T: l.longest.to, Goroutine: int64(l.slow), Event: "sent", Text: fmt.Sprintf("gives it after %s, at %s", detectors.Duration(l.longest.to.Sub(l.longest.from)), give.Where())},
 	}
 	return f
-}
-
-func entryOf(p *traceload.Program, id traceload.StackID) string {
-	if frames := p.Frames(id); len(frames) > 0 {
-		return frames[len(frames)-1].Func
-	}
-	return ""
 }

@@ -15,7 +15,7 @@ func TestJudge(t *testing.T) {
 	// ordered is a line at which 100 results were taken; during 30 of these
 	// waits others stood ready.
 	ordered := func(change func(*line)) *line {
-		l := &line{count: 100, proved: 30, hits: 15, lost: 200 * ms, waited: time.Second, victims: 3}
+		l := &line{count: 100, proved: 30, hits: 15, lost: 200 * ms, waited: time.Second, victims: detectortest.Roll(3)}
 		change(l)
 		return l
 	}

@@ -40,8 +40,8 @@ func (s *server) judge(o *observer, p *traceload.Program, cause string) {
 		sum.Note(0.7, "half of those that it served had waited %s or less", detectors.Duration(usual))
 	}
 	switch {
-	case t.victims >= 4:
-		sum.Note(0.7, "%d goroutines had to wait, several at a time", t.victims)
+	case t.victims.Len() >= 4:
+		sum.Note(0.7, "%d goroutines had to wait, several at a time", t.victims.Len())
 	case 2*t.several < t.steps:
 		sum.Note(-0.7, "mostly only one goroutine had to wait: it may be the one that asked for it")
 	}
@@ -71,10 +71,10 @@ func (t *toll) finding(p *traceload.Program, s *server, cause string, evidence [
 	}
 	f := detectors.Finding{
 		Cause: cause, Effect: detectors.EffectDelays, Confidence: confidence, Evidence: evidence,
-		Impact: detectors.Impact{Goroutines: t.victims, Blocked: t.lost, Occurrences: t.hit},
+		Impact: detectors.Impact{Goroutines: t.victims.Len(), Blocked: t.lost, Occurrences: t.hit},
 		Site:   site, Key: []string{loop.Func}, WrongIf: wrongIf[cause],
 	}
-	f.Title = fmt.Sprintf("%s %s for up to %s while %s for it", detectors.Short(loop.Func), does, detectors.Duration(t.length), waits(t.victims))
+	f.Title = fmt.Sprintf("%s %s for up to %s while %s for it", detectors.Short(loop.Func), does, detectors.Duration(t.length), waits(t.victims.Len()))
 	var b strings.Builder
 	fmt.Fprintf(&b, "The goroutine in %s serves others, and half of its steps take %s or less. But %d times it %s for long", detectors.Short(loop.Func), detectors.Duration(s.steps.Quantile(0.5)), t.count, does)
 	if cause == inSyscall {
@@ -85,15 +85,12 @@ func (t *toll) finding(p *traceload.Program, s *server, cause string, evidence [
 	f.Detail = b.String()
 	f.Estimate = &detectors.Estimate{Time: t.lost, Text: "Done by another goroutine, it would keep nobody waiting who does not need its result; that nobody of these does is assumed."}
 	worker := detectors.Group{Role: detectors.Worker, Count: 1, Goroutines: []int64{int64(s.id)}, State: traceload.StateRunning.String(),
-		Stack: detectors.StackOf(p, t.stack), CreatedBy: detectors.SiteOf(p, s.created), Entry: entryOf(p, s.entry)}
+		Stack: detectors.StackOf(p, t.stack), CreatedBy: detectors.SiteOf(p, s.created), Entry: detectors.EntryOf(p, s.entry)}
 	if cause == inSyscall {
 		worker.State = traceload.StateSyscall.String()
 	}
-	victims := detectors.Group{Role: detectors.Victim, Count: t.victims, State: traceload.StateWaiting.String(), Reason: p.String(t.reason),
-		Stack: detectors.StackOf(p, t.waitStack), CreatedBy: detectors.SiteOf(p, t.createdAt), Entry: entryOf(p, t.entry)}
-	for _, id := range t.ids[:min(t.victims, len(t.ids))] {
-		victims.Goroutines = append(victims.Goroutines, int64(id))
-	}
+	victims := detectors.Group{Role: detectors.Victim, Count: t.victims.Len(), Goroutines: t.victims.IDs(), State: traceload.StateWaiting.String(), Reason: p.String(t.reason),
+		Stack: detectors.StackOf(p, t.waitStack), CreatedBy: detectors.SiteOf(p, t.createdAt), Entry: detectors.EntryOf(p, t.entry)}
 	f.Groups = []detectors.Group{worker, victims}
 	f.Timeline = []detectors.TimelineEvent{
 		{T: t.longest.from, Goroutine: int64(s.id), Event: "running", Text: "begins the longest of these steps"},
@@ -107,13 +104,6 @@ func waits(n int) string {
 		return "1 goroutine waits"
 	}
 	return fmt.Sprintf("%d goroutines wait", n)
-}
-
-func entryOf(p *traceload.Program, id traceload.StackID) string {
-	if frames := p.Frames(id); len(frames) > 0 {
-		return frames[len(frames)-1].Func
-	}
-	return ""
 }
 
 // called is the function that the user's code called for the system call.

@@ -21,7 +21,7 @@ type scene struct {
 // busy is five steps of 30 ms, each of which kept several waiting.
 func busy(change func(*scene)) scene {
 	s := scene{turns: 100, served: 100, usual: ms / 10, toll: toll{
-		count: 5, total: 150 * ms, length: 40 * ms, steps: 5, several: 5, hit: 15, lost: 200 * ms, victims: 5,
+		count: 5, total: 150 * ms, length: 40 * ms, steps: 5, several: 5, hit: 15, lost: 200 * ms, victims: detectortest.Roll(5),
 	}}
 	change(&s)
 	return s
@@ -93,8 +93,8 @@ func TestEvidence(t *testing.T) {
 		name        string
 		less, surer scene
 	}{
-		{"four wait", busy(func(s *scene) { s.toll.victims = 3 }), busy(func(s *scene) { s.toll.victims = 4 })},
-		{"several wait, half of the times", busy(func(s *scene) { s.toll.victims, s.toll.several = 3, 2 }), busy(func(s *scene) { s.toll.victims, s.toll.several = 3, 3 })},
+		{"four wait", busy(func(s *scene) { s.toll.victims = detectortest.Roll(3) }), busy(func(s *scene) { s.toll.victims = detectortest.Roll(4) })},
+		{"several wait, half of the times", busy(func(s *scene) { s.toll.victims, s.toll.several = detectortest.Roll(3), 2 }), busy(func(s *scene) { s.toll.victims, s.toll.several = detectortest.Roll(3), 3 })},
 		{"five times", busy(func(s *scene) { s.toll.steps = 4 }), busy(func(s *scene) { s.toll.steps = 5 })},
 		{"ten times what is waited otherwise", busy(func(s *scene) { s.toll.length = 17 * ms / 10 }), busy(func(s *scene) { s.toll.length = 23 * ms / 10 })},
 	}

@@ -43,8 +43,7 @@ type toll struct {
 	several   int // … at least two at a time
 	last      int // the step that hit somebody last
 	lastHits  int
-	victims   int
-	ids       [detectors.MaxGroupIDs]traceload.GoID
+	victims   detectors.Roll
 	waitStack traceload.StackID
 	reason    traceload.StringID
 	entry     traceload.StackID
@@ -179,14 +178,9 @@ func (l *past) serve(p *traceload.Program, ev *traceload.Event) {
 }
 
 func (t *toll) note(g *traceload.Goroutine) {
-	for _, id := range t.ids[:min(t.victims, len(t.ids))] {
-		if id == g.ID {
-			return
-		}
+	if t.victims.Has(g.ID) {
+		return
 	}
-	if t.victims < len(t.ids) {
-		t.ids[t.victims] = g.ID
-	}
-	t.victims++
+	t.victims.Note(g.ID)
 	t.entry, t.createdAt = g.Entry, g.CreatedAt
 }

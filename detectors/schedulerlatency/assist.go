@@ -73,8 +73,7 @@ type assistSite struct {
 	frame      traceload.FrameID
 	total      time.Duration
 	count      int
-	goroutines int
-	ids        [detectors.MaxGroupIDs]traceload.GoID
+	goroutines detectors.Roll
 	stack      traceload.StackID
 	entry      traceload.StackID
 	created    traceload.StackID
@@ -92,15 +91,7 @@ func (a *assists) book(p *traceload.Program, g *traceload.Goroutine, as *assist)
 	s.stack, s.entry, s.created = as.stack, g.Entry, g.CreatedAt
 	s.testing = s.testing || p.Stack(as.stack).Testing
 	*as = assist{}
-	for _, id := range s.ids[:min(s.goroutines, len(s.ids))] {
-		if id == g.ID {
-			return
-		}
-	}
-	if s.goroutines < len(s.ids) {
-		s.ids[s.goroutines] = g.ID
-	}
-	s.goroutines++
+	s.goroutines.Note(g.ID)
 }
 
 func (a *assists) markBegins(p *traceload.Program) {
@@ -196,7 +187,7 @@ func (a *assists) finding(p *traceload.Program, list []*assistSite, total time.D
 		WrongIf: "memory is what this program must save, and it has the time",
 	}
 	for i, s := range list {
-		goroutines = max(goroutines, s.goroutines)
+		goroutines = max(goroutines, s.goroutines.Len())
 		if i > 0 && i < 8 {
 			f.Explains = append(f.Explains, detectors.FrameOf(p.Frame(s.frame)))
 		}
@@ -229,14 +220,8 @@ func (a *assists) finding(p *traceload.Program, list []*assistSite, total time.D
 			"With room for %d%% beside what is alive (GOGC=%d, within GOMEMLIMIT) there would be %.0f%% fewer collections to help with.", room, room, 100*max(0, part))}
 	}
 	f.Detail = b.String()
-	g := detectors.Group{Role: detectors.Victim, Count: top.goroutines, State: traceload.StateRunning.String(),
-		Stack: detectors.StackOf(p, top.stack), CreatedBy: detectors.SiteOf(p, top.created)}
-	if frames := p.Frames(top.entry); len(frames) > 0 {
-		g.Entry = frames[len(frames)-1].Func
-	}
-	for _, id := range top.ids[:min(top.goroutines, len(top.ids))] {
-		g.Goroutines = append(g.Goroutines, int64(id))
-	}
+	g := detectors.Group{Role: detectors.Victim, Count: top.goroutines.Len(), Goroutines: top.goroutines.IDs(), State: traceload.StateRunning.String(),
+		Stack: detectors.StackOf(p, top.stack), CreatedBy: detectors.SiteOf(p, top.created), Entry: detectors.EntryOf(p, top.entry)}
 	f.Groups = []detectors.Group{g}
 	return f
 }

@@ -48,27 +48,14 @@ func (c *crew) starve(g *traceload.Goroutine, r *runner) {
 	}
 	if g.ID != c.last {
 		c.last = g.ID
-		c.note(g.ID)
+		c.late.Note(g.ID)
 	}
 	c.stack, c.reason = g.Stack, g.Reason
 }
 
-// note counts a goroutine that is not among the first ones already.
-func (c *crew) note(id traceload.GoID) {
-	for _, old := range c.ids[:min(c.distinct, len(c.ids))] {
-		if old == id {
-			return
-		}
-	}
-	if c.distinct < len(c.ids) {
-		c.ids[c.distinct] = id
-	}
-	c.distinct++
-}
-
 // size is how many goroutines of the crew starved: exact up to as many as are
 // listed, at most as many as there are beyond.
-func (c *crew) size() int { return min(c.distinct, max(c.goroutines, 1)) }
+func (c *crew) size() int { return min(c.late.Len(), max(c.goroutines, 1)) }
 
 // hogKey tells goroutines that keep processors: their job, and what they are
 // called for (a server's connections all run the same job).
@@ -81,8 +68,7 @@ type hogKey struct {
 type hog struct {
 	key        hogKey
 	bursts     int
-	goroutines int
-	ids        [detectors.MaxGroupIDs]traceload.GoID
+	goroutines detectors.Roll
 	last       traceload.GoID
 	cpu        time.Duration
 	harm       int64
@@ -114,7 +100,7 @@ func (o *observer) hog(p *traceload.Program, g *traceload.Goroutine, c *crew, r 
 	h.harm += r.harm
 	if g.ID != h.last {
 		h.last = g.ID
-		h.note(g.ID)
+		h.goroutines.Note(g.ID)
 	}
 	if r.burst > h.longest {
 		h.longest, h.id = r.burst, g.ID
@@ -128,18 +114,6 @@ func (o *observer) hog(p *traceload.Program, g *traceload.Goroutine, c *crew, r 
 	for _, f := range t.leaf[:min(t.samples, len(t.leaf))] {
 		h.leaves[f]++
 	}
-}
-
-func (h *hog) note(id traceload.GoID) {
-	for _, old := range h.ids[:min(h.goroutines, len(h.ids))] {
-		if old == id {
-			return
-		}
-	}
-	if h.goroutines < len(h.ids) {
-		h.ids[h.goroutines] = id
-	}
-	h.goroutines++
 }
 
 // fold adds the bursts of which no stack is known, since nobody took the
@@ -162,10 +136,7 @@ func (o *observer) fold() {
 		best.cpu += small.cpu
 		best.harm += small.harm
 		best.first = min(best.first, small.first)
-		for _, id := range small.ids[:min(small.goroutines, len(small.ids))] {
-			best.note(id)
-		}
-		best.goroutines += max(0, small.goroutines-len(small.ids))
+		best.goroutines.Merge(&small.goroutines)
 		delete(o.hogs, key)
 	}
 }

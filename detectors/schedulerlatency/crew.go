@@ -14,10 +14,9 @@ type crew struct {
 	keeps      bool // one of them has had a long burst
 	goroutines int
 	starved    victims
-	starvedNet victims // of these, those that the network had woken
-	ids        [detectors.MaxGroupIDs]traceload.GoID
+	starvedNet victims        // of these, those that the network had woken
+	late       detectors.Roll // who starved, counted when another one than the last does
 	last       traceload.GoID
-	distinct   int // goroutines in ids and beyond, counted when another one than the last starves
 	stack      traceload.StackID
 	reason     traceload.StringID
 	partner    jobs.ID // whom its goroutines woke the last time …

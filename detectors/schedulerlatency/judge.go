@@ -136,7 +136,7 @@ func (o *observer) weigh(s *starvation) {
 	if s.sum.count >= 10*starvedAtLeast {
 		s.odds.Note(0.5, "it happened %d times", s.sum.count)
 	}
-	if len(s.victims) == 1 && s.victims[0].distinct == 1 {
+	if len(s.victims) == 1 && s.victims[0].late.Len() == 1 {
 		s.odds.Note(-1.5, "only one goroutine waits; nobody else is known to wait for it")
 	}
 	if spilt := o.spilt.Seconds() / max(cpuOf(s.hogs).Seconds(), 1e-9); spilt > 0.3 {

@@ -120,7 +120,7 @@ func TestJudgeAssists(t *testing.T) {
 					s.own = time.Second
 				}
 				a := &assists{cycles: s.cycles, marked: s.marked, lives: s.live, goals: s.goal, known: 1,
-					sites: map[traceload.FrameID]*assistSite{0: {total: s.total, count: 100, goroutines: 1, testing: s.testing}}}
+					sites: map[traceload.FrameID]*assistSite{0: {total: s.total, count: 100, goroutines: detectortest.Roll(1), testing: s.testing}}}
 				a.judge(&observer{pass: pass, own: s.own}, p)
 			})
 			if c := confidence(found); (c >= 0.5) != tt.want {
@@ -134,7 +134,7 @@ func TestJudgeAssists(t *testing.T) {
 func TestWeighSaturation(t *testing.T) {
 	// starving is 20 goroutines that came late because one ran for a second.
 	starving := func(change func(*observer, *starvation)) float64 {
-		s := &starvation{share: 0.9, busy: 1, rest: 0.2, hogs: []*hog{{cpu: time.Second}}, victims: []*crew{{distinct: 20}},
+		s := &starvation{share: 0.9, busy: 1, rest: 0.2, hogs: []*hog{{cpu: time.Second}}, victims: []*crew{{late: detectortest.Roll(20)}},
 			sum: victims{count: 50, wait: time.Second, work: 10 * ms}}
 		o := &observer{busy: 2 * time.Second, own: 2 * time.Second}
 		change(o, s)
@@ -151,7 +151,9 @@ func TestWeighSaturation(t *testing.T) {
 
 		{"the operating system had other things to run", func(o *observer, s *starvation) { o.spilt, s.rest = 310*ms, 0.6 }, false},
 		{"the machine is too small", func(_ *observer, s *starvation) { s.rest, s.share = 0.81, 0.79 }, false},
-		{"one that waits has as much to do", func(_ *observer, s *starvation) { s.sum.work, s.victims[0].distinct, s.rest = time.Second, 1, 0.6 }, false},
+		{"one that waits has as much to do", func(_ *observer, s *starvation) {
+			s.sum.work, s.victims[0].late, s.rest = time.Second, detectortest.Roll(1), 0.6
+		}, false},
 		{"samples show that threads did not run", func(o *observer, s *starvation) { o.samples, s.share = 50, 0.7; s.rest = 0.6 }, false},
 		{"a test of it", func(_ *observer, s *starvation) { s.hogs[0].testing = true }, false},
 	}

@@ -57,8 +57,7 @@ type call struct {
 	waited     time.Duration // the callers' own waits for the collector
 	waits      int
 	stack      traceload.StackID
-	goroutines int
-	ids        [detectors.MaxGroupIDs]traceload.GoID
+	goroutines detectors.Roll
 	entry      traceload.StackID
 	created    traceload.StackID
 	testing    bool
@@ -160,15 +159,7 @@ func allocates(p *traceload.Program, s *traceload.Stack) bool {
 
 func (c *call) by(g *traceload.Goroutine, stack traceload.StackID) {
 	c.stack, c.entry, c.created = stack, g.Entry, g.CreatedAt
-	for _, id := range c.ids[:min(c.goroutines, len(c.ids))] {
-		if id == g.ID {
-			return
-		}
-	}
-	if c.goroutines < len(c.ids) {
-		c.ids[c.goroutines] = g.ID
-	}
-	c.goroutines++
+	c.goroutines.Note(g.ID)
 }
 
 func (a *pauses) end(o *observer, p *traceload.Program) {
@@ -248,7 +239,7 @@ func (c *call) finding(p *traceload.Program, evidence []detectors.Evidence, conf
 	site := detectors.FrameOf(p.Frame(c.key.site))
 	f := detectors.Finding{
 		Cause: stopTheWorld, Effect: detectors.EffectDelays, Confidence: confidence, Evidence: evidence,
-		Impact: detectors.Impact{Goroutines: max(c.goroutines, 1), Blocked: c.cost() + c.held, Occurrences: c.stops},
+		Impact: detectors.Impact{Goroutines: max(c.goroutines.Len(), 1), Blocked: c.cost() + c.held, Occurrences: c.stops},
 		Site:   site, Key: []string{c.callee},
 		WrongIf: "the call belongs to a rare occasion, such as a debug request, that fell into this trace by chance",
 	}
@@ -264,14 +255,8 @@ func (c *call) finding(p *traceload.Program, evidence []detectors.Evidence, conf
 	}
 	f.Estimate = &detectors.Estimate{Time: c.cost(), Text: "The stops and the callers' own waits go with the call. What others would save that stand still meanwhile, and what replaces the call, are not counted."}
 	f.Detail = b.String()
-	g := detectors.Group{Role: detectors.Holder, Count: c.goroutines, State: traceload.StateRunning.String(),
-		Stack: detectors.StackOf(p, c.stack), CreatedBy: detectors.SiteOf(p, c.created)}
-	if frames := p.Frames(c.entry); len(frames) > 0 {
-		g.Entry = frames[len(frames)-1].Func
-	}
-	for _, id := range c.ids[:min(c.goroutines, len(c.ids))] {
-		g.Goroutines = append(g.Goroutines, int64(id))
-	}
+	g := detectors.Group{Role: detectors.Holder, Count: c.goroutines.Len(), Goroutines: c.goroutines.IDs(), State: traceload.StateRunning.String(),
+		Stack: detectors.StackOf(p, c.stack), CreatedBy: detectors.SiteOf(p, c.created), Entry: detectors.EntryOf(p, c.entry)}
 	f.Groups = []detectors.Group{g}
 	if len(g.Goroutines) > 0 {
 		f.Timeline = []detectors.TimelineEvent{

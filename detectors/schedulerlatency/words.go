@@ -51,7 +51,7 @@ func (s *starvation) finding(p *traceload.Program, confidence float64) detectors
 		top.name(p), detectors.Count(goroutines, "other goroutine"), detectors.Duration(s.sum.longest), detectors.Duration((s.sum.work / time.Duration(s.sum.count)).Round(time.Microsecond)))
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s, started at %s, ran %s without a pause (longest %s) on %s: %s of processor time.",
-		top.name(p), site.Where(), stretches(top.bursts), detectors.Duration(top.longest), detectors.Count(top.goroutines, "goroutine"), detectors.Duration(top.cpu))
+		top.name(p), site.Where(), stretches(top.bursts), detectors.Duration(top.longest), detectors.Count(top.goroutines.Len(), "goroutine"), detectors.Duration(top.cpu))
 	if len(s.hogs) > 1 {
 		var names []string
 		for _, h := range s.hogs[1:min(4, len(s.hogs))] {
@@ -79,7 +79,7 @@ func (s *starvation) finding(p *traceload.Program, confidence float64) detectors
 		{T: s.sum.at + traceload.Time(s.sum.longest), Goroutine: int64(s.sum.id), Event: "running", Text: "runs after " + detectors.Duration(s.sum.longest)},
 	}
 	if top.first <= s.sum.at {
-		f.Timeline = slices.Insert(f.Timeline, 0, detectors.TimelineEvent{T: top.first, Goroutine: int64(top.ids[0]), Event: "running", Text: "begins a stretch of long work"})
+		f.Timeline = slices.Insert(f.Timeline, 0, detectors.TimelineEvent{T: top.first, Goroutine: int64(top.goroutines.First()), Event: "running", Text: "begins a stretch of long work"})
 	}
 	return f
 }
@@ -136,11 +136,8 @@ func (h *hog) sampled(p *traceload.Program) string {
 }
 
 func (h *hog) group(p *traceload.Program) detectors.Group {
-	g := detectors.Group{Role: detectors.Holder, Count: h.goroutines, State: traceload.StateRunning.String(),
+	g := detectors.Group{Role: detectors.Holder, Count: h.goroutines.Len(), Goroutines: h.goroutines.IDs(), State: traceload.StateRunning.String(),
 		Stack: detectors.StackOf(p, h.stack), CreatedBy: detectors.SiteOf(p, h.created), Entry: p.Frame(h.key.crew.entry).Func}
-	for _, id := range h.ids[:min(h.goroutines, len(h.ids))] {
-		g.Goroutines = append(g.Goroutines, int64(id))
-	}
 	return g
 }
 
@@ -152,9 +149,8 @@ func (s *starvation) groups(p *traceload.Program) []detectors.Group {
 		if c.key.Created != 0 {
 			g.CreatedBy = detectors.FrameOf(p.Frame(c.key.Created))
 		}
-		for _, id := range c.ids[:min(c.distinct, len(c.ids), g.Count)] {
-			g.Goroutines = append(g.Goroutines, int64(id))
-		}
+		ids := c.late.IDs()
+		g.Goroutines = ids[:min(len(ids), g.Count)]
 		list = append(list, g)
 	}
 	return list

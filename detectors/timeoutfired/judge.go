@@ -263,7 +263,7 @@ func judgeTimer(s *site, said timed.Select, length time.Duration) *verdict {
 // those of several goroutines that had each asked somebody who is still at
 // work. One that does so again and again starts work at a beat.
 func (l *lapses) abandons() bool {
-	return l.goroutines >= several && share(l.unfinished, l.count) >= most && share(l.looping, l.count) < most
+	return l.goroutines.Len() >= several && share(l.unfinished, l.count) >= most && share(l.looping, l.count) < most
 }
 
 // doubt bounds the confidence in what is too seldom to be more than bad luck.

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tracedoc/tracedoc/detectors/internal/detectortest"
 	"github.com/tracedoc/tracedoc/detectors/internal/facts/timed"
 	"github.com/tracedoc/tracedoc/traceload"
 )
@@ -15,7 +16,7 @@ const (
 
 // expiring returns lapses of so many waits of a length each, by several goroutines.
 func expiring(n int, each time.Duration) *lapses {
-	l := &lapses{count: n, goroutines: n, firings: n, total: time.Duration(n) * each, measured: time.Duration(n) * each}
+	l := &lapses{count: n, goroutines: detectortest.Roll(n), firings: n, total: time.Duration(n) * each, measured: time.Duration(n) * each}
 	for range n {
 		l.lengths.Add(each)
 	}
@@ -168,7 +169,7 @@ func TestATickerThatStartsWorkDoesNotAbandonIt(t *testing.T) {
 	if !l.abandons() {
 		t.Error("many goroutines with unfinished requests: not taken for time-outs")
 	}
-	l.goroutines, l.looping = 1, 29
+	l.goroutines, l.looping = detectortest.Roll(1), 29
 	if l.abandons() {
 		t.Error("one goroutine in a loop: taken for time-outs")
 	}

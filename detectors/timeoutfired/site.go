@@ -4,6 +4,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/tracedoc/tracedoc/detectors"
 	"github.com/tracedoc/tracedoc/detectors/internal/histogram"
 	"github.com/tracedoc/tracedoc/traceload"
 )
@@ -37,7 +38,7 @@ type site struct {
 // lapses are the waits at one site that ended in vain, of one cause.
 type lapses struct {
 	count      int
-	goroutines int           // how many different ones in a row: an upper bound
+	goroutines detectors.Roll
 	total      time.Duration // time waited in vain, summed
 	lengths    histogram.Histogram
 	measured   time.Duration       // the sum of lengths: of waits whose beginning the trace shows
@@ -57,7 +58,6 @@ type lapses struct {
 	testing    int                 // package testing stood on the stack
 
 	lastDeadline, lastID traceload.GoID
-	ids                  [16]traceload.GoID
 	first, last          expiry
 	firstID              traceload.GoID
 	entry                traceload.StackID // of the first
@@ -104,11 +104,8 @@ func (s *site) expired(e *expiry, g *traceload.Goroutine, after aftermath, p *tr
 		l.firings++
 		l.lastDeadline = e.deadline
 	}
-	if !l.knows(g.ID) {
-		if l.goroutines < len(l.ids) {
-			l.ids[l.goroutines] = g.ID
-		}
-		l.goroutines++
+	if g.ID != l.lastID && !l.goroutines.Has(g.ID) {
+		l.goroutines.Note(g.ID)
 		l.lastID = g.ID
 	}
 	l.asked += count(e.asked != 0)
@@ -138,19 +135,6 @@ func (l *lapses) interval(d time.Duration) {
 
 // offBeat is how far from a whole number of beats an interval may be, in beats.
 const offBeat = 0.15
-
-// knows tells whether g is counted; of many it may forget some.
-func (l *lapses) knows(id traceload.GoID) bool {
-	if id == l.lastID {
-		return true
-	}
-	for _, known := range l.ids[:min(l.goroutines, len(l.ids))] {
-		if known == id {
-			return true
-		}
-	}
-	return false
-}
 
 // throughChild notes that a deadline woke a goroutine here and, at child, one
 // that it had started.

@@ -22,7 +22,7 @@ func (v *verdict) finding(p *traceload.Program) detectors.Finding {
 		Effect:     detectors.EffectDelays,
 		Confidence: v.confidence,
 		Evidence:   v.evidence,
-		Impact:     detectors.Impact{Goroutines: l.goroutines, Blocked: l.total, Occurrences: l.count},
+		Impact:     detectors.Impact{Goroutines: l.goroutines.Len(), Blocked: l.total, Occurrences: l.count},
 		Site:       site,
 		Groups:     []detectors.Group{v.group(p)},
 		Timeline:   v.timeline(p, site),
@@ -109,7 +109,7 @@ func (v *verdict) detail(p *traceload.Program, site detectors.Frame, ender strin
 	if limit := l.limit(); limit > 0 {
 		fmt.Fprintf(&b, ", after about %s each", detectors.Duration(limit))
 	}
-	fmt.Fprintf(&b, ". %s was spent on it for nothing, by %s.", detectors.Duration(l.total), detectors.Count(l.goroutines, "goroutine"))
+	fmt.Fprintf(&b, ". %s was spent on it for nothing, by %s.", detectors.Duration(l.total), detectors.Count(l.goroutines.Len(), "goroutine"))
 	b.WriteString(v.compare())
 	if l.unfinished > 0 {
 		fmt.Fprintf(&b, " %s the goroutine that had been asked was still at work when the wait ended; ", of(l.unfinished, l.count))
@@ -163,17 +163,10 @@ func (v *verdict) compare() string {
 
 func (v *verdict) group(p *traceload.Program) detectors.Group {
 	l := v.lapses
-	g := detectors.Group{
-		Role: detectors.Waiter, Count: l.goroutines, State: traceload.StateWaiting.String(), Reason: p.String(l.last.reason),
-		Stack: detectors.StackOf(p, l.last.stack), CreatedBy: detectors.SiteOf(p, l.createdAt),
+	return detectors.Group{
+		Role: detectors.Waiter, Count: l.goroutines.Len(), Goroutines: l.goroutines.IDs(), State: traceload.StateWaiting.String(), Reason: p.String(l.last.reason),
+		Stack: detectors.StackOf(p, l.last.stack), CreatedBy: detectors.SiteOf(p, l.createdAt), Entry: detectors.EntryOf(p, l.entry),
 	}
-	if frames := p.Frames(l.entry); len(frames) > 0 {
-		g.Entry = frames[len(frames)-1].Func
-	}
-	for _, id := range l.ids[:min(l.goroutines, len(l.ids), detectors.MaxGroupIDs)] {
-		g.Goroutines = append(g.Goroutines, int64(id))
-	}
-	return g
 }
 
 // afterwards says what a goroutine did after a wait in vain.

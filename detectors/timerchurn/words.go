@@ -86,9 +86,7 @@ func (s *site) group(p *traceload.Program) detectors.Group {
 	default:
 		g.Reason = "chan receive"
 	}
-	if frames := p.Frames(s.entry); len(frames) > 0 {
-		g.Entry = frames[len(frames)-1].Func
-	}
+	g.Entry = detectors.EntryOf(p, s.entry)
 	for _, id := range s.ids[:min(s.goroutines, len(s.ids))] {
 		g.Goroutines = append(g.Goroutines, int64(id))
 	}

@@ -169,12 +169,8 @@ func (s *site) finding(p *traceload.Program, worst *wait, evidence []detectors.E
 }
 
 func group(p *traceload.Program, role detectors.Role, id traceload.GoID, reason traceload.StringID, stack, entry, created traceload.StackID) detectors.Group {
-	g := detectors.Group{
+	return detectors.Group{
 		Role: role, Count: 1, Goroutines: []int64{int64(id)}, State: traceload.StateWaiting.String(), Reason: p.String(reason),
-		Stack: detectors.StackOf(p, stack), CreatedBy: detectors.SiteOf(p, created),
+		Stack: detectors.StackOf(p, stack), CreatedBy: detectors.SiteOf(p, created), Entry: detectors.EntryOf(p, entry),
 	}
-	if frames := p.Frames(entry); len(frames) > 0 {
-		g.Entry = frames[len(frames)-1].Func
-	}
-	return g
 }

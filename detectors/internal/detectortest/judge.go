@@ -10,6 +10,14 @@ import (
 	"github.com/tracedoc/tracedoc/traceload"
 )
 
+// Roll returns a roll of n goroutines.
+func Roll(n int) (r detectors.Roll) {
+	for id := range n {
+		r.Note(traceload.GoID(id + 1))
+	}
+	return r
+}
+
 // Judge calls finish at the end of an analysis, with a program that has done
 // nothing to speak of, and returns what it reports. It is for tests that hand
 // made-up observations to a room's judge: that needs a Pass to report to and a

@@ -121,9 +121,7 @@ func (s *Sum) Groups(p *traceload.Program, role detectors.Role, limit int) []det
 		if past.Ended {
 			g.State = "ended"
 		}
-		if frames := p.Frames(past.Entry); len(frames) > 0 {
-			g.Entry = frames[len(frames)-1].Func
-		}
+		g.Entry = detectors.EntryOf(p, past.Entry)
 		groups = append(groups, g)
 	}
 	slices.SortStableFunc(groups, func(a, b detectors.Group) int { return b.Count - a.Count })
