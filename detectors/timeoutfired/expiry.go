@@ -1,6 +1,9 @@
 package timeoutfired
 
-import "github.com/tracedoc/tracedoc/traceload"
+import (
+	"github.com/tracedoc/tracedoc/detectors/internal/facts/wakes"
+	"github.com/tracedoc/tracedoc/traceload"
+)
 
 // expiry is one wait that ended in vain.
 type expiry struct {
@@ -29,7 +32,7 @@ type companion struct {
 // goroutine that the runtime started for it. Between the two there may be one
 // that only passed it on: a helper of the standard library, or a watcher that
 // the waiting goroutine had started itself.
-func (o *observer) deadline(ev *traceload.Event, v, by *visitor, how how) (traceload.GoID, bool) {
+func (o *observer) deadline(ev *traceload.Event, v, by *visitor, how wakes.How) (traceload.GoID, bool) {
 	if ev.Waker == traceload.WakerDeadline {
 		return ev.By.ID, true
 	}
@@ -44,7 +47,7 @@ func (o *observer) deadline(ev *traceload.Event, v, by *visitor, how how) (trace
 	switch {
 	case !helper && ev.By.Creator != ev.G.ID:
 		return traceload.NoGoroutine, false
-	case how == byCancel, how == byPoll, how == bySignal && helper:
+	case how == wakes.Cancel, how == wakes.Connect, how == wakes.Signal && helper:
 		r.forwards = true
 		return r.deadline, true
 	}

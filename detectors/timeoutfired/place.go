@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tracedoc/tracedoc/detectors/internal/facts/wakes"
 	"github.com/tracedoc/tracedoc/traceload"
 )
 
@@ -13,7 +14,7 @@ type place struct {
 	fns     [helpers]traceload.FuncID // the innermost functions of the user's
 	site    uint16                    // if sited: number of the site, 0 for none
 	sited   bool                      // somebody waits there
-	how     how                       // what one does there who wakes another
+	how     wakes.How                 // what one does there who wakes another
 	library bool                      // see libraryAsks
 	writes  bool                      // see isWrite
 	expires bool                      // see isDeadline
@@ -33,7 +34,7 @@ func (o *observer) place(p *traceload.Program, id traceload.StackID) *place {
 }
 
 func placeOf(p *traceload.Program, id traceload.StackID) place {
-	a := place{how: classify(p, id), library: libraryAsks(p, id), writes: isWrite(p, id), expires: isDeadline(p, id)}
+	a := place{how: wakes.Classify(p, id), library: libraryAsks(p, id), writes: isWrite(p, id), expires: isDeadline(p, id)}
 	n := 0
 	for _, f := range p.Stack(id).Frames {
 		if fr := p.Frame(f); fr.Origin == traceload.OriginUser && n < len(a.fns) {
@@ -73,45 +74,6 @@ func (o *observer) lookUp(p *traceload.Program, id traceload.StackID) uint16 {
 		test: strings.HasSuffix(p.Frame(frame).File, "_test.go"),
 	})
 	return uint16(n)
-}
-
-// how says by what a goroutine woke another.
-type how uint8
-
-const (
-	byOther how = iota // the release of a lock, of a WaitGroup, …
-	bySend             // a send, or a select that sends or receives
-	byReceive
-	bySignal // sync.Cond
-	byClose
-	byCancel // of a context
-	byPoll   // a connection was closed, or its deadline set
-)
-
-// classify says what a waker does with this stack.
-func classify(p *traceload.Program, id traceload.StackID) how {
-	st := p.Stack(id)
-	if len(st.Frames) == 0 {
-		return byOther
-	}
-	for _, f := range st.Frames[:min(len(st.Frames), 3)] {
-		if p.Frame(f).Func == "context.(*cancelCtx).cancel" {
-			return byCancel
-		}
-	}
-	switch top := p.Frame(st.Frames[0]); {
-	case strings.HasPrefix(top.Func, "runtime.chansend"), top.Func == "runtime.selectnbsend", top.Func == "runtime.selectgo":
-		return bySend
-	case strings.HasPrefix(top.Func, "runtime.chanrecv"), top.Func == "runtime.selectnbrecv":
-		return byReceive
-	case strings.HasPrefix(top.Func, "sync.(*Cond)."):
-		return bySignal
-	case strings.HasPrefix(top.Func, "internal/poll."):
-		return byPoll
-	case top.Func == "runtime.closechan", top.Origin == traceload.OriginUser, top.Origin == traceload.OriginStd:
-		return byClose // since Go 1.22 the stack of a close begins at the line that closes
-	}
-	return byOther
 }
 
 // libraryAsks tells whether it is the standard library that asks at the top of

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tracedoc/tracedoc/detectors"
 	"github.com/tracedoc/tracedoc/detectors/internal/dense"
+	"github.com/tracedoc/tracedoc/detectors/internal/facts/wakes"
 	"github.com/tracedoc/tracedoc/traceload"
 )
 
@@ -258,10 +259,10 @@ func (o *observer) unblock(p *traceload.Program, ev *traceload.Event, v *visitor
 	}
 	if by != nil && ev.Waker == traceload.WakerGoroutine && !there.library {
 		switch how { // who asks whom for something
-		case bySend, bySignal:
+		case wakes.Send, wakes.Signal:
 			by.asks(p.Now, ev.ByStack, ev.G.ID, false)
 			v.owes, v.restsAt = ev.By.ID, ev.Stack
-		case byReceive:
+		case wakes.Receive:
 			v.asks(p.Now, ev.Stack, ev.By.ID, false)
 			by.owes, by.restsAt = ev.G.ID, ev.ByStack
 		}
@@ -279,7 +280,7 @@ func (o *observer) unblock(p *traceload.Program, ev *traceload.Event, v *visitor
 	case s == nil, ev.Waker == traceload.WakerRuntime:
 	case ev.Waker == traceload.WakerTimer && ev.Wait == traceload.WaitSelect && s.userWaits:
 		o.expire(p, ev, v, traceload.NoGoroutine)
-	case how == byCancel, how == byClose && s.userWaits && ev.By != nil && ev.By.ID == ev.G.Creator:
+	case how == wakes.Cancel, how == wakes.Close && s.userWaits && ev.By != nil && ev.By.ID == ev.G.Creator:
 		s.cancelled++
 		if ev.By != nil && ev.By.ID == ev.G.Creator {
 			s.byCreator++
@@ -293,7 +294,7 @@ func (o *observer) unblock(p *traceload.Program, ev *traceload.Event, v *visitor
 }
 
 // endWell books a wait that ended by what it waited for; pursues is where the one before ended in vain.
-func (s *site) endWell(ev *traceload.Event, v, by *visitor, how how, pursues *lapses) {
+func (s *site) endWell(ev *traceload.Event, v, by *visitor, how wakes.How, pursues *lapses) {
 	s.well++
 	if v.known && ev.FromKnown {
 		s.lengths.Add(ev.Lived)
@@ -305,7 +306,7 @@ func (s *site) endWell(ev *traceload.Event, v, by *visitor, how how, pursues *la
 	if v.askedNow {
 		s.askedWell++
 	}
-	if how == byReceive {
+	if how == wakes.Receive {
 		s.given++
 	}
 	if by == nil {
@@ -313,7 +314,7 @@ func (s *site) endWell(ev *traceload.Event, v, by *visitor, how how, pursues *la
 	}
 	if by.pays(ev.By, ev.G) {
 		s.answered++
-		if how == bySend && pursues != nil {
+		if how == wakes.Send && pursues != nil {
 			pursues.pursued++
 		}
 		v.request.answered()
