@@ -55,6 +55,10 @@ func (tr *tracer) ender(fn *function, e ender, scope *function) {
 		if fn.parent == nil || fn == scope {
 			return
 		}
+		if where := fn.kept(); where != "" {
+			tr.open("known to a function that is " + where)
+			return
+		}
 		e = fn.parent.enderAt(fn.lit)
 		fn = fn.parent
 	}

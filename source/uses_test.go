@@ -63,6 +63,12 @@ func TestChanUses(t *testing.T) {
 		{"field", "", "b.c open: reached through b.c", "", ""},
 		{"signals", "", "c open: passed to signal.Notify", "", ""},
 		{"nobody", "", "c of nobody own", "", "nobody"},
+		{"write-range", "pool-go", "rows open: known to a function that is returned by newFunc", "", ""},
+		{"write-range", "handler-go", "rows open: known to a function that is returned by newHandler", "", ""},
+		{"write-range", "service-go", "rows open: known to a function that is stored in a service", "", ""},
+		{"write-range", "later-go", "rows open: known to a function that is passed to time.AfterFunc", "", ""},
+		{"write-range", "queued-go", "rows open: known to a function that is sent on queue", "", ""},
+		{"write-range", "once-go", "rows of atOnce once; a literal in atOnce sends; a literal in atOnce sends; a literal in atOnce sends", "once-sort", "once-after"},
 		{"deferred-receive", "deferred-go", "c of deferred once; deferred closes", "deferred-after", "deferred-receive"},
 	}
 	for _, tt := range tests {

@@ -1,11 +1,15 @@
 package goroutineleak_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"runtime"
 	"runtime/trace"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -55,4 +59,72 @@ func neverRan(t *testing.T) []detectors.IdleSite {
 	f.Close()
 
 	return detectortest.Analyze(t, name, nil, goroutineleak.Detector).Traces[0].Idle.Sites
+}
+
+// TestPoolOutlivesItsTest: workers that a test happens to start, and that later ones give work to
+// as well, are there for all; those that nobody comes to any more are left behind.
+func TestPoolOutlivesItsTest(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "trace")
+	f, err := os.Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := trace.Start(f); err != nil {
+		t.Skip(err) // a trace of the tests themselves is going on
+	}
+	var common, lost pool
+	for test := range 4 {
+		t.Run("", func(t *testing.T) {
+			common.hire()
+			if test == 0 {
+				lost.hire()
+			}
+			for range 20 {
+				common.do()
+				if test == 0 {
+					lost.do()
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
+		})
+	}
+	trace.Stop()
+	f.Close()
+
+	var told []string
+	for _, f := range detectortest.Analyze(t, name, nil, goroutineleak.Detector).Findings {
+		for _, g := range f.Groups {
+			told = append(told, fmt.Sprintf("%d of %s", g.Count, g.Entry))
+		}
+	}
+	if want := []string{"4 of " + reflect.TypeFor[pool]().PkgPath() + ".(*pool).serve"}; !slices.Equal(told, want) {
+		t.Errorf("told of %q, want %q", told, want)
+	}
+}
+
+// pool is workers that are there from the first call on.
+type pool struct {
+	once sync.Once
+	work chan chan bool
+}
+
+func (p *pool) hire() {
+	p.once.Do(func() {
+		p.work = make(chan chan bool)
+		for range 4 {
+			go p.serve()
+		}
+	})
+}
+
+func (p *pool) serve() {
+	for done := range p.work {
+		done <- true
+	}
+}
+
+func (p *pool) do() {
+	done := make(chan bool)
+	p.work <- done
+	<-done
 }

@@ -122,10 +122,10 @@ func (o *observer) finding(p *traceload.Program, s *place, v *verdict) detectors
 	site := detectors.SiteOf(p, stack)
 	f := detectors.Finding{
 		Cause: "syscall", Effect: detectors.EffectWastes, Confidence: v.confidence, Evidence: v.Evidence, Site: site, Active: s.active,
-		Impact:  detectors.Impact{Goroutines: s.goroutines, Blocked: v.saved, Occurrences: s.calls},
+		Impact:  detectors.Impact{Goroutines: s.goroutines.Len(), Blocked: v.saved, Occurrences: s.calls},
 		WrongIf: "each bit must be out (or in) before the next is made, or is large already: the trace does not tell sizes",
 		Groups: []detectors.Group{{
-			Role: detectors.Worker, Count: s.goroutines, State: traceload.StateSyscall.String(), Stack: detectors.StackOf(p, stack),
+			Role: detectors.Worker, Count: s.goroutines.Len(), Goroutines: s.goroutines.IDs(), State: traceload.StateSyscall.String(), Stack: detectors.StackOf(p, stack),
 		}},
 		Estimate: &detectors.Estimate{
 			CPU: v.saved, Syscalls: s.calls - s.calls/bufferHolds,
@@ -136,12 +136,10 @@ func (o *observer) finding(p *traceload.Program, s *place, v *verdict) detectors
 	if s.network {
 		f.Cause = "network"
 	}
-	for _, id := range s.ids[:min(s.goroutines, len(s.ids))] {
-		f.Groups[0].Goroutines = append(f.Groups[0].Goroutines, int64(id))
-	}
 	verb, object := "writes", "to a file"
 	if !s.writes {
 		verb, object = "reads", "from a file"
+		f.Repair = readRepair
 	}
 	if s.network {
 		object = strings.Replace(object, "a file", "a connection", 1)
@@ -159,7 +157,7 @@ func (o *observer) finding(p *traceload.Program, s *place, v *verdict) detectors
 		f.Detail += " There is a buffer already: it is the flush after each bit that makes the call."
 	}
 	f.Timeline = []detectors.TimelineEvent{
-		{T: s.first, Goroutine: int64(s.ids[0]), Event: "began", Text: "the first row of system calls begins at " + site.Where()},
+		{T: s.first, Goroutine: int64(s.goroutines.First()), Event: "began", Text: "the first row of system calls begins at " + site.Where()},
 		{T: s.lastAt, Goroutine: int64(s.last), Event: "ended", Text: "the last row in the trace ends"},
 	}
 	return f

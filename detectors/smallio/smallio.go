@@ -21,8 +21,8 @@ var Detector = &detectors.Detector{
 	Family: detectors.Batching,
 	Doc:    doc,
 	Causes: []detectors.Cause{
-		{Name: "syscall", Pattern: "buffered-io", Cap: detectors.Medium},
-		{Name: "network", Pattern: "buffered-io", Cap: detectors.Medium},
+		{Name: "syscall", Pattern: "buffered-io", Others: []string{readRepair}, Cap: detectors.Medium},
+		{Name: "network", Pattern: "buffered-io", Others: []string{readRepair}, Cap: detectors.Medium},
 	},
 	Watches: traceload.KindSet(traceload.KindStatus, traceload.KindBlock, traceload.KindUnblock,
 		traceload.KindSyscallBegin, traceload.KindSyscallEnd), // and, since somebody was at a row, KindEnd
@@ -33,6 +33,8 @@ var Detector = &detectors.Detector{
 		return o
 	},
 }
+
+const readRepair = "buffered-reads"
 
 const (
 	// restless is the longest time between two calls of one row. Making the next
@@ -119,10 +121,9 @@ type place struct {
 	spent, active      time.Duration
 	lengths            histogram.Histogram // of calls, in rows or not
 	lines              map[traceload.StackID]int
-	goroutines         int
+	goroutines         detectors.Roll
 	last               traceload.GoID // the last goroutine that began a row here
 	first, lastAt      traceload.Time
-	ids                [4]traceload.GoID
 }
 
 type key struct {
@@ -300,8 +301,7 @@ func (o *observer) close(r *row, g *traceload.Goroutine) {
 		}
 		if s.last != g.ID {
 			s.last = g.ID
-			s.ids[s.goroutines%len(s.ids)] = g.ID
-			s.goroutines++
+			s.goroutines.Note(g.ID)
 		}
 		s.rows++
 		s.calls += r.n

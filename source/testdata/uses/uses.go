@@ -3,8 +3,10 @@ package uses
 
 import (
 	"context"
+	"net/http"
 	"os"
 	"os/signal"
+	"slices"
 	"time"
 )
 
@@ -105,4 +107,57 @@ func deferred() {
 		<-c // at: deferred-receive
 	}()
 	time.Sleep(1) // at: deferred-after
+}
+
+func newFunc() func(int) bool {
+	work := make(chan int)
+	start := func() {
+		go write(work) // at: pool-go
+	}
+	start()
+	return func(n int) bool {
+		select {
+		case work <- n:
+			return true
+		default:
+			return false
+		}
+	}
+}
+
+func newHandler() http.Handler {
+	work := make(chan int)
+	go write(work) // at: handler-go
+	return http.HandlerFunc(func(http.ResponseWriter, *http.Request) { work <- 1 })
+}
+
+type service struct{ do func() }
+
+func newService() *service {
+	work := make(chan int)
+	go write(work) // at: service-go
+	do := func() { work <- 1 }
+	return &service{do: do}
+}
+
+func later() {
+	work := make(chan int)
+	go write(work) // at: later-go
+	time.AfterFunc(time.Second, func() { close(work) })
+}
+
+func queued(queue chan<- func()) {
+	work := make(chan int)
+	go write(work) // at: queued-go
+	queue <- func() { close(work) }
+}
+
+func atOnce() {
+	work := make(chan int)
+	go write(work) // at: once-go
+	give := func(n int) { work <- n }
+	give(1)
+	func() { work <- 2 }()
+	slices.SortFunc([]int{1, 2}, func(a, b int) int { work <- 3; return a - b }) // at: once-sort
+	time.Sleep(time.Second)                                                      // at: once-after
 }

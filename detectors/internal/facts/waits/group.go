@@ -7,6 +7,7 @@ import (
 	"github.com/tracedoc/tracedoc/detectors"
 	"github.com/tracedoc/tracedoc/detectors/internal/facts/births"
 	"github.com/tracedoc/tracedoc/detectors/internal/facts/odds"
+	"github.com/tracedoc/tracedoc/detectors/internal/facts/tests"
 	"github.com/tracedoc/tracedoc/source"
 	"github.com/tracedoc/tracedoc/traceload"
 )
@@ -80,6 +81,10 @@ const (
 	patienceLongest  = 2                     // times the longest
 	patienceShare    = 20                    // the trace's length divided by this
 	patienceAtLeast  = 10 * time.Millisecond // whatever the rest says
+
+	// servesAfter is how long after its test's end somebody who is woken is not woken by what
+	// the test does in the end.
+	servesAfter = 100 * time.Millisecond
 )
 
 func (s *Site) patience(length time.Duration) time.Duration {
@@ -94,7 +99,7 @@ func (gr *Group) judge(p *traceload.Program, t *Table) {
 	forEver := s.Wait == traceload.WaitNilChan || s.Wait == traceload.WaitEmptySelect
 	var stuck, late []parked
 	for _, pk := range gr.all {
-		_, over := t.pass.Tests().Of(pk.g).Ended()
+		over := outlives(s, t.pass.Tests().Of(pk.g), &pk)
 		switch {
 		case pk.age >= patience, forEver,
 			pk.age >= length,                  // parked since before the trace: no history can excuse it
@@ -187,6 +192,15 @@ func timerAmong(ops []source.ChanOp) string {
 	return ""
 }
 
+// outlives tells whether a goroutine waits at s though the test is over that started it. Those
+// do not count that were woken there a while after that, and came back: whoever happened to
+// start them, they are there for others as well.
+func outlives(s *Site, test *tests.Test, pk *parked) bool {
+	ended, over := test.Ended()
+	serves := pk.here.woken && restful(s.Wait) && s.Wait != traceload.WaitChanSend && pk.g.Since.Sub(ended) >= servesAfter
+	return over && !serves
+}
+
 // scene gathers what is known of the group.
 func (t *Table) scene(p *traceload.Program, gr *Group, stuck []parked) *scene {
 	s := gr.Site
@@ -221,7 +235,7 @@ func (t *Table) scene(p *traceload.Program, gr *Group, stuck []parked) *scene {
 			sc.inUse += btoi(onStack(p, creator.Stack, p.Frame(site).FuncID))
 		}
 		if test := t.pass.Tests().Of(g); test != nil {
-			if _, over := test.Ended(); over {
+			if outlives(s, test, pk) {
 				if sc.testsOver++; sc.testsOver == 1 {
 					sc.test = test.Name()
 				} else if sc.test != test.Name() {

@@ -49,6 +49,7 @@ const (
 	weightOthersWaited = -2.0 // others waited about as long and were woken
 	weightTimer        = -2.0 // a timer or a deadline has ended such waits
 	weightTimerOnly    = -4.0 // … most of them: it is what is waited for
+	weightNotDue       = -8.0 // … and these have waited no longer than that took
 	weightTimerSource  = -4.0 // the source shows a timer beside whatever else is waited for
 	weightQueueMoves   = -3.0 // those that parked before the trace are still being served: first in, first out
 	weightLockMoves    = -5.0 // … and it is this lock that they wait for
@@ -301,9 +302,15 @@ func (sc *scene) judgeHistory(sum *odds.Sum, gathers bool) {
 	sc.judgeTimers(sum)
 }
 
+// dueAfter is how much longer than others that a timer has ended, in times, a wait may take before
+// it is plain that no timer will end it.
+const dueAfter = 1.25
+
 func (sc *scene) judgeTimers(sum *odds.Sum) {
 	if sc.wait == traceload.WaitSelect || sc.wait == traceload.WaitChanReceive {
 		switch {
+		case 2*sc.timers > sc.ended && float64(sc.oldest) <= dueAfter*float64(sc.longest):
+			sum.Note(weightNotDue, "a timer has ended %d of %d such waits, the longest after %s: these have waited no longer", sc.timers, sc.ended, detectors.Duration(sc.longest))
 		case 2*sc.timers > sc.ended:
 			sum.Note(weightTimerOnly, "a timer has ended %d of %d such waits", sc.timers, sc.ended)
 		case sc.timers > 0:

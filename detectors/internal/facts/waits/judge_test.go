@@ -77,6 +77,7 @@ func TestJudge(t *testing.T) {
 		{"workers hired on demand", scene{wait: sel, arrivals: throughout, wokenBefore: 20, ended: 300, usual: 5 * ms, longest: 9 * ms}, false},
 		{"writers of open connections", scene{wait: sel, arrivals: throughout, online: 20}, false},
 		{"a select that a timer ends now and then", scene{wait: sel, arrivals: all(9, 0, 940*ms), ended: 30, usual: 40 * ms, longest: 50 * ms, timers: 3}, false},
+		{"a ticker's period in a test that is over", scene{wait: receive, arrivals: all(1, 0, 0), oldest: 116 * ms, ended: 1, longest: time.Second, timers: 1, testsOver: 1, creatorsEnded: 1}, false},
 		{"timers", scene{wait: receive, arrivals: throughout, ended: 30, usual: 40 * ms, longest: 50 * ms, timers: 30, creatorsEnded: 20}, false},
 		{"long polls", scene{wait: sel, arrivals: throughout, ended: 10, usual: 400 * ms, longest: 400 * ms}, false},
 		{"parents of goroutines that live", scene{wait: group, arrivals: throughout, childrenAlive: 20}, false},
