@@ -19,6 +19,7 @@ type Source interface {
 	Loop(file string, line int) (source.Loop, bool)
 	InRow(f source.Frame, lines []int) (source.Row, bool)
 	Lines(file string, line, around int) ([]source.Line, bool)
+	Function(file string, line int, whole bool) (string, bool)
 	Warnings() []string
 }
 

@@ -59,6 +59,7 @@ func fuzzOne(t *testing.T, dir, name string) {
 	}
 	file := tree.file(name)
 	tree.Lines(name, 3, 3)
+	tree.Function(name, 3, false)
 	if file == nil {
 		return
 	}

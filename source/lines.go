@@ -2,6 +2,7 @@ package source
 
 import (
 	"bytes"
+	"go/ast"
 )
 
 // Line is a line of a source file.
@@ -48,4 +49,36 @@ func (t *Tree) Lines(recorded string, line, around int) ([]Line, bool) {
 		list = list[:len(list)-1]
 	}
 	return list, true
+}
+
+// Function returns the text of the innermost function around a line, a literal or a declared one;
+// or else, if whole, of the declaration with all literals in it. false means that the source is
+// not at hand, or the line is in none.
+func (t *Tree) Function(recorded string, line int, whole bool) (string, bool) {
+	f := t.parsed(t.resolve(recorded))
+	if f == nil || t.trusts[recorded].stale() {
+		return "", false
+	}
+	var found ast.Node
+	ast.Inspect(f.ast, func(n ast.Node) bool {
+		switch n.(type) {
+		case nil:
+			return false
+		case *ast.File:
+			return true
+		case *ast.FuncDecl:
+			if f.spans(n, line) {
+				found = n
+			}
+		case *ast.FuncLit:
+			if f.spans(n, line) && (!whole || found == nil) {
+				found = n
+			}
+		}
+		return f.spans(n, line)
+	})
+	if found == nil {
+		return "", false
+	}
+	return string(f.bytes(found)), true
 }

@@ -72,7 +72,7 @@ func (s scene) judge(t *testing.T) []detectors.Finding {
 	}
 	return detectortest.Judge(t, Detector, src, func(pass *detectors.Pass, p *traceload.Program) {
 		p.Now = traceload.Time(time.Second)
-		lost := stats{units: 20, named: s.named, length: 20 * 20 * ms, sum: 20 * 15 * ms, saved: 20 * 10 * ms, goroutines: 1}
+		lost := stats{units: 20, named: s.named, length: 20 * 20 * ms, sum: 20 * 15 * ms, saved: 20 * 10 * ms, goroutines: detectortest.Roll(1)}
 		at := detectortest.OwnFrame(t, p)
 		o := &observer{pass: pass}
 		if s.each > 0 {

@@ -3,6 +3,7 @@ package serialwaits
 import (
 	"time"
 
+	"github.com/tracedoc/tracedoc/detectors"
 	"github.com/tracedoc/tracedoc/traceload"
 )
 
@@ -213,8 +214,7 @@ type stats struct {
 	name         traceload.StringID
 	by           traceload.GoID
 	began, ended traceload.Time // of one
-	ids          [16]traceload.GoID
-	goroutines   int
+	goroutines   detectors.Roll
 }
 
 func (s *stats) add(id traceload.GoID, v *visitor, sum, saved time.Duration, now traceload.Time) {
@@ -228,8 +228,7 @@ func (s *stats) add(id traceload.GoID, v *visitor, sum, saved time.Duration, now
 	s.length += now.Sub(v.began)
 	if s.by != id {
 		s.by = id
-		s.ids[s.goroutines%len(s.ids)] = id
-		s.goroutines++
+		s.goroutines.Note(id)
 	}
 	s.began, s.ended = v.began, now
 }

@@ -26,17 +26,14 @@ func (s *stats) base(p *traceload.Program, v *verdict, c *call) detectors.Findin
 	f := detectors.Finding{
 		Effect: detectors.EffectDelays, Confidence: v.confidence, Evidence: v.Evidence, Unproven: v.unproven != "",
 		Site:   detectors.FrameOf(p.Frame(v.frame)),
-		Impact: detectors.Impact{Goroutines: s.goroutines, Blocked: s.saved, Occurrences: s.units},
+		Impact: detectors.Impact{Goroutines: s.goroutines.Len(), Blocked: s.saved, Occurrences: s.units},
 		Groups: []detectors.Group{{
-			Role: detectors.Waiter, Count: s.goroutines, State: traceload.StateWaiting.String(), Stack: detectors.StackOf(p, c.wait),
+			Role: detectors.Waiter, Count: s.goroutines.Len(), Goroutines: s.goroutines.IDs(), State: traceload.StateWaiting.String(), Stack: detectors.StackOf(p, c.wait),
 		}},
 		Timeline: []detectors.TimelineEvent{
 			{T: s.began, Goroutine: int64(s.by), Event: "began", Text: "begins the last of them that was seen whole"},
 			{T: s.ended, Goroutine: int64(s.by), Event: "ended", Text: fmt.Sprintf("ends it, %s later", detectors.Duration(s.ended.Sub(s.began)))},
 		},
-	}
-	for _, id := range s.ids[:min(s.goroutines, len(s.ids))] {
-		f.Groups[0].Goroutines = append(f.Groups[0].Goroutines, int64(id))
 	}
 	return f
 }

@@ -28,7 +28,9 @@
 // was started and lives as long as the program. And whoever was woken by a
 // goroutine that had waited elsewhere all that time is but a link of a chain, and
 // left out if that is told, or something ends waits there. A line at which a
-// quarter of the waits stand out is one where that is usual.
+// quarter of the waits stand out is one where that is usual. Where the source is at
+// hand, a deadline of a connection or a client set within thirty lines, or of a
+// context in a function on the wait's stack, speaks against it.
 //
 // # What it cannot see
 //

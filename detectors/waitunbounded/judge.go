@@ -20,12 +20,12 @@ const (
 	weightFar      = 1.0  // a hundred times what is usual
 	weightAgain    = 0.5  // it happened more than once
 	weightHistory  = 0.5  // the line has waited a hundred times
-	weightDeadline = -2.5 // the source sets a deadline nearby
+	weightDeadline = -2.5 // the source sets a deadline nearby, or in a function on the way there
 	weightTesting  = -2.0
 
 	far        = 100 // times what is usual
 	reportable = 0.3 // confidence
-	nearby     = 30  // lines around the wait in which a deadline may be set
+	nearby     = 30  // lines around the wait in which a connection's deadline may be set
 )
 
 // limitTimes is how many times the usual (99 of 100) a deadline may be, for the
@@ -66,6 +66,8 @@ func (o *observer) judge(p *traceload.Program, s *site) {
 	}
 	if text := o.deadlineNearby(p, s); text != "" {
 		note(weightDeadline, "the source has %q nearby: something may end these waits, only later", text)
+	} else if text, fn := o.deadlineOnTheWay(p, s, worst.stack); text != "" {
+		note(weightDeadline, "the source has %q in %s, on the way here: something may end these waits, only later", text, detectors.Short(fn))
 	}
 	if s.testing {
 		note(weightTesting, "a test waits: what it waits for may be meant to be late")
@@ -77,8 +79,8 @@ func (o *observer) judge(p *traceload.Program, s *site) {
 
 func (w *wait) length() time.Duration { return w.end.Sub(w.began) }
 
-// deadlineNearby returns what in the lines around the wait sets a deadline, ""
-// if nothing does or the source is not at hand.
+// deadlineNearby returns what in the lines around the wait gives a connection a deadline, or
+// calls a limit, "" if nothing does or the source is not at hand.
 func (o *observer) deadlineNearby(p *traceload.Program, s *site) string {
 	src := o.pass.Source()
 	if src == nil {
@@ -87,13 +89,36 @@ func (o *observer) deadlineNearby(p *traceload.Program, s *site) string {
 	f := p.Frame(s.frame)
 	lines, _ := src.Lines(f.File, f.Line, nearby)
 	for _, l := range lines {
-		for _, call := range []string{"SetDeadline(", "SetReadDeadline(", "SetWriteDeadline(", "context.WithTimeout(", "context.WithDeadline(", "Timeout:"} {
+		for _, call := range []string{"SetDeadline(", "SetReadDeadline(", "SetWriteDeadline(", "Timeout:"} {
 			if strings.Contains(l.Text, call) {
 				return strings.TrimRight(call, "(:")
 			}
 		}
 	}
 	return ""
+}
+
+// deadlineOnTheWay returns what gives a context a deadline in a function on a stack of a wait, and
+// that function. A context that ends the wait itself, as it does an HTTP client's, may also be that
+// of the function around a literal. Otherwise only who waits and its callers can be in league with
+// who ends the wait: one that is made elsewhere, be it in the next function, is another one.
+func (o *observer) deadlineOnTheWay(p *traceload.Program, s *site, stack traceload.StackID) (text, fn string) {
+	src := o.pass.Source()
+	if src == nil {
+		return "", ""
+	}
+	for _, f := range append([]traceload.Frame{*p.Frame(s.frame)}, p.Frames(stack)...) {
+		if f.Origin != traceload.OriginUser {
+			continue
+		}
+		text, _ := src.Function(f.File, f.Line, s.asks)
+		for _, call := range []string{"context.WithTimeout", "context.WithDeadline"} {
+			if strings.Contains(text, call) {
+				return call, f.Func
+			}
+		}
+	}
+	return "", ""
 }
 
 // wrongIf says per cause when the finding is no defect.

@@ -22,18 +22,20 @@ type scene struct {
 	ended   int             // waits that a timer or a deadline has ended
 	testing bool
 	source  string // a line near by
+	around  string // the function around
 }
 
 // lines is a source of which only lines near by are known.
 type lines struct {
 	detectors.Source
-	text string
+	text, function string
 }
 
 func (l lines) Lines(string, int, int) ([]source.Line, bool) {
 	return []source.Line{{Text: l.text}}, true
 }
-func (l lines) Warnings() []string { return nil }
+func (l lines) Function(string, int, bool) (string, bool) { return l.function, l.function != "" }
+func (l lines) Warnings() []string                        { return nil }
 
 // judge lets the waits end one after the other, the usual ones first.
 func (s scene) judge(t *testing.T) []detectors.Finding {
@@ -44,8 +46,8 @@ func (s scene) judge(t *testing.T) []detectors.Finding {
 		s.n = 100
 	}
 	var src detectors.Source
-	if s.source != "" {
-		src = lines{text: s.source}
+	if s.source != "" || s.around != "" {
+		src = lines{text: s.source, function: s.around}
 	}
 	o := &observer{byPlace: map[place]*site{}}
 	return detectortest.Judge(t, Detector, src, func(pass *detectors.Pass, p *traceload.Program) {
@@ -91,7 +93,9 @@ func TestJudge(t *testing.T) {
 		{"nobody waits for it: an idle worker", scene{idle: true, long: second}, "silent"},
 		{"none that stands out", scene{}, "silent"},
 		{"it is always late", scene{usual: time.Second, long: times(10, 2*time.Second)}, "silent"},
-		{"the source sets a deadline", scene{long: second, source: "ctx, cancel := context.WithTimeout(ctx, 5*time.Second)"}, "doubted"},
+		{"the source sets a deadline", scene{long: second, source: "c.SetDeadline(time.Now().Add(time.Minute))"}, "doubted"},
+		{"the context has a deadline", scene{long: second, around: "ctx, cancel := context.WithTimeout(ctx, 5*time.Second)"}, "doubted"},
+		{"another function's context has one", scene{long: second, source: "ctx, cancel := context.WithTimeout(ctx, 5*time.Second)"}, "told"},
 		{"a test that waits", scene{n: 50, long: second, testing: true}, "doubted"},
 
 		// Thresholds, from both sides. Lengths are kept within an eighth.
