@@ -92,6 +92,17 @@ type rowReader struct {
 	values bool
 }
 
+// calledName is the name of the function that is called, without the types of one that is generic.
+func calledName(call *ast.CallExpr) string {
+	switch f := ast.Unparen(call.Fun).(type) {
+	case *ast.IndexExpr:
+		return lastName(f.X)
+	case *ast.IndexListExpr:
+		return lastName(f.X)
+	}
+	return lastName(call.Fun)
+}
+
 // plainName is the name after the last dot of a full name; "" for a literal's.
 func plainName(full string) string {
 	name := dropBrackets(full)
@@ -304,27 +315,31 @@ func (r *rowReader) assign(s ast.Node, right, left []ast.Expr) {
 			r.feeds = true
 		}
 		r.made[line] = true
-		given := false
-		for _, l := range left {
-			given = r.feed(l) || given
-		}
-		for _, e := range right {
-			ast.Inspect(e, func(n ast.Node) bool {
-				if u, ok := n.(*ast.UnaryExpr); ok && u.Op == token.AND {
-					given = r.feed(u.X) || given
-				}
-				_, literal := n.(*ast.FuncLit)
-				return !literal
-			})
-		}
+		given := r.feedAll(right, left)
 		r.values = r.values && given
 		return
 	}
 	if fed {
-		for _, l := range left {
-			r.feed(l)
-		}
+		r.feedAll(right, left)
 	}
+}
+
+// feedAll is feed for left, and for what a function in right is given the address of, as
+// Decode and Scan are: it writes there. It returns whether any of it is of interest.
+func (r *rowReader) feedAll(right, left []ast.Expr) (given bool) {
+	for _, l := range left {
+		given = r.feed(l) || given
+	}
+	for _, e := range right {
+		ast.Inspect(e, func(n ast.Node) bool {
+			if u, ok := n.(*ast.UnaryExpr); ok && u.Op == token.AND {
+				given = r.feed(u.X) || given
+			}
+			_, literal := n.(*ast.FuncLit)
+			return !literal
+		})
+	}
+	return given
 }
 
 // callIn returns the call in list that stands at one of the lines, nil if none does.
@@ -334,7 +349,7 @@ func (r *rowReader) callIn(list []ast.Expr) (found *ast.CallExpr) {
 			if _, ok := n.(*ast.FuncLit); ok || found != nil {
 				return false
 			}
-			if call, ok := n.(*ast.CallExpr); ok && r.lineOf(call) != 0 && (r.callee == "" || lastName(call.Fun) == r.callee) {
+			if call, ok := n.(*ast.CallExpr); ok && r.lineOf(call) != 0 && (r.callee == "" || calledName(call) == r.callee) {
 				found = call
 			}
 			return true
@@ -377,8 +392,25 @@ func (r *rowReader) feed(e ast.Expr) bool {
 	return true
 }
 
-// fieldIn is a field of a variable: s.pages in s.pages[i].text.
+// fieldIn is a field of a variable, or of the elements of one: s.pages in s.pages[i].text, the
+// prices of lines in lines[i].price.
 type fieldIn struct{ variable, field any }
+
+// elementOf returns the variable that e is, or is an element of, and by which indexes; nil if none.
+func elementOf(e ast.Expr) (id *ast.Ident, by []ast.Expr) {
+	for {
+		switch x := ast.Unparen(e).(type) {
+		case *ast.Ident:
+			return x, by
+		case *ast.IndexExpr:
+			e, by = x.X, append(by, x.Index)
+		case *ast.StarExpr:
+			e = x.X
+		default:
+			return nil, nil
+		}
+	}
+}
 
 // place is what x.f, x[i] and *x begin with: a variable, or a field of one; nil if neither.
 func (r *rowReader) place(e ast.Expr) any {
@@ -387,7 +419,7 @@ func (r *rowReader) place(e ast.Expr) any {
 		case *ast.Ident:
 			return r.key(x)
 		case *ast.SelectorExpr:
-			if id, ok := ast.Unparen(x.X).(*ast.Ident); ok {
+			if id, _ := elementOf(x.X); id != nil {
 				return fieldIn{r.key(id), x.Sel.Name}
 			}
 			e = x.X
@@ -441,9 +473,9 @@ func (r *rowReader) mentions(n ast.Node) (found bool) {
 				}
 			}
 		case *ast.SelectorExpr:
-			if id, ok := ast.Unparen(n.X).(*ast.Ident); ok {
+			if id, by := elementOf(n.X); id != nil {
 				k := r.key(id)
-				found = found || r.fed[k] || r.fed[fieldIn{k, n.Sel.Name}]
+				found = found || r.fed[k] || r.fed[fieldIn{k, n.Sel.Name}] || slices.ContainsFunc(by, func(e ast.Expr) bool { return r.mentions(e) })
 				return false // its other fields are no matter
 			}
 		case *ast.Ident:

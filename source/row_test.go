@@ -23,6 +23,9 @@ func TestInRow(t *testing.T) {
 		if strings.Contains(f.Func, "appended") {
 			f.Callee = "row.(*store).cart"
 		}
+		if strings.Contains(f.Func, "generic") {
+			f.Callee = "row.get[...]"
+		}
 		row, ok := tree.InRow(f, lines)
 		if !ok {
 			t.Errorf("line %d: nothing found", f.Line)

@@ -167,3 +167,80 @@ func inALiteral(s *store, ids []string) {
 		}()
 	}
 }
+
+func get[T any](s *store, id string) (v T, err error) { return v, nil }
+
+func generic(s *store, ids []string) (list []user) {
+	for i := range ids {
+		u, err := get[user](s, ids[i]) // row: items - values
+		if err != nil {
+			return nil
+		}
+		list = append(list, u)
+	}
+	return list
+}
+
+type leaf struct {
+	Items []int
+	Next  string
+}
+
+func (s *store) open(id string) ([]byte, error) { return nil, nil }
+func decode(b []byte, into any) error           { return nil }
+
+func decodedPages(s *store) (all []int) {
+	for next := "p0"; next != ""; {
+		b, err := s.open(next) // row: open feeds values
+		if err != nil {
+			return nil
+		}
+		var p leaf
+		if err := decode(b, &p); err != nil {
+			return nil
+		}
+		all = append(all, p.Items...)
+		next = p.Next
+	}
+	return all
+}
+
+func decodedItems(s *store, ids []string) {
+	all := make([]leaf, len(ids))
+	for i, id := range ids {
+		b, err := s.open(id) // row: items - values
+		if err != nil {
+			return
+		}
+		if err := decode(b, &all[i]); err != nil {
+			return
+		}
+	}
+}
+
+type line struct {
+	SKU  string
+	Page leaf
+}
+
+func otherField(s *store, lines []line) {
+	for i := range lines {
+		b, err := s.open(lines[i].SKU) // row: items - values
+		if err != nil {
+			return
+		}
+		if err := decode(b, &lines[i].Page); err != nil {
+			return
+		}
+	}
+}
+
+func sameField(s *store, lines []line) {
+	for i := 1; i < len(lines); i++ {
+		b, err := s.open(lines[i-1].SKU) // row: items feeds values
+		if err != nil {
+			return
+		}
+		lines[i].SKU = string(b)
+	}
+}
