@@ -136,6 +136,10 @@ func (o *observer) finding(p *traceload.Program, gr *waits.Group, c cause, how s
 			site = created
 		}
 	}
+	gather, wait := "gather", "wait"
+	if n == 1 {
+		gather, wait = "stays", "waits"
+	}
 	evidence := append([]detectors.Evidence{{Text: how, Weight: 0}}, gr.Evidence...)
 	return detectors.Finding{
 		Cause:      c.name,
@@ -143,8 +147,8 @@ func (o *observer) finding(p *traceload.Program, gr *waits.Group, c cause, how s
 		Effect:     detectors.EffectGrows,
 		Confidence: gr.Confidence,
 		Evidence:   evidence,
-		Title:      fmt.Sprintf("%s gather in %s, waiting %s", detectors.Count(n, "goroutine"), detectors.Short(site.Func), lacks),
-		Detail:     fmt.Sprintf("%s wait %s, at %s. %s", detectors.Count(n, "goroutine"), lacks, site.Where(), gr.Story(p)+o.whoShould(p, gr)),
+		Title:      fmt.Sprintf("%s %s in %s, waiting %s", detectors.Count(n, "goroutine"), gather, detectors.Short(site.Func), lacks),
+		Detail:     fmt.Sprintf("%s %s %s, at %s. %s", detectors.Count(n, "goroutine"), wait, lacks, site.Where(), gr.Story(p)+o.whoShould(p, gr)),
 		Impact:     detectors.Impact{Goroutines: n, Blocked: gr.Blocked, Occurrences: n},
 		Site:       site,
 		Groups:     detectors.GroupsOf(p, detectors.Leaked, gr.Stuck, maxGroups),
