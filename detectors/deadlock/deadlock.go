@@ -100,6 +100,9 @@ func finding(p *traceload.Program, k *waitgraph.Knot) detectors.Finding {
 		who = append(who, sentence(n, k.Locks[i]))
 	}
 	f.Detail = strings.Join(who, "; ") + "."
+	if k.Among > 0 {
+		f.Detail += fmt.Sprintf(" They are an example: %d goroutines hold one of these locks and wait for another, and which of them wait in a circle is not known.", k.Among)
+	}
 	switch len(k.Behind) {
 	case 0:
 	case 1:
@@ -132,6 +135,9 @@ func title(k *waitgraph.Knot) string {
 		if name := nameOf(l); !slices.Contains(names, name) {
 			names = append(names, name)
 		}
+	}
+	if k.Among > 0 {
+		return fmt.Sprintf("some of %d goroutines wait for each other in a circle over %s", k.Among, strings.Join(names, ", "))
 	}
 	return fmt.Sprintf("%d goroutines wait for each other in a circle over %s", len(k.Cycle), strings.Join(names, ", "))
 }

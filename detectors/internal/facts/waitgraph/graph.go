@@ -397,3 +397,41 @@ func lastFirst(cycle []*Node) []*Node {
 	}
 	return slices.Concat(cycle[last:], cycle[:last])
 }
+
+// example returns a cycle that stands for what is known of one among several locks of one kind:
+// where more goroutines hold one and wait for another than are in the cycle, they may be others
+// that are in it. Those are returned as well; nil if nobody else comes into question. A better
+// example is one of goroutines that wait at different lines: at one line all take locks in the
+// same order, which may be a good one.
+func (g *graph) example(cycle []*Node) (example, among []*Node) {
+	first := cycle[0]
+	if len(cycle) < 2 || causeOf(cycle) != "lock-order" {
+		return cycle, nil
+	}
+	holds := func(n *Node) bool { // another one of that kind
+		return n.For != nil && !n.For.Single && n.For.key == first.For.key && !n.Read &&
+			slices.ContainsFunc(n.Holds, func(h Hold) bool { return h.Lock.key == n.For.key && !h.Read && h.Proof == BySource })
+	}
+	for _, n := range cycle {
+		if !holds(n) {
+			return cycle, nil
+		}
+	}
+	for _, n := range g.starts {
+		if holds(n) {
+			among = append(among, n)
+		}
+	}
+	if len(among) == len(cycle) {
+		return cycle, nil
+	}
+	apart := func(a, b *Node) bool { return a.Site != b.Site }
+	if !slices.ContainsFunc(cycle, func(n *Node) bool { return apart(n, first) }) {
+		for i, a := range among {
+			if j := slices.IndexFunc(among[i:], func(b *Node) bool { return apart(a, b) }); j >= 0 {
+				return lastFirst([]*Node{a, among[i+j]}), among
+			}
+		}
+	}
+	return cycle, among
+}

@@ -28,10 +28,14 @@ func (t *Tracker) find(p *traceload.Program, ev *traceload.Event) {
 			if cycle == nil || ev != nil && !slices.ContainsFunc(cycle, func(n *Node) bool { return n.G.ID == ev.G.ID }) {
 				continue
 			}
-			for _, n := range cycle {
+			var among []*Node
+			if ev == nil {
+				cycle, among = g.example(cycle)
+			}
+			for _, n := range slices.Concat(cycle, among) {
 				used[n] = true
 			}
-			k := s.knot(cycle)
+			k := s.knot(cycle, len(among))
 			if ev != nil {
 				k.Until, k.Untied = ev.Time, true
 			}
@@ -142,8 +146,9 @@ func (s *snapshot) moreStill(k *Knot, waiters []*Node) {
 // part of it.
 const enoughWaits, outlier = 5, 5
 
-func (s *snapshot) knot(cycle []*Node) *Knot {
-	k := &Knot{Cause: causeOf(cycle), Cycle: cycle, Closed: cycle[0].G.Since, Until: s.now, Confidence: sureBySource}
+// knot is the knot of a cycle, which stands for one among so many goroutines, see example.
+func (s *snapshot) knot(cycle []*Node, among int) *Knot {
+	k := &Knot{Cause: causeOf(cycle), Cycle: cycle, Among: among, Closed: cycle[0].G.Since, Until: s.now, Confidence: sureBySource}
 	proof := BySource
 	single, kinds := true, map[string]bool{}
 	for i, n := range cycle {
@@ -204,7 +209,11 @@ func (s *snapshot) knot(cycle []*Node) *Knot {
 		k.note(0.5, "the locks are of one kind: each of these goroutines holds one and waits for one that only another of them can hold, so some of them wait in a circle")
 	} else if len(cycle) > 1 && !single && proof == BySource {
 		k.Confidence -= lessManyLocks
-		k.note(-0.5, "there may be several locks of these names; that they are the same ones follows from nobody going on")
+		if among == 0 {
+			k.note(-0.5, "there may be several locks of these names; that they are the same ones follows from nobody going on")
+		} else {
+			k.note(-0.5, "there are several locks of that name: %d goroutines hold one and wait for another, and none goes on, so some of them wait in a circle; which ones is not known", among)
+		}
 		if len(kinds) == 1 && k.Cause == "lock-order" {
 			k.Confidence -= lessOneKind
 		}

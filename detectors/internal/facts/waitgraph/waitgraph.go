@@ -218,6 +218,9 @@ type Knot struct {
 	// Cycle is the goroutines in order: each waits for the next, the last for
 	// the first. For unreleased it is empty.
 	Cycle []*Node
+	// Among is how many goroutines hold a lock of the one kind that the cycle is about, and wait
+	// for another, if the cycle is but an example of who may be in it; else 0.
+	Among int
 	// Locks is what they wait for, by index of Cycle (nil for a channel). For
 	// unreleased the one lock.
 	Locks []*Lock
