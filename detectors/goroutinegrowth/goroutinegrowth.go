@@ -109,9 +109,13 @@ func (o *observer) unbounded(p *traceload.Program, s *births.Site, c *births.Cli
 		f.Repair = atTheDoor
 	}
 	f.Title = fmt.Sprintf("%s starts goroutines faster than they end: %d alive and climbing", detectors.Short(site.Func), s.Alive)
-	f.Detail = fmt.Sprintf("At %s %d goroutines were started in %s, and %d ended. Alive after each quarter of that time: %d, %d, %d, %d. "+
+	older := ""
+	if c.Older > 0 {
+		older = fmt.Sprintf(", and so did %d that were there before the trace began", c.Older)
+	}
+	f.Detail = fmt.Sprintf("At %s %d goroutines were started in %s, and %d ended%s. Of those started, alive after each quarter of that time: %d, %d, %d, %d. "+
 		"That is %.0f more each second: at this rate the number doubles within %s, and %.0f more gather each hour.",
-		site.Where(), c.Born, detectors.Duration(time.Duration(p.Now)-c.Since), c.Ended,
+		site.Where(), c.Born, detectors.Duration(time.Duration(p.Now)-c.Since), c.Ended, older,
 		c.Alive[0], c.Alive[1], c.Alive[2], c.Alive[3], c.Rate, detectors.Duration(doubling(s.Alive, c.Rate)), c.Rate*3600)
 	if c.Queued {
 		f.Detail += o.queue(p, s)

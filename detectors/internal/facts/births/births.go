@@ -62,7 +62,8 @@ type Site struct {
 	turns, relayed int           // first waits for a turn that have ended; those that a goroutine born here ended
 	inTouch        int           // of Alive, at the end: they still wake other goroutines, or are woken by them
 	networked      int           // of Alive, at the end: they have waited for the network, or serve a connection
-	lost           int           // ended goroutines, born before the trace, that may have been born here
+	older          int           // goroutines born before the trace that began as those here did, and have ended
+	lost           int           // … and others of which it is not known how they began
 	history
 	order
 
@@ -326,7 +327,7 @@ func (t *Table) Finish(p *traceload.Program) {
 	t.now = p.Now
 	t.slice(t.now) // so that the slices of time reach to the end
 	for _, s := range t.all {
-		s.lost = t.lost.Get(s.entry) + t.lost.Get(0)
+		s.older, s.lost = t.lost.Get(s.entry), t.lost.Get(0)
 	}
 	for g := range p.Live {
 		c := t.of(g)

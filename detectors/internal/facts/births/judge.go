@@ -59,6 +59,7 @@ type Climb struct {
 	Since       time.Duration // when it began
 	Alive       [4]int        // after each quarter of the time since
 	Born, Ended int           // since
+	Older       int           // born before the trace began, as these were, and ended in it
 	Rate        float64       // how many more each second
 	Queued      bool          // they stand in a queue
 }
@@ -129,7 +130,7 @@ func (t *Table) climbFrom(s *Site, from, to int) *Climb {
 	grown, born := s.sum(from, to)
 	peak := s.peak(from)
 	// Those that ended and may have been born here before the trace make room for new ones.
-	more := before + grown - peak - s.lost
+	more := before + grown - peak - s.older - s.lost
 	if more < climbAtLeast || float64(more) < climbShare*float64(born) || before+grown < climbTwice*peak || s.falls(from, to) {
 		return nil
 	}
@@ -149,6 +150,8 @@ func (t *Table) climbFrom(s *Site, from, to int) *Climb {
 		return nil
 	}
 	c.Born, c.Ended = born, born-grown
+	c.Older = s.older
+	grown -= s.older
 	c.Rate = float64(grown) / window.Seconds()
 	c.Note(weightClimbs, "the number alive climbed in every quarter: %d, %d, %d, %d", c.Alive[0], c.Alive[1], c.Alive[2], c.Alive[3])
 	if grown >= 100 {
@@ -169,7 +172,7 @@ func (c *Climb) judgeLives(s *Site, backlog bool, window time.Duration) {
 	c.Queued = queue || backlog && 2*(s.Spent[Queueing]+s.Spent[Turn]) > lived
 	known := true
 	switch {
-	case queue && c.Ended+s.lost == 0:
+	case queue && c.Ended+s.older+s.lost == 0:
 		c.Note(weightStandstill, "none of them has got through: it is a standstill, and may end")
 	case queue:
 		c.Note(weightQueue, "they spend most of their lives in a queue")
