@@ -9,31 +9,50 @@ import (
 // Roll is which goroutines have part in something: the first MaxGroupIDs by their ids, and how
 // many there are. The zero value is empty.
 type Roll struct {
-	ids [MaxGroupIDs]traceload.GoID
-	n   int
+	ids  [MaxGroupIDs]traceload.GoID
+	n    int
+	more map[traceload.GoID]struct{} // those after the first, at most rollMost
 }
 
-// Note counts a goroutine, unless it is among the first ones. One that came when those were
-// complete counts each time.
+// rollMost bounds how many are told apart beyond those that are listed: there may be millions.
+const rollMost = 1 << 12
+
+// Note counts a goroutine, unless it was counted before. Of more than four thousand those who
+// come late count each time.
 func (r *Roll) Note(id traceload.GoID) {
 	if r.Has(id) {
 		return
 	}
-	if r.n < len(r.ids) {
+	switch {
+	case r.n < len(r.ids):
 		r.ids[r.n] = id
+	case len(r.more) < rollMost:
+		if r.more == nil {
+			r.more = map[traceload.GoID]struct{}{}
+		}
+		r.more[id] = struct{}{}
 	}
 	r.n++
 }
 
-// Has tells whether a goroutine is among the first ones.
-func (r *Roll) Has(id traceload.GoID) bool { return slices.Contains(r.first(), id) }
+// Has tells whether a goroutine is known to have been counted.
+func (r *Roll) Has(id traceload.GoID) bool {
+	if slices.Contains(r.first(), id) {
+		return true
+	}
+	_, ok := r.more[id]
+	return ok
+}
 
 // Merge counts those of another roll.
 func (r *Roll) Merge(other *Roll) {
 	for _, id := range other.first() {
 		r.Note(id)
 	}
-	r.n += other.n - len(other.first())
+	for id := range other.more {
+		r.Note(id)
+	}
+	r.n += other.n - len(other.first()) - len(other.more)
 }
 
 func (r *Roll) first() []traceload.GoID { return r.ids[:min(r.n, len(r.ids))] }

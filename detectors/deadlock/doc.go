@@ -30,7 +30,9 @@
 // a tenth of the trace and no goroutine that is parked holds it. Confidence is
 // highest where the source names the holders (0.95), 0.7 where lines do, 0.55
 // where only the type of the methods does, and lower where several locks have the
-// same name and only their standing still says that they are one.
+// same name and only their standing still says that they are one. Where more
+// goroutines hold one of several locks of a kind and wait for another than a circle
+// needs, one circle is told as an example, and how many may be in it.
 //
 // # What it cannot see
 //

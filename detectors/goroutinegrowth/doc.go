@@ -15,7 +15,8 @@
 // before the climb, a climb in each quarter of the time since it began, with
 // the last quarter no flatter than a third of the mean, and births that go on
 // until the end: a warm-up that levels off is no growth, and a sawtooth, which
-// falls to less than half in between, is none either. What the goroutines do then decides the confidence. That they stand
+// falls to less than half in between, is none either. Those that were there before
+// the trace began, started with the same function, and ended in it are taken off. What the goroutines do then decides the confidence. That they stand
 // in a queue (before a lock, in a send, or handing a turn on to each other),
 // that each lives longer than the ones before it, that others of their kind
 // ended soon, or that each starts more of its kind, speaks for it. That they

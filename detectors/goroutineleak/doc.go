@@ -31,13 +31,16 @@
 //
 // Where the source is at hand it is asked what else happens to the channel: who
 // sends on it, receives from it, closes it, in functions that it is passed to as
-// well. If that is all that can happen to it (it is stored nowhere), and no
+// well. If that is all that can happen to it (it is stored nowhere, nor used by a
+// function that is returned, stored or handed on for later), and no
 // goroutine alive that could know the channel stands where such a line can still
 // be reached, nobody is left to end the wait. So a single goroutine may be told.
 // The end of the test that started a goroutine is taken likewise: whatever still
 // waits then is left behind, however short the trace. Only a goroutine that a
 // sync.Once started, the one of its kind, may serve the whole program, whichever
-// test came first.
+// test came first; and those that were woken here a while after their test was over,
+// and came back, are there for others as well. Waits that timers end are not stuck
+// before their time, by what others took.
 //
 // Goroutines of the standard library and of many modules that are meant to wait
 // (accept loops, flushers of logs, exporters of metrics, …) stand in a table,

@@ -57,13 +57,13 @@ type lapses struct {
 	receives   int                 // the wait was a plain receive
 	testing    int                 // package testing stood on the stack
 
-	lastDeadline, lastID traceload.GoID
-	first, last          expiry
-	firstID              traceload.GoID
-	entry                traceload.StackID // of the first
-	createdAt            traceload.StackID
-	nextWait             traceload.Time // when the first waited again or ended: firstAfter
-	firstAfter           aftermath
+	lastDeadline traceload.GoID
+	first, last  expiry
+	firstID      traceload.GoID
+	entry        traceload.StackID // of the first
+	createdAt    traceload.StackID
+	nextWait     traceload.Time // when the first waited again or ended: firstAfter
+	firstAfter   aftermath
 }
 
 // aftermath is what a goroutine did after a wait in vain.
@@ -85,7 +85,7 @@ func (s *site) expired(e *expiry, g *traceload.Goroutine, after aftermath, p *tr
 		l = s.deadline
 	}
 	if l == nil {
-		l = &lapses{lastDeadline: traceload.NoGoroutine, lastID: traceload.NoGoroutine, first: *e, firstID: g.ID, entry: g.Entry,
+		l = &lapses{lastDeadline: traceload.NoGoroutine, first: *e, firstID: g.ID, entry: g.Entry,
 			createdAt: g.CreatedAt, nextWait: p.Now, firstAfter: after}
 		if e.deadline != traceload.NoGoroutine {
 			s.deadline = l
@@ -104,10 +104,7 @@ func (s *site) expired(e *expiry, g *traceload.Goroutine, after aftermath, p *tr
 		l.firings++
 		l.lastDeadline = e.deadline
 	}
-	if g.ID != l.lastID && !l.goroutines.Has(g.ID) {
-		l.goroutines.Note(g.ID)
-		l.lastID = g.ID
-	}
+	l.goroutines.Note(g.ID)
 	l.asked += count(e.asked != 0)
 	l.unfinished += count(e.unfinished)
 	l.finished += count(e.finished)
