@@ -23,7 +23,8 @@
 // is stuck itself; whether others were woken here, how soon, and by timers;
 // whether the goroutines that started them have ended, whether all that a
 // waiting parent started has ended, and whether they serve connections that
-// are open. Before a lock it counts whether a goroutine is at work in the
+// are open. For a Cond it counts whether all who have ever signalled wait for a signal
+// themselves. Before a lock it counts whether a goroutine is at work in the
 // function that takes the lock, or in another method of its type, and whether
 // those who queued there before the trace began are still being served. The
 // weights stand in one place, internal/facts/waits/judge.go. The confidence is

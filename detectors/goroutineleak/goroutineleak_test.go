@@ -128,3 +128,74 @@ func (p *pool) do() {
 	p.work <- done
 	<-done
 }
+
+// TestCornered: goroutines that wait for each other's signal are stuck if nobody else has ever
+// given one; those that somebody else comes to now and then may be idle.
+func TestCornered(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		visited bool
+		want    int
+	}{{"nobody else signals", false, 1}, {"somebody else does", true, 0}} {
+		t.Run(tt.name, func(t *testing.T) {
+			if trace.IsEnabled() {
+				t.Skip("the test binary is being traced itself")
+			}
+			file := filepath.Join(t.TempDir(), "trace")
+			f, err := os.Create(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := trace.Start(f); err != nil {
+				t.Fatal(err)
+			}
+			r := &ring{size: 6}
+			r.turned.L = &r.mu
+			var all sync.WaitGroup
+			for i := range r.size {
+				all.Go(func() { r.run(i) })
+			}
+			for range 40 {
+				time.Sleep(5 * time.Millisecond)
+				if tt.visited {
+					r.turned.Broadcast()
+				}
+			}
+			time.Sleep(400 * time.Millisecond)
+			trace.Stop()
+			f.Close()
+			r.mu.Lock()
+			r.over = true
+			r.mu.Unlock()
+			r.turned.Broadcast()
+			all.Wait()
+			found := detectortest.Analyze(t, file, nil, goroutineleak.Detector).Findings
+			if len(found) != tt.want || tt.want > 0 && (found[0].Cause != "cond" || found[0].Impact.Goroutines != r.size) {
+				t.Errorf("%d findings, want %d: %+v", len(found), tt.want, found)
+			}
+		})
+	}
+}
+
+// ring is goroutines that go by turns, until one forgets to pass the turn on.
+type ring struct {
+	mu         sync.Mutex
+	turned     sync.Cond
+	size, turn int
+	over       bool
+}
+
+func (r *ring) run(me int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for {
+		for r.turn%r.size != me || r.turn >= 20*r.size {
+			if r.over {
+				return
+			}
+			r.turned.Wait()
+		}
+		r.turn++
+		r.turned.Broadcast()
+	}
+}

@@ -209,7 +209,7 @@ func (t *Table) scene(p *traceload.Program, gr *Group, stuck []parked) *scene {
 		oldest: gr.Oldest, median: stuck[len(stuck)/2].age,
 		ended: s.Ended, longest: s.Longest, usual: s.Quantile(0.99),
 		timers:      s.Woken[traceload.WakerTimer] + s.Woken[traceload.WakerDeadline],
-		serversGone: s.serversGone(p), code: t.code(p, gr),
+		serversGone: s.serversGone(p), cornered: s.cornered(p), code: t.code(p, gr),
 	}
 	switch {
 	case gr.forgotten():

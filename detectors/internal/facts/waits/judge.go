@@ -45,6 +45,7 @@ const (
 	weightOutlive      = 0.75 // … and others that were started with them did as much, and ended
 	weightOrphan       = -1.0 // … each by one goroutine, which has ended since, or is stuck
 	weightOrphanLeft   = 0.5  // … and new ones keep coming, or they have something to send
+	weightCornered     = 3.5  // whoever has signalled here waits for a signal, too
 	weightServersGone  = 2.5  // the few goroutines that received from all senders here have ended
 	weightOthersWaited = -2.0 // others waited about as long and were woken
 	weightTimer        = -2.0 // a timer or a deadline has ended such waits
@@ -109,6 +110,7 @@ type scene struct {
 	timers         int           // ended by a timer or a deadline
 	wokenBefore    int           // of stuck: woken here before
 	orphans        int           // … always by one and the same goroutine, which has ended since, or is stuck itself
+	cornered       bool          // all who have ever signalled here wait for a Cond themselves
 	serversGone    bool          // the few goroutines that woke all that were woken here have ended
 	outlive        int           // of stuck: much older than others of their kind that have ended, see births.Outlives
 	siblingsEnded  int
@@ -276,6 +278,8 @@ func (sc *scene) judgeHistory(sum *odds.Sum, gathers bool) {
 	send := sc.wait == traceload.WaitChanSend
 	back := 2*sc.wokenBefore > sc.stuck && restful(sc.wait)
 	switch {
+	case sc.cornered:
+		sum.Note(weightCornered, "all who have ever signalled here wait for a signal themselves")
 	case send && sc.serversGone:
 		sum.Note(weightServersGone, "the goroutines that received from all who sent here have ended")
 	case back && 2*sc.orphans > sc.stuck:

@@ -57,6 +57,7 @@ func TestJudge(t *testing.T) {
 		{"one sender that the source says is forlorn", scene{wait: send, arrivals: all(1, 0, 0), reach: reach{gone: 1}}, true},
 		{"three receivers that the source says are forlorn", scene{wait: receive, arrivals: all(3, 0, 900*ms), reach: reach{gone: 3}}, true},
 		{"one receiver whose test is over, in a short trace", scene{wait: receive, length: 60 * ms, arrivals: all(1, 0, 0), testsOver: 1, test: "TestX"}, true},
+		{"users of a queue who all wait for each other's signal", scene{wait: cond, arrivals: all(8, 0, ms), last: ms, oldest: 900 * ms, median: 900 * ms, wokenBefore: 8, cornered: true, ended: 39, usual: 2 * ms, longest: 3 * ms}, true},
 		{"workers of a test that is over", scene{wait: receive, arrivals: all(50, 0, ms), last: ms, wokenBefore: 50, ended: 400, usual: 20 * ms, longest: 30 * ms, testsOver: 50}, true},
 		{"the sender of a Once, whose test is over", scene{wait: send, arrivals: all(1, 0, 0), once: true, testsOver: 1}, true},
 		{"receivers that requests left behind", scene{wait: receive, arrivals: all(5, 0, 940*ms), requestsOver: 5}, true},

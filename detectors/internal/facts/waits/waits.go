@@ -43,6 +43,7 @@ type Site struct {
 	lengths histogram.Histogram // of the waits that ended
 	unsent  int                 // those that did not end by a send or receive
 	servers servers
+	signals *detectors.Roll // who has signalled, of a Cond; nil if nobody has
 }
 
 // settle counts the usual: Ended, Sent and those woken by goroutines are what the
@@ -65,6 +66,30 @@ func (s *Site) serversGone(p *traceload.Program) bool {
 		return false
 	}
 	return !slices.ContainsFunc(s.servers.ids[:s.servers.n], func(id traceload.GoID) bool { return p.Goroutine(id) != nil })
+}
+
+// signalled notes who ended a wait for a Cond, or that it was others.
+func (s *Site) signalled(by traceload.GoID) {
+	if s.signals == nil {
+		s.signals = new(detectors.Roll)
+	}
+	s.signals.Note(by)
+}
+
+// cornered tells whether all who have ever signalled here wait for a Cond themselves, and have
+// done so for a good part of the trace. Whoever has ended might have had an heir, so none may have.
+func (s *Site) cornered(p *traceload.Program) bool {
+	if s.signals == nil || s.Ended < enoughHistory {
+		return false
+	}
+	waiting := 0
+	for g := range p.Live {
+		if s.signals.Has(g.ID) && g.State == traceload.StateWaiting && g.Wait == traceload.WaitCond &&
+			p.InState(g) >= max(time.Duration(p.Now)/patienceShare, patienceAtLeast) {
+			waiting++
+		}
+	}
+	return waiting == s.signals.Len()
 }
 
 // Quantile returns the length that the fraction q of the ended waits did not
@@ -239,6 +264,9 @@ func (t *Table) woken(p *traceload.Program, o *occupant, s *Site, ev *traceload.
 	s.servers.add(by, at.how)
 	if !at.how.gives() {
 		s.unsent++
+	}
+	if s.Wait == traceload.WaitCond {
+		s.signalled(by)
 	}
 	switch at.how {
 	case wakeCancel:
