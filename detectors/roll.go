@@ -17,11 +17,11 @@ type Roll struct {
 // rollMost bounds how many are told apart beyond those that are listed: there may be millions.
 const rollMost = 1 << 12
 
-// Note counts a goroutine, unless it was counted before. Of more than four thousand those who
-// come late count each time.
-func (r *Roll) Note(id traceload.GoID) {
+// Note counts a goroutine, unless it was counted before; it tells whether it was not. Of more than
+// four thousand those who come late count each time.
+func (r *Roll) Note(id traceload.GoID) (fresh bool) {
 	if r.Has(id) {
-		return
+		return false
 	}
 	switch {
 	case r.n < len(r.ids):
@@ -33,6 +33,7 @@ func (r *Roll) Note(id traceload.GoID) {
 		r.more[id] = struct{}{}
 	}
 	r.n++
+	return true
 }
 
 // Has tells whether a goroutine is known to have been counted.

@@ -16,13 +16,14 @@
 // the last quarter no flatter than a third of the mean, and births that go on
 // until the end: a warm-up that levels off is no growth, and a sawtooth, which
 // falls to less than half in between, is none either. Those that were there before
-// the trace began, started with the same function, and ended in it are taken off. What the goroutines do then decides the confidence. That they stand
-// in a queue (before a lock, in a send, or handing a turn on to each other),
-// that each lives longer than the ones before it, that others of their kind
-// ended soon, or that each starts more of its kind, speaks for it. That they
-// serve connections, or that those which end had lived for a good part of the
-// trace, speaks against it. Goroutines that are stuck for good are left to
-// goroutine-leak and cancel-never-fired.
+// the trace began, started with the same function, and ended in it are taken off.
+// What the goroutines do then decides the confidence. That they stand in a queue
+// (before a lock, in a send, or handing a turn on to each other), that each lives
+// longer than the ones before it, that others of their kind ended soon, or that
+// each starts more of its kind, speaks for it. That they serve connections, or
+// that those which end had lived for a good part of the trace, speaks against it.
+// Goroutines that are stuck for good are left to goroutine-leak and
+// cancel-never-fired.
 //
 // A burst wants 500 alive at once, started within four slices of time by one
 // goroutine, of whose lives at least half passed in a queue that moves: before

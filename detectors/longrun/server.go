@@ -178,9 +178,7 @@ func (l *past) serve(p *traceload.Program, ev *traceload.Event) {
 }
 
 func (t *toll) note(g *traceload.Goroutine) {
-	if t.victims.Has(g.ID) {
-		return
+	if t.victims.Note(g.ID) {
+		t.entry, t.createdAt = g.Entry, g.CreatedAt
 	}
-	t.victims.Note(g.ID)
-	t.entry, t.createdAt = g.Entry, g.CreatedAt
 }

@@ -53,8 +53,7 @@ func (c *crew) starve(g *traceload.Goroutine, r *runner) {
 	c.stack, c.reason = g.Stack, g.Reason
 }
 
-// size is how many goroutines of the crew starved: exact up to as many as are
-// listed, at most as many as there are beyond.
+// size is how many goroutines of the crew starved, at most as many as there are.
 func (c *crew) size() int { return min(c.late.Len(), max(c.goroutines, 1)) }
 
 // hogKey tells goroutines that keep processors: their job, and what they are

@@ -136,9 +136,8 @@ func (h *hog) sampled(p *traceload.Program) string {
 }
 
 func (h *hog) group(p *traceload.Program) detectors.Group {
-	g := detectors.Group{Role: detectors.Holder, Count: h.goroutines.Len(), Goroutines: h.goroutines.IDs(), State: traceload.StateRunning.String(),
+	return detectors.Group{Role: detectors.Holder, Count: h.goroutines.Len(), Goroutines: h.goroutines.IDs(), State: traceload.StateRunning.String(),
 		Stack: detectors.StackOf(p, h.stack), CreatedBy: detectors.SiteOf(p, h.created), Entry: p.Frame(h.key.crew.entry).Func}
-	return g
 }
 
 func (s *starvation) groups(p *traceload.Program) []detectors.Group {

@@ -111,9 +111,9 @@ func (o *observer) deadlineOnTheWay(p *traceload.Program, s *site, stack tracelo
 		if f.Origin != traceload.OriginUser {
 			continue
 		}
-		text, _ := src.Function(f.File, f.Line, s.asks)
+		body, _ := src.Function(f.File, f.Line, s.asks)
 		for _, call := range []string{"context.WithTimeout", "context.WithDeadline"} {
-			if strings.Contains(text, call) {
+			if strings.Contains(body, call) {
 				return call, f.Func
 			}
 		}

@@ -77,15 +77,15 @@ func (s *Site) signalled(by traceload.GoID) {
 }
 
 // cornered tells whether all who have ever signalled here wait for a Cond themselves, and have
-// done so for a good part of the trace. Whoever has ended might have had an heir, so none may have.
+// done so for a good part of the trace. In place of one that has ended another may come.
 func (s *Site) cornered(p *traceload.Program) bool {
 	if s.signals == nil || s.Ended < enoughHistory {
 		return false
 	}
 	waiting := 0
 	for g := range p.Live {
-		if s.signals.Has(g.ID) && g.State == traceload.StateWaiting && g.Wait == traceload.WaitCond &&
-			p.InState(g) >= max(time.Duration(p.Now)/patienceShare, patienceAtLeast) {
+		if g.State == traceload.StateWaiting && g.Wait == traceload.WaitCond &&
+			p.InState(g) >= max(time.Duration(p.Now)/patienceShare, patienceAtLeast) && s.signals.Has(g.ID) {
 			waiting++
 		}
 	}
