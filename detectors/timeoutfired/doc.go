@@ -19,7 +19,9 @@
 // child did the call. Goroutines that only listen for the end of a context, and
 // loops that run until a deadline, are no calls: they are woken by their own
 // creator or by cancellation otherwise, wait shorter than usual when the end
-// comes, and then end themselves.
+// comes, and then end themselves. Nor is it a call where the user's own code
+// waits and nothing shows that an answer was awaited (see below): a listener for
+// news, an idle worker, a long poll.
 //
 // A timer that ends a select may as well be a ticker, a flush, a pause or an
 // idle limit. So it counts only if something shows that an answer was awaited:

@@ -106,7 +106,11 @@ func (o *observer) judge(p *traceload.Program) {
 	length := time.Duration(p.Now)
 	for _, s := range o.sites[1:] {
 		if s.deadline != nil {
-			v := judgeDeadline(s, length)
+			var said timed.Select
+			if s.asksNobody() { // else what the source says is no matter
+				said = s.source(p, o.pass.Source())
+			}
+			v := judgeDeadline(s, said, length)
 			deadlines[s] = v
 			list = append(list, v)
 		}
@@ -137,7 +141,15 @@ func (o *observer) judge(p *traceload.Program) {
 	}
 }
 
-func judgeDeadline(s *site, length time.Duration) *verdict {
+// asksNobody tells whether nothing shows that those who wait at s, in the user's own code, wait for
+// an answer, or to hand something over: what ends well there comes by itself, such as work for
+// an idle worker or news for a listener.
+func (s *site) asksNobody() bool {
+	l := s.deadline
+	return s.userWaits && s.sent >= often && share(s.answered+s.given+s.peers, s.sent) < most && share(s.askedWell+l.asked, s.sent+l.count) < most
+}
+
+func judgeDeadline(s *site, said timed.Select, length time.Duration) *verdict {
 	l := s.deadline
 	v := &verdict{site: s, lapses: l, cause: deadlineCause}
 	v.note(0, "a context's deadline woke the waiting goroutine, %s", times(l.count))
@@ -156,6 +168,9 @@ func judgeDeadline(s *site, length time.Duration) *verdict {
 	}
 	if s.userWaits && s.sent >= often && share(l.cameBack, l.count) >= most && share(s.answered+s.given+s.peers, s.sent) < most {
 		v.note(weightPolls, "the goroutine waits here again and again without having asked anybody: it polls")
+	}
+	if s.asksNobody() && !said.Reply {
+		v.note(weightNoAnswer, "nothing shows that it waits for an answer: it was woken %s, %d of them by a goroutine that it had asked", times(s.sent), s.answered)
 	}
 	if s.userWaits && share(l.looping, l.count) >= most && share(l.gone, l.count) >= most {
 		v.note(weightLoopEnds, "the goroutines had been waiting here again and again and then ended: a loop that runs until its context ends")

@@ -42,25 +42,30 @@ func TestJudgeDeadline(t *testing.T) {
 	tests := []struct {
 		name string
 		site *site
+		said timed.Select
 		want bool
 	}{
-		{"a call that others survive", (&site{deadline: expiring(30, 10*ms)}).wellAfter(60, 3*ms), true},
-		{"a call that hangs", &site{deadline: expiring(30, 10*ms)}, true},
-		{"a stand-in for work that a timer ends otherwise", &site{userWaits: true, deadline: expiring(30, 10*ms), timer: expiring(60, 3*ms)}, true},
-		{"once", (&site{deadline: expiring(1, 10*ms)}).wellAfter(60, 3*ms), false},
-		{"one deadline for all", (&site{deadline: expiring(30, 10*ms).with(func(l *lapses) { l.firings = 1 })}).wellAfter(60, 3*ms), false},
-		{"now and then", (&site{deadline: expiring(5, 10*ms)}).wellAfter(95, 3*ms), false},
-		{"now and then, at great cost", (&site{deadline: expiring(5, 500*ms)}).wellAfter(95, 3*ms), true},
-		{"a loop that a deadline ends", (&site{userWaits: true, deadline: expiring(30, ms).with(func(l *lapses) { l.looping, l.gone = 30, 30 })}).wellAfter(90, 3*ms), false},
-		{"a listener, cancelled otherwise", &site{userWaits: true, cancelled: 90, deadline: expiring(30, 10*ms)}, false},
-		{"a watcher that its creator dismisses otherwise", (&site{userWaits: true, byCreator: 60, deadline: expiring(30, 10*ms)}).wellAfter(60, 3*ms), false},
-		{"a wait for nothing but the end", &site{userWaits: true, outermost: true, deadline: expiring(30, 10*ms).with(func(l *lapses) { l.receives = 30 })}, false},
-		{"a poll", (&site{userWaits: true, sent: 30, deadline: expiring(30, 10*ms).with(func(l *lapses) { l.cameBack = 30 })}).wellAfter(30, 3*ms), false},
-		{"a test's own wait", (&site{test: true, deadline: expiring(30, 10*ms)}).wellAfter(60, 3*ms), false},
+		{"a call that others survive", (&site{deadline: expiring(30, 10*ms)}).wellAfter(60, 3*ms), timed.Select{}, true},
+		{"a call that hangs", &site{deadline: expiring(30, 10*ms)}, timed.Select{}, true},
+		{"a stand-in for work that a timer ends otherwise", &site{userWaits: true, deadline: expiring(30, 10*ms), timer: expiring(60, 3*ms)}, timed.Select{}, true},
+		{"once", (&site{deadline: expiring(1, 10*ms)}).wellAfter(60, 3*ms), timed.Select{}, false},
+		{"one deadline for all", (&site{deadline: expiring(30, 10*ms).with(func(l *lapses) { l.firings = 1 })}).wellAfter(60, 3*ms), timed.Select{}, false},
+		{"now and then", (&site{deadline: expiring(5, 10*ms)}).wellAfter(95, 3*ms), timed.Select{}, false},
+		{"now and then, at great cost", (&site{deadline: expiring(5, 500*ms)}).wellAfter(95, 3*ms), timed.Select{}, true},
+		{"a loop that a deadline ends", (&site{userWaits: true, deadline: expiring(30, ms).with(func(l *lapses) { l.looping, l.gone = 30, 30 })}).wellAfter(90, 3*ms), timed.Select{}, false},
+		{"a listener, cancelled otherwise", &site{userWaits: true, cancelled: 90, deadline: expiring(30, 10*ms)}, timed.Select{}, false},
+		{"a watcher that its creator dismisses otherwise", (&site{userWaits: true, byCreator: 60, deadline: expiring(30, 10*ms)}).wellAfter(60, 3*ms), timed.Select{}, false},
+		{"a wait for nothing but the end", &site{userWaits: true, outermost: true, deadline: expiring(30, 10*ms).with(func(l *lapses) { l.receives = 30 })}, timed.Select{}, false},
+		{"a poll", (&site{userWaits: true, sent: 30, deadline: expiring(30, 10*ms).with(func(l *lapses) { l.cameBack = 30 })}).wellAfter(30, 3*ms), timed.Select{}, false},
+		{"a listener for news", (&site{userWaits: true, sent: 60, deadline: expiring(30, 10*ms)}).wellAfter(60, 3*ms), timed.Select{}, false},
+		{"a call whose request woke nobody", (&site{userWaits: true, sent: 60, deadline: expiring(30, 10*ms)}).wellAfter(60, 3*ms), timed.Select{Answer: true, Reply: true}, true},
+		{"a call whose answer came from elsewhere", (&site{userWaits: true, sent: 60, askedWell: 60, deadline: expiring(30, 10*ms)}).wellAfter(60, 3*ms), timed.Select{}, true},
+		{"a wait for a slot that goes round", (&site{userWaits: true, sent: 60, peers: 60, deadline: expiring(30, 10*ms)}).wellAfter(60, 3*ms), timed.Select{}, true},
+		{"a test's own wait", (&site{test: true, deadline: expiring(30, 10*ms)}).wellAfter(60, 3*ms), timed.Select{}, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if v := judgeDeadline(tt.site, length); (v.confidence >= 0.5) != tt.want {
+			if v := judgeDeadline(tt.site, tt.said, length); (v.confidence >= 0.5) != tt.want {
 				t.Errorf("confidence %.2f, want a finding: %v; %v", v.confidence, tt.want, v.evidence)
 			}
 		})
